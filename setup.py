@@ -1,0 +1,42 @@
+"""Packaging; see pyproject.toml for the build system and the tools' settings."""
+
+import pathlib
+
+from setuptools import find_packages, setup
+
+HERE = pathlib.Path(__file__).parent
+DEMO = ["scikit-learn>=1.3", "pillow>=10", "matplotlib>=3.8"]
+
+setup(
+    name="tfp_realnvp",
+    version="0.1.0.dev0",
+    description="Real NVP for TensorFlow Probability and Keras 3",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=["tfp_realnvp", "tfp_realnvp.*"]),
+    install_requires=[
+        "tensorflow>=2.18,<2.22",
+        "tensorflow-probability>=0.25,<0.26",
+        "keras>=3.6,<4",
+        # TFP imports it; its own requirements hold it to TensorFlow's minor version.
+        "tf-keras>=2.18,<2.22",
+        "tensorflow-datasets>=4.9.7,<5",
+        # tensorflow-datasets imports it without declaring it.
+        "importlib_resources",
+        "numpy>=1.26,<3",
+    ],
+    extras_require={
+        # What the embedded data sets and the pictures need.
+        "demo": DEMO,
+        "test": [*DEMO, "pytest>=8", "pytest-xdist>=3", "ruff>=0.14,<0.15"],
+        "gpu": ["tensorflow[and-cuda]>=2.18,<2.22"],
+    },
+    entry_points={"console_scripts": ["tfp-realnvp = tfp_realnvp.cli:main"]},
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

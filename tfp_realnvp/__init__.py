@@ -1,0 +1,24 @@
+"""Real NVP for TensorFlow Probability and Keras 3."""
+
+from tfp_realnvp.bijectors import (
+    AffineCoupling,
+    BatchNorm,
+    FactorOut,
+    FusedBijector,
+    FusedChain,
+    PixelLogit,
+    Squeeze,
+    channel_mask,
+    checkerboard_mask,
+    diagonal_mask,
+)
+from tfp_realnvp.flows import PRESETS, RealNVPBijector, image_flow
+from tfp_realnvp.nets import (
+    BatchMoments,
+    BatchNormalization,
+    ResidualBlock,
+    ResNet,
+    ShiftAndLogScale,
+    WeightNormConv2D,
+)
+from tfp_realnvp.training import FlowModel, bits_per_dim

@@ -1,0 +1,23 @@
+"""Bijectors, forward from latents to data."""
+
+from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
+from tfp_realnvp.bijectors.batch_norm import BatchNorm
+from tfp_realnvp.bijectors.factor_out import FactorOut
+from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.fused_chain import FusedChain
+from tfp_realnvp.bijectors.masks import channel_mask, checkerboard_mask, diagonal_mask
+from tfp_realnvp.bijectors.pixel_logit import PixelLogit
+from tfp_realnvp.bijectors.squeeze import Squeeze
+
+__all__ = [
+    "AffineCoupling",
+    "BatchNorm",
+    "FactorOut",
+    "FusedBijector",
+    "FusedChain",
+    "PixelLogit",
+    "Squeeze",
+    "channel_mask",
+    "checkerboard_mask",
+    "diagonal_mask",
+]

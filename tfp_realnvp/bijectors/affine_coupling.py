@@ -1,0 +1,185 @@
+"""The masked affine coupling layer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfp_realnvp.bijectors.channel_split import ChannelSplit
+from tfp_realnvp.bijectors.event import check_event, event_shape_of
+from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.masks import Mask, resolve_mask
+
+
+class AffineCoupling(FusedBijector):
+    """Scales and shifts one part of an event as a function of the other.
+
+    With the mask `b` (1 where an entry passes through) and a network that computes
+    shift `t` and log-scale `s` (Eq. 7-9):
+
+    ```none
+    forward:  y = b * x + (1 - b) * (x * exp(s(b * x)) + t(b * x))
+    inverse:  x = b * y + (1 - b) * (y - t(b * y)) * exp(-s(b * y))
+    forward_log_det_jacobian = sum((1 - b) * s(b * x))
+    ```
+
+    Neither direction inverts the network, which may be any Keras layer and runs once
+    in each. What it sees depends on the mask:
+
+    - A mask that varies along the last axis only (`channel_mask`) splits the
+      channels: the network gets those that pass through, [N, ..., kept], and returns
+      shift and log-scale for the others, [N, ..., changed].
+    - Any other mask (`checkerboard_mask`) zeroes the rest: the network gets `b * x`,
+      [N, ..., channels], and returns shift and log-scale of that same shape. A
+      network whose `call` has an argument `context` is given the mask there.
+
+    Args:
+      event_shape: Sequence of Python `int`s, shape of an event. If `mask` is a
+        function and the network does not mind, events of other sizes work too.
+      network: Keras layer, called as `network(inputs, training=...)`, that returns
+        the pair shift, log_scale. `ShiftAndLogScale(ResNet(...))` is one.
+      mask: Boolean array that broadcasts against the event, `True` where it passes
+        through unchanged, or a function from event shape to such an array.
+      validate_args: Python `bool`, as for every `tfb.Bijector`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: If `mask` is not boolean.
+      ValueError: If `mask` does not fit `event_shape`, or is all `True` or all
+        `False`.
+
+    #### Example
+
+    ```python
+    >>> import tensorflow as tf
+    >>> import tfp_realnvp as nvp
+    >>> coupling = nvp.AffineCoupling(
+    ...     (8, 8, 3),
+    ...     nvp.ShiftAndLogScale(nvp.ResNet(6, filters=8, num_blocks=1)),
+    ...     nvp.checkerboard_mask,
+    ... )
+    >>> y = coupling.forward(tf.zeros([2, 8, 8, 3]))
+    >>> coupling.inverse_log_det_jacobian(y).shape
+    TensorShape([2])
+
+    ```
+
+    #### References
+
+    [1]: Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio. Density estimation using
+         Real NVP, Sections 3.2-3.4. https://arxiv.org/abs/1605.08803
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        network: keras.layers.Layer,
+        mask: Mask,
+        *,
+        validate_args: bool = False,
+        name: str = "affine_coupling",
+    ):
+        parameters = dict(locals())
+        with tf.name_scope(name) as name:
+            self._event_shape = tuple(event_shape)
+            self._mask = mask
+            with tf.init_scope():
+                value = resolve_mask(mask, self._event_shape).numpy()
+            if value.all() or not value.any():
+                raise ValueError(
+                    "mask: expected both True (passes through) and False (is "
+                    f"transformed), got {value.all()} everywhere."
+                )
+            self._split = ChannelSplit(value.ravel()) if value.size == value.shape[
+                -1
+            ] else None
+            self._takes_context = (
+                "context" in inspect.signature(network.call).parameters
+            )
+            if not network.built:
+                self._build(network)
+            super().__init__(
+                event_ndims=len(self._event_shape),
+                layers=(network,),
+                parameters=parameters,
+                validate_args=validate_args,
+                name=name,
+            )
+            self._network = network
+
+    def _build(self, network: keras.layers.Layer) -> None:
+        *outer, channels = self._event_shape
+        if self._split:
+            network.build((None, *outer, len(self._split.kept)))
+        elif self._takes_context:
+            network.build((None, *outer, channels), (None, *outer, 1))
+        else:
+            network.build((None, *outer, channels))
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of the events the coupling was made for."""
+        return self._event_shape
+
+    @property
+    def network(self) -> keras.layers.Layer:
+        """The Keras layer that computes shift and log-scale."""
+        return self._network
+
+    def _check_event(self, value: tf.Tensor, name: str) -> None:
+        check_event(
+            value, name, self._event_shape, any_size=callable(self._mask)
+        )
+
+    def _forward_and_log_det(self, x, training=False, **kwargs):
+        return self._couple(
+            x,
+            lambda x, shift, log_scale: x * tf.exp(log_scale) + shift,
+            training,
+        )
+
+    def _inverse_and_log_det(self, y, training=False, **kwargs):
+        x, log_det = self._couple(
+            y,
+            lambda y, shift, log_scale: (y - shift) * tf.exp(-log_scale),
+            training,
+        )
+        return x, -log_det
+
+    def _couple(self, value, transform, training):
+        if self._split:
+            kept, changed = self._split.split(value)
+            shift, log_scale = self._shift_and_log_scale(
+                kept, None, changed.shape, value.dtype, training
+            )
+            result = self._split.merge(kept, transform(changed, shift, log_scale))
+        else:
+            mask = resolve_mask(self._mask, event_shape_of(value, self.event_ndims))
+            passes = tf.cast(mask, value.dtype)
+            shift, log_scale = self._shift_and_log_scale(
+                value * passes, passes, value.shape, value.dtype, training
+            )
+            shift, log_scale = shift * (1 - passes), log_scale * (1 - passes)
+            result = transform(value, shift, log_scale)
+        event_axes = list(range(1, self.event_ndims + 1))
+        return result, tf.reduce_sum(log_scale, axis=event_axes)
+
+    def _shift_and_log_scale(self, inputs, mask, shape, dtype, training):
+        kwargs = {}
+        if mask is not None and self._takes_context:
+            batch_and_outer = tf.shape(inputs)[:-1]
+            kwargs["context"] = tf.broadcast_to(
+                mask, tf.concat([batch_and_outer, tf.shape(mask)[-1:]], axis=0)
+            )
+        outputs = self._network(inputs, training=training, **kwargs)
+        for name, value in zip(("shift", "log_scale"), outputs, strict=True):
+            if not shape.is_compatible_with(value.shape):
+                raise ValueError(
+                    f"network: expected a {name} of shape {tuple(shape)}, got "
+                    f"{tuple(value.shape)} from {self._network.name!r}."
+                )
+        return tuple(tf.cast(value, dtype) for value in outputs)

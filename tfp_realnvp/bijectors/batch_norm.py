@@ -1,0 +1,135 @@
+"""Batch normalization as a bijector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfp_realnvp.bijectors.event import check_event, event_shape_of
+from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.masks import Mask, resolve_mask
+from tfp_realnvp.nets import BatchMoments
+
+
+class BatchNorm(FusedBijector):
+    """Normalizes data on its way to the latent space, channel by channel.
+
+    ```none
+    inverse:  x = (y - mean) / sqrt(variance + epsilon)
+    forward:  y = x * sqrt(variance + epsilon) + mean
+    inverse_log_det_jacobian = -0.5 * sum(log(variance + epsilon))
+    ```
+
+    In `inverse(y, training=True)`, `mean` and `variance` are those that `moments`
+    gives for the batch `y` (Section 3.7, or Appendix E), and the moving averages are
+    updated, once. Everywhere else they are the moving averages: in particular
+    `forward` always uses them, for a batch of latents says nothing about the data.
+
+    Args:
+      event_shape: Sequence of Python `int`s, shape of an event, channels last.
+      moments: `BatchMoments` layer; `None` makes a default one.
+      mask: Boolean array that broadcasts against the event, `True` where an entry
+        passes through unchanged and does not count, or a function from event shape
+        to such an array; the mask of the coupling whose output is normalized. `None`
+        normalizes everything.
+      epsilon: Python `float` added to the variance.
+      validate_args: Python `bool`, as for every `tfb.Bijector`.
+      name: Python `str`.
+
+    Raises:
+      TypeError: If `mask` is not boolean.
+      ValueError: If `mask` does not fit `event_shape`.
+
+    #### Example
+
+    ```python
+    >>> import tensorflow as tf
+    >>> import tfp_realnvp as nvp
+    >>> norm = nvp.BatchNorm((2,))
+    >>> x = norm.inverse(tf.constant([[1., 5.], [3., 9.]]), training=True)
+    >>> print(x.numpy().round(3))
+    [[-1. -1.]
+     [ 1.  1.]]
+
+    ```
+
+    #### References
+
+    [1]: Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio. Density estimation using
+         Real NVP, Section 3.7 and Appendix E. https://arxiv.org/abs/1605.08803
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        moments: BatchMoments | None = None,
+        *,
+        mask: Mask | None = None,
+        epsilon: float = 1e-4,
+        validate_args: bool = False,
+        name: str = "batch_norm",
+    ):
+        parameters = dict(locals())
+        with tf.name_scope(name) as name:
+            self._event_shape = tuple(event_shape)
+            self._mask = mask
+            self._epsilon = epsilon
+            if mask is not None:
+                resolve_mask(mask, self._event_shape)
+            moments = moments or BatchMoments()
+            if not moments.built:
+                moments.build((None, *self._event_shape))
+            # With the layer among the parameters a copy shares it, and two bijectors
+            # made from the same numbers are not taken for equal.
+            parameters["moments"] = moments
+            super().__init__(
+                event_ndims=len(self._event_shape),
+                layers=(moments,),
+                parameters=parameters,
+                validate_args=validate_args,
+                name=name,
+            )
+            self._moments = moments
+
+    @property
+    def moments(self) -> BatchMoments:
+        """The layer that holds the moving averages."""
+        return self._moments
+
+    def _check_event(self, value, name):
+        check_event(
+            value, name, self._event_shape, any_size=not _is_array(self._mask)
+        )
+
+    def _forward_and_log_det(self, x, training=False, **kwargs):
+        scale, mean, log_det = self._scale_mean_log_det(x, training=False)
+        return x * scale + mean, log_det
+
+    def _inverse_and_log_det(self, y, training=False, **kwargs):
+        scale, mean, log_det = self._scale_mean_log_det(y, training=training)
+        return (y - mean) / scale, -log_det
+
+    def _scale_mean_log_det(self, value, training):
+        shape = event_shape_of(value, self.event_ndims)
+        changes = tf.ones([1] * len(shape), value.dtype)
+        if self._mask is not None:
+            passes = resolve_mask(self._mask, shape)
+            changes = tf.cast(~passes, value.dtype)
+        mean, variance = self._moments(
+            value,
+            weights=None if self._mask is None else changes,
+            training=training,
+        )
+        mean = tf.cast(mean, value.dtype)
+        log_scale = 0.5 * tf.math.log(tf.cast(variance, value.dtype) + self._epsilon)
+        log_scale *= changes
+        # How many entries of an event each entry of `log_scale` stands for.
+        repeats = tf.reduce_prod(shape) // tf.size(log_scale)
+        log_det = tf.cast(repeats, value.dtype) * tf.reduce_sum(log_scale)
+        batch_log_det = tf.fill(tf.shape(value)[:1], log_det)
+        return tf.exp(log_scale), mean * changes, batch_log_det
+
+
+def _is_array(mask: Mask | None) -> bool:
+    return mask is not None and not callable(mask)

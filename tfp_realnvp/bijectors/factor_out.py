@@ -1,0 +1,120 @@
+"""Letting half of the dimensions leave the flow early."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.bijectors.channel_split import ChannelSplit
+from tfp_realnvp.bijectors.event import check_event
+from tfp_realnvp.bijectors.fused import (
+    FusedBijector,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
+from tfp_realnvp.bijectors.masks import Mask, channel_mask, resolve_mask
+
+tfb = tfp.bijectors
+
+
+class FactorOut(FusedBijector):
+    """Sends some channels on through the rest of the flow and lets the others be.
+
+    With the mask `m` (1 for channels that go on) and the rest of the flow `f`
+    (Eq. 10-13, one level of the recursion):
+
+    ```none
+    forward:  y = m * f.forward(m * x) + (1 - m) * x
+    ```
+
+    The channels that leave are latents as they are; in a flow each `FactorOut` is
+    one scale of the multi-scale architecture.
+
+    Args:
+      event_shape: Sequence of Python `int`s, (height, width, channels) or any shape
+        with channels last.
+      bijector: `tfb.Bijector` for events (height, width, number of `True`s in
+        `mask`), the rest of the flow.
+      mask: Boolean array that broadcasts against the event and varies along its last
+        axis only, or a function from event shape to such an array.
+      validate_args: Python `bool`, as for every `tfb.Bijector`.
+      name: Python `str`.
+
+    Raises:
+      ValueError: If `mask` does not fit.
+
+    #### Example
+
+    ```python
+    >>> import tensorflow as tf, tensorflow_probability as tfp
+    >>> import tfp_realnvp as nvp
+    >>> doubled = nvp.FactorOut((1, 1, 4), tfp.bijectors.Scale(2.))
+    >>> print(doubled.forward(tf.ones([1, 1, 4])).numpy().ravel())
+    [2. 2. 1. 1.]
+
+    ```
+
+    #### References
+
+    [1]: Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio. Density estimation using
+         Real NVP, Section 3.6. https://arxiv.org/abs/1605.08803
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        bijector: tfb.Bijector,
+        mask: Mask = channel_mask,
+        *,
+        validate_args: bool = False,
+        name: str = "factor_out",
+    ):
+        parameters = dict(locals())
+        with tf.name_scope(name) as name:
+            self._event_shape = tuple(event_shape)
+            with tf.init_scope():
+                value = resolve_mask(mask, self._event_shape).numpy()
+            if value.size != self._event_shape[-1]:
+                raise ValueError(
+                    "mask: expected one that varies along the last axis only, got "
+                    f"shape {value.shape}."
+                )
+            self._split = ChannelSplit(value.ravel())
+            super().__init__(
+                event_ndims=len(self._event_shape),
+                parameters=parameters,
+                validate_args=validate_args,
+                name=name,
+            )
+            self._bijector = bijector
+
+    @property
+    def bijector(self) -> tfb.Bijector:
+        """The rest of the flow."""
+        return self._bijector
+
+    def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the channels of `x` that go on and those that leave."""
+        return self._split.split(x)
+
+    def merge(self, going_on: tf.Tensor, leaving: tf.Tensor) -> tf.Tensor:
+        """Undoes `split`."""
+        return self._split.merge(going_on, leaving)
+
+    def _check_event(self, value, name):
+        check_event(value, name, self._event_shape, any_size=True)
+
+    def _forward_and_log_det(self, x, **kwargs):
+        return self._apply(forward_and_log_det, x, kwargs)
+
+    def _inverse_and_log_det(self, y, **kwargs):
+        return self._apply(inverse_and_log_det, y, kwargs)
+
+    def _apply(self, transform, value, kwargs):
+        going_on, leaving = self.split(value)
+        going_on, log_det = transform(
+            self._bijector, going_on, self.event_ndims, **kwargs
+        )
+        return self.merge(going_on, leaving), log_det

@@ -1,0 +1,229 @@
+"""The base of all bijectors here: one pass gives both value and log-determinant.
+
+Everything this project takes from TFP's internals is in this module.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow.python.eager import record
+from tensorflow_probability.python.internal import cache_util
+
+tfb = tfp.bijectors
+
+
+class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
+    """TFP's cache of one-pass bijectors, less the entries that must not be used.
+
+    TFP keys an entry by the tensor object alone. The same object may come again
+    after the weights have changed, under a `tf.GradientTape` that did not see how
+    the entry came about, or in another graph: then the pass runs anew.
+    """
+
+    def _get_or_create_edge(self, input, forward_name, kwargs):  # noqa: A002
+        edge = super()._get_or_create_edge(input, forward_name, kwargs)
+        if edge.output_ref is None:
+            return edge
+        if not edge.output_ref.alive:
+            edge.attributes.clear()
+        elif not self._is_valid(edge.attributes):
+            for ref in (edge.input_ref, edge.output_ref):
+                ref.cancel()
+                self.storage.pop(ref, None)
+            return super()._get_or_create_edge(input, forward_name, kwargs)
+        return edge
+
+    def _is_valid(self, attributes: dict[str, Any]) -> bool:
+        log_det = attributes["ildj"]
+        if not tf.executing_eagerly():
+            return _is_reachable(log_det)
+        if not isinstance(log_det, tf.__internal__.EagerTensor):
+            return False
+        if (
+            self.bijector.trainable_variables
+            and record.could_possibly_record()
+            and not record.should_record_backprop([log_det])
+        ):
+            return False
+        then, now = attributes["variables"], self.bijector.variables
+        return all(
+            bool(tf.reduce_all(tf.equal(a, b))) for a, b in zip(then, now, strict=True)
+        )
+
+
+def _is_reachable(tensor: tf.Tensor) -> bool:
+    """Whether `tensor` belongs to the graph being built or to one around it."""
+    if isinstance(tensor, tf.__internal__.EagerTensor):
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None and graph is not tensor.graph:
+        graph = getattr(graph, "outer_graph", None)
+    return graph is not None
+
+
+class FusedBijector(tfb.Bijector):
+    """A bijector defined by value and log-determinant in a single pass.
+
+    Subclasses implement `_forward_and_log_det` and `_inverse_and_log_det`, which
+    return the transformed value and the log-determinant of that very transform,
+    summed over `event_ndims` axes. The four public methods of `tfb.Bijector` derive
+    from them so that the pass runs once for `log_prob(x)`, once for `sample()` and
+    not again for `log_prob` of the sample.
+
+    Inputs of any leading shape reach the subclass with exactly one batch axis.
+
+    Every keyword argument of the public methods reaches the pass. All bijectors here
+    take `training` (Python `bool`, `False` unless said) and ignore it where it has
+    no meaning, so that one `bijector_kwargs={"training": True}` serves a whole flow.
+
+    Args:
+      event_ndims: Python `int`, rank of the events the bijector acts on.
+      layers: Keras layers whose weights are the bijector's; they must be built.
+      parameters: `dict` of constructor arguments, as for `tfb.Bijector`.
+      **kwargs: Passed to `tfb.Bijector`.
+    """
+
+    _cache = _Cache(
+        forward_name="_forward_and_attributes", inverse_name="_inverse_and_attributes"
+    )
+
+    def __init__(
+        self,
+        *,
+        event_ndims: int,
+        parameters: dict[str, Any],
+        layers: tuple[keras.layers.Layer, ...] = (),
+        **kwargs: Any,
+    ):
+        super().__init__(
+            forward_min_event_ndims=event_ndims, parameters=parameters, **kwargs
+        )
+        # TFP looks for `tf.Variable`s and does not see into Keras 3 layers.
+        self._layers = layers
+        self._layer_variables = [v.value for layer in layers for v in layer.weights]
+
+    @property
+    def event_ndims(self) -> int:
+        """Rank of the events the bijector acts on."""
+        return self.forward_min_event_ndims
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}
+
+    @abc.abstractmethod
+    def _forward_and_log_det(
+        self, x: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `y` and `log |det dy/dx|`, of shape [N]."""
+
+    @abc.abstractmethod
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns `x` and `log |det dx/dy|`, of shape [N]."""
+
+    def _check_event(self, value: tf.Tensor, name: str) -> None:
+        """Raises `ValueError` if events of `value`'s static shape do not fit."""
+
+    def _forward_and_attributes(self, x, **kwargs):
+        y, fldj = self._with_one_batch_axis(self._forward_and_log_det, x, "x", kwargs)
+        return y, self._attributes(-fldj)
+
+    def _inverse_and_attributes(self, y, **kwargs):
+        x, ildj = self._with_one_batch_axis(self._inverse_and_log_det, y, "y", kwargs)
+        return x, self._attributes(ildj)
+
+    def _attributes(self, ildj):
+        if not tf.executing_eagerly():
+            return {"ildj": ildj}
+        # Reading a variable shares its buffer: this copies nothing.
+        return {"ildj": ildj, "variables": [v.read_value() for v in self.variables]}
+
+    def _forward(self, x, **kwargs):
+        return self._forward_and_attributes(x, **kwargs)[0]
+
+    def _inverse(self, y, **kwargs):
+        return self._inverse_and_attributes(y, **kwargs)[0]
+
+    def _forward_log_det_jacobian(self, x, **kwargs):
+        y = self._cache.forward(x, **kwargs)
+        ildj = self._cache.forward_attributes(x, **kwargs)["ildj"]
+        del y
+        return -ildj
+
+    def _inverse_log_det_jacobian(self, y, **kwargs):
+        x = self._cache.inverse(y, **kwargs)
+        ildj = self._cache.inverse_attributes(y, **kwargs)["ildj"]
+        del x
+        return ildj
+
+    def _with_one_batch_axis(self, transform, value, name, kwargs):
+        self._check_event(value, name)
+        ndims = self.event_ndims
+        if value.shape.rank == ndims + 1 or ndims == 0:
+            return transform(value, **kwargs)
+        shape = tf.shape(value)
+        batch_shape, event_shape = shape[:-ndims], shape[-ndims:]
+        flat = tf.reshape(value, tf.concat([[-1], event_shape], axis=0))
+        flat = tf.ensure_shape(flat, [None, *value.shape[-ndims:]])
+        out, log_det = transform(flat, **kwargs)
+        out_shape = tf.concat([batch_shape, tf.shape(out)[1:]], axis=0)
+        static_batch = value.shape[:-ndims]
+        result = tf.reshape(out, out_shape)
+        result = tf.ensure_shape(result, static_batch.concatenate(out.shape[1:]))
+        log_det = tf.reshape(log_det, batch_shape)
+        return result, tf.ensure_shape(log_det, static_batch)
+
+
+def forward_and_log_det(
+    bijector: tfb.Bijector, x: tf.Tensor, event_ndims: int, **kwargs: Any
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns `bijector.forward(x)` and its log-determinant, in one pass if it can.
+
+    Args:
+      bijector: Any `tfb.Bijector`; `**kwargs` reach it only if it is one of ours.
+      x: `Tensor` with one batch axis before its `event_ndims` event axes.
+      event_ndims: Python `int`, rank of the event that the log-determinant covers.
+      **kwargs: Keyword arguments such as `training`.
+    """
+    if isinstance(bijector, tfb.Invert):
+        return inverse_and_log_det(bijector.bijector, x, event_ndims, **kwargs)
+    if isinstance(bijector, FusedBijector):
+        y, log_det = bijector._forward_and_log_det(x, **kwargs)
+        return y, _sum_event(log_det, event_ndims - bijector.event_ndims)
+    y = bijector.forward(x)
+    log_det = bijector.forward_log_det_jacobian(x, event_ndims=event_ndims)
+    return y, _broadcast_to_batch(log_det, x, event_ndims)
+
+
+def inverse_and_log_det(
+    bijector: tfb.Bijector, y: tf.Tensor, event_ndims: int, **kwargs: Any
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns `bijector.inverse(y)` and its log-determinant, in one pass if it can.
+
+    Arguments as for `forward_and_log_det`.
+    """
+    if isinstance(bijector, tfb.Invert):
+        return forward_and_log_det(bijector.bijector, y, event_ndims, **kwargs)
+    if isinstance(bijector, FusedBijector):
+        x, log_det = bijector._inverse_and_log_det(y, **kwargs)
+        return x, _sum_event(log_det, event_ndims - bijector.event_ndims)
+    x = bijector.inverse(y)
+    log_det = bijector.inverse_log_det_jacobian(y, event_ndims=event_ndims)
+    return x, _broadcast_to_batch(log_det, y, event_ndims)
+
+
+def _sum_event(log_det: tf.Tensor, ndims: int) -> tf.Tensor:
+    return tf.reduce_sum(log_det, axis=list(range(-ndims, 0))) if ndims else log_det
+
+
+def _broadcast_to_batch(
+    log_det: tf.Tensor, value: tf.Tensor, event_ndims: int
+) -> tf.Tensor:
+    return tf.broadcast_to(log_det, tf.shape(value)[: value.shape.rank - event_ndims])

@@ -1,0 +1,106 @@
+"""Composition that keeps the single pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.bijectors.fused import (
+    FusedBijector,
+    forward_and_log_det,
+    inverse_and_log_det,
+)
+
+tfb = tfp.bijectors
+
+
+class FusedChain(FusedBijector):
+    """Composition of bijectors whose keyword arguments reach every member.
+
+    ```none
+    forward:  y = bijectors[0].forward(bijectors[1].forward(... x))
+    ```
+
+    The order is that of `tfb.Chain`: the last one listed acts first in `forward`.
+    Unlike there, `bijector_kwargs={"training": True}` needs no names of members, and
+    each of our bijectors runs once however deep it is nested.
+
+    Args:
+      bijectors: Sequence of `tfb.Bijector`s. Events keep their rank throughout.
+      validate_args: Python `bool`, as for every `tfb.Bijector`.
+      name: Python `str`.
+
+    Raises:
+      ValueError: If `bijectors` is empty.
+
+    #### Example
+
+    ```python
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_realnvp as nvp
+    >>> tfb = tfp.bijectors
+    >>> float(nvp.FusedChain([tfb.Exp(), tfb.Scale(2.)]).forward(0.))
+    1.0
+
+    ```
+    """
+
+    def __init__(
+        self,
+        bijectors: Sequence[tfb.Bijector],
+        *,
+        validate_args: bool = False,
+        name: str = "fused_chain",
+    ):
+        parameters = dict(locals())
+        if not bijectors:
+            raise ValueError("bijectors: expected at least one bijector, got none.")
+        with tf.name_scope(name) as name:
+            super().__init__(
+                event_ndims=max(b.forward_min_event_ndims for b in bijectors),
+                is_constant_jacobian=all(b.is_constant_jacobian for b in bijectors),
+                parameters=parameters,
+                validate_args=validate_args,
+                name=name,
+            )
+            self._bijectors = list(bijectors)
+
+    @property
+    def bijectors(self) -> list[tfb.Bijector]:
+        """The members, in the order they were given."""
+        return list(self._bijectors)
+
+    def _forward_and_log_det(self, x, **kwargs):
+        return self._run(forward_and_log_det, reversed(self._bijectors), x, kwargs)
+
+    def _inverse_and_log_det(self, y, **kwargs):
+        return self._run(inverse_and_log_det, self._bijectors, y, kwargs)
+
+    def _run(self, transform, bijectors, value, kwargs):
+        total = 0.0
+        for bijector in bijectors:
+            value, log_det = transform(bijector, value, self.event_ndims, **kwargs)
+            total += log_det
+        return value, total
+
+    def _forward_event_shape(self, input_shape):
+        for bijector in reversed(self._bijectors):
+            input_shape = bijector.forward_event_shape(input_shape)
+        return input_shape
+
+    def _inverse_event_shape(self, output_shape):
+        for bijector in self._bijectors:
+            output_shape = bijector.inverse_event_shape(output_shape)
+        return output_shape
+
+    def _forward_event_shape_tensor(self, input_shape):
+        for bijector in reversed(self._bijectors):
+            input_shape = bijector.forward_event_shape_tensor(input_shape)
+        return input_shape
+
+    def _inverse_event_shape_tensor(self, output_shape):
+        for bijector in self._bijectors:
+            output_shape = bijector.inverse_event_shape_tensor(output_shape)
+        return output_shape

@@ -1,0 +1,118 @@
+"""Masks that say which entries of an event a coupling passes through.
+
+A mask is a boolean array that broadcasts against the event, `True` where the entry
+passes through unchanged (`b = 1` in Eq. 9), or a function from event shape to such
+an array, so that one flow serves events of several sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+Mask = np.ndarray | tf.Tensor | Callable[[Sequence[int]], tf.Tensor]
+
+
+def checkerboard_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.Tensor:
+    """Returns the spatial checkerboard mask (Section 3.4, Figure 3).
+
+    Args:
+      event_shape: [height, width, channels]; Python `int`s or scalar `Tensor`s.
+      invert: Python `bool`. The mask is `True` where row + column is odd, or, if
+        `invert`, where it is even.
+
+    Returns:
+      `Tensor` of `bool`, shape [height, width, 1].
+
+    #### Example
+
+    ```python
+    >>> from tfp_realnvp import checkerboard_mask
+    >>> print(checkerboard_mask([2, 4, 3])[..., 0].numpy().astype(int))
+    [[0 1 0 1]
+     [1 0 1 0]]
+
+    ```
+    """
+    height, width, _ = event_shape
+    parity = (tf.range(height)[:, tf.newaxis] + tf.range(width)) % 2
+    return tf.equal(parity, int(not invert))[..., tf.newaxis]
+
+
+def channel_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.Tensor:
+    """Returns the mask of the first half of the last axis (Section 3.4, Figure 3).
+
+    Args:
+      event_shape: Any shape; Python `int`s or scalar `Tensor`s, the last one static.
+      invert: Python `bool`. The mask is `True` on the first half (rounded down) of
+        the last axis, or, if `invert`, on the second.
+
+    Returns:
+      `Tensor` of `bool`, shape [1, ..., 1, channels], of the event's rank.
+
+    #### Example
+
+    ```python
+    >>> from tfp_realnvp import channel_mask
+    >>> print(channel_mask([2, 4, 6]).numpy().astype(int).ravel())
+    [1 1 1 0 0 0]
+
+    ```
+    """
+    channels = event_shape[-1]
+    first = np.arange(channels) < channels // 2
+    mask = ~first if invert else first
+    return tf.reshape(
+        tf.constant(mask), [1] * (len(event_shape) - 1) + [channels]
+    )
+
+
+def diagonal_mask(event_shape: Sequence[int]) -> tf.Tensor:
+    """Returns the mask of one checkerboard colour of squeezed pixels.
+
+    After `Squeeze`, the channels hold the four pixels of a 2 x 2 block, from top
+    left to bottom right. The mask is `True` on the top left and the bottom right
+    one: a diagonal pair, so that the split does not repeat that of `channel_mask`.
+
+    Args:
+      event_shape: [height, width, 4 * channels].
+
+    Returns:
+      `Tensor` of `bool`, shape [1, 1, 4 * channels].
+    """
+    channels = event_shape[-1] // 4
+    return tf.constant(np.repeat([True, False, False, True], channels)[None, None])
+
+
+def resolve_mask(mask: Mask, event_shape: Sequence[int]) -> tf.Tensor:
+    """Returns `mask` for events of `event_shape`, of the event's rank.
+
+    Args:
+      mask: Boolean array that broadcasts against the event, or a function that
+        returns one.
+      event_shape: Shape of the event.
+
+    Raises:
+      TypeError: If the mask is not boolean.
+      ValueError: If it does not broadcast against an event of `event_shape`.
+    """
+    value = mask(event_shape) if callable(mask) else mask
+    value = value if tf.is_tensor(value) else np.asarray(value)
+    if value.dtype not in (tf.bool, np.bool_):
+        dtype = tf.as_dtype(value.dtype).name
+        raise TypeError(f"mask: expected dtype bool, got {dtype}.")
+    value = tf.convert_to_tensor(value)
+    rank = len(event_shape)
+    padded = [1] * (rank - value.shape.rank) + list(value.shape)
+    fits = len(padded) == rank and all(
+        m is None or m == 1 or not isinstance(e, int) or m == e
+        for m, e in zip(padded, event_shape, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            "mask: expected a shape that broadcasts against events of shape "
+            f"{tuple(event_shape)}, got {tuple(value.shape)}."
+        )
+    return value[(tf.newaxis,) * (rank - value.shape.rank)]

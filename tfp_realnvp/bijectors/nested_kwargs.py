@@ -1,0 +1,47 @@
+"""Spelling keyword arguments for bijectors inside bijectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow_probability as tfp
+
+from tfp_realnvp.bijectors.fused import FusedBijector
+
+tfb = tfp.bijectors
+
+
+def nested_kwargs(bijector: tfb.Bijector, **kwargs: Any) -> dict[str, Any]:
+    """Returns the `bijector_kwargs` that bring `kwargs` to each of our bijectors.
+
+    TFP passes keyword arguments to a member of a `tfb.Chain` under the member's
+    name, to the inside of a `tfb.Invert` as they are, and would pass them to its own
+    bijectors, which refuse them.
+
+    Args:
+      bijector: Any `tfb.Bijector`.
+      **kwargs: What our bijectors shall be given, such as `training=True`.
+
+    Returns:
+      `dict`, empty if none of our bijectors is reached.
+
+    #### Example
+
+    ```python
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_realnvp as nvp
+    >>> from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
+    >>> chain = tfp.bijectors.Chain([tfp.bijectors.Exp(), nvp.BatchNorm((2,))])
+    >>> nested_kwargs(chain, training=True)
+    {'batch_norm': {'training': True}}
+
+    ```
+    """
+    if isinstance(bijector, FusedBijector):
+        return kwargs
+    if isinstance(bijector, tfb.Invert):
+        return nested_kwargs(bijector.bijector, **kwargs)
+    if isinstance(bijector, tfb.Chain):
+        members = {b.name: nested_kwargs(b, **kwargs) for b in bijector.bijectors}
+        return {name: inner for name, inner in members.items() if inner}
+    return {}

@@ -1,0 +1,5 @@
+"""Command line."""
+
+from tfp_realnvp.cli.main import main
+
+__all__ = ["main"]

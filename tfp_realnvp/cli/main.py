@@ -1,0 +1,41 @@
+"""The `tfp-realnvp` command: arguments and errors; the work is in the modules beside."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from tfp_realnvp.cli import evaluate, sample, train
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit status.
+
+    Args:
+      argv: Arguments after the program's name; `None` takes them from `sys.argv`.
+    """
+    parser = argparse.ArgumentParser(
+        prog="tfp-realnvp",
+        description="Real NVP for TensorFlow Probability: train, evaluate, sample.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for module in (train, evaluate, sample):
+        module.add_parser(commands)
+    arguments = parser.parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"tfp-realnvp {arguments.command}: error: {error}", file=sys.stderr)
+        return 2
+    except tf.errors.OpError as error:
+        print(
+            f"tfp-realnvp {arguments.command}: error: {error.message}", file=sys.stderr
+        )
+        return 1
+    except KeyboardInterrupt:
+        print(f"tfp-realnvp {arguments.command}: interrupted.", file=sys.stderr)
+        return 130
+    return 0

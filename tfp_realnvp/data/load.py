@@ -1,0 +1,61 @@
+"""Data sets by name."""
+
+from __future__ import annotations
+
+import os
+
+from tfp_realnvp.data.digits import load_digits
+from tfp_realnvp.data.folder import load_folder
+from tfp_realnvp.data.image_data import ImageData
+from tfp_realnvp.data.photos import load_photos
+from tfp_realnvp.data.prepared import load_cifar10
+
+_FIXED_SIZES = {"digits": 8, "cifar10": 32}
+
+
+def load_images(
+    name: str,
+    *,
+    image_size: int | None = None,
+    data_dir: str | os.PathLike | None = None,
+) -> ImageData:
+    """Returns the data set of that name.
+
+    Args:
+      name: `"digits"`, `"photos"`, `"cifar10"`, or `"folder:PATH"` for your own.
+      image_size: Python `int`, side of the images, for data sets that come in any
+        size; `None` is 32, or the size that the data set has.
+      data_dir: Folder of prepared TFDS data, for `"cifar10"`.
+
+    Raises:
+      FileNotFoundError: If the data are not there.
+      ImportError: If they need a package that is not installed.
+      ValueError: If there is no such data set, or not of that size.
+
+    #### Example
+
+    ```python
+    >>> from tfp_realnvp.data import load_images
+    >>> data = load_images("digits")
+    >>> data.event_shape, data.num_train, data.num_test
+    ((8, 8, 1), 1497, 300)
+
+    ```
+    """
+    fixed = _FIXED_SIZES.get(name)
+    if fixed and image_size not in (None, fixed):
+        raise ValueError(
+            f"image_size: expected {fixed}, the size of {name!r}, got {image_size}."
+        )
+    size = {} if image_size is None else {"image_size": image_size}
+    if name == "digits":
+        return load_digits()
+    if name == "photos":
+        return load_photos(**size)
+    if name == "cifar10":
+        return load_cifar10(data_dir)
+    if name.startswith("folder:"):
+        return load_folder(name.removeprefix("folder:"), **size)
+    raise ValueError(
+        f"dataset: expected digits, photos, cifar10 or folder:PATH, got {name!r}."
+    )

@@ -1,0 +1,58 @@
+"""Many images in one."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_realnvp.files import atomic_path
+
+
+def to_uint8(pixels: np.ndarray) -> np.ndarray:
+    """Returns real-valued pixels as the 8-bit pixels they are jittered versions of."""
+    return np.clip(np.floor(pixels), 0, 255).astype(np.uint8)
+
+
+def image_grid(
+    images: np.ndarray, *, columns: int, scale: int = 1, gap: int = 1
+) -> np.ndarray:
+    """Returns the images side by side, row after row.
+
+    Args:
+      images: `uint8` array of shape [N, height, width, channels].
+      columns: Python `int`, images in a row.
+      scale: Python `int`; each pixel becomes a square of this side.
+      gap: Python `int`, width of the white lines between images, in pixels of the
+        result.
+
+    Returns:
+      `uint8` array of shape [grid_height, grid_width, channels].
+
+    Raises:
+      ValueError: If `images` is not a batch of images, or empty.
+    """
+    if images.ndim != 4 or len(images) == 0:
+        raise ValueError(
+            "images: expected shape (N, height, width, channels) with N > 0, got "
+            f"{images.shape}."
+        )
+    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    grid = np.full(
+        [rows * (height + gap) - gap, columns * (width + gap) - gap, channels],
+        255,
+        np.uint8,
+    )
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        grid[top : top + height, left : left + width] = image
+    return grid
+
+
+def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Writes a `uint8` image of shape [height, width, 1 or 3]."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(tf.io.encode_png(image).numpy())

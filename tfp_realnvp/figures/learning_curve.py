@@ -1,0 +1,46 @@
+"""The course of a training run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from tfp_realnvp.optional import require
+from tfp_realnvp.files import atomic_path
+
+
+def write_learning_curve(
+    path: str | os.PathLike,
+    history: Mapping[str, Sequence[float]],
+    *,
+    references: Mapping[str, float],
+) -> None:
+    """Writes a PNG of bits/dim against epochs.
+
+    Args:
+      path: Where to write it.
+      history: `bits_per_dim` and `val_bits_per_dim` after each epoch.
+      references: Horizontal lines to draw, by their labels.
+
+    Raises:
+      ImportError: If matplotlib is not installed.
+    """
+    require("matplotlib", "the learning curve", extra="demo")
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    epochs = range(1, len(history["bits_per_dim"]) + 1)
+    axes.plot(epochs, history["bits_per_dim"], label="training, batch statistics")
+    axes.plot(epochs, history["val_bits_per_dim"], label="test, running statistics")
+    for style, (label, value) in zip(("--", ":", "-."), references.items()):
+        axes.axhline(value, color="gray", linestyle=style, label=f"{label} {value:.2f}")
+    lowest = min(*history["bits_per_dim"], *history["val_bits_per_dim"])
+    axes.set_ylim(lowest - 0.2, max(8.2, *references.values()))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="epoch", ylabel="bits / dim")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120)

@@ -1,0 +1,160 @@
+"""The mean and variance that a batch normalization divides by."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+
+def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return value
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+@keras.saving.register_keras_serializable(package="tfp_realnvp")
+class BatchMoments(keras.layers.Layer):
+    """Per-channel mean and variance, of the batch or as moving averages.
+
+    With `mean_t`, `variance_t` the moments of the current batch, taken over all
+    axes but the last and over all replicas of a `tf.distribute` strategy, each
+    call with `training=True` updates the moving averages (Eq. 15-16):
+
+    ```none
+    moving_mean     <- momentum * moving_mean     + (1 - momentum) * mean_t
+    moving_variance <- momentum * moving_variance + (1 - momentum) * variance_t
+    ```
+
+    and returns `mean_t, variance_t` if `normalize_by="batch"` (Section 3.7), or
+    the moving averages just updated if `normalize_by="moving"` (Appendix E), with
+    gradients only through the current batch's part of them. With
+    `training=False` it returns the moving averages.
+
+    Args:
+      normalize_by: `"batch"` or `"moving"`.
+      momentum: Python `float` in [0, 1), the paper's rho.
+      **kwargs: Passed to `keras.layers.Layer`.
+
+    Raises:
+      ValueError: If `normalize_by` or `momentum` is none of the above.
+
+    #### References
+
+    [1]: Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio. Density estimation using
+         Real NVP, Section 3.7 and Appendix E. https://arxiv.org/abs/1605.08803
+    """
+
+    def __init__(
+        self,
+        normalize_by: Literal["batch", "moving"] = "batch",
+        *,
+        momentum: float = 0.9,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if normalize_by not in ("batch", "moving"):
+            raise ValueError(
+                f'normalize_by: expected "batch" or "moving", got {normalize_by!r}.'
+            )
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum: expected a value in [0, 1), got {momentum}.")
+        self.normalize_by = normalize_by
+        self.momentum = momentum
+
+    @property
+    def is_plain_batch(self) -> bool:
+        """Whether training uses this replica's batch and nothing else."""
+        return (
+            self.normalize_by == "batch"
+            and tf.distribute.get_strategy().num_replicas_in_sync == 1
+        )
+
+    def build(self, inputs_shape: tuple[int | None, ...]) -> None:
+        channels = (inputs_shape[-1],)
+        self.moving_mean = self.add_weight(
+            shape=channels,
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
+            name="moving_mean",
+        )
+        self.moving_variance = self.add_weight(
+            shape=channels,
+            initializer="ones",
+            trainable=False,
+            autocast=False,
+            name="moving_variance",
+        )
+        self.built = True
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        weights: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns mean and variance to normalize by, each of shape [channels].
+
+        Args:
+          inputs: `Tensor` of shape [..., channels].
+          weights: `Tensor` of 0 and 1 that broadcasts against `inputs`: the entries
+            that count. A channel without any gets mean and variance 0.
+          training: Python `bool`.
+        """
+        if not training:
+            return (
+                tf.convert_to_tensor(self.moving_mean),
+                tf.convert_to_tensor(self.moving_variance),
+            )
+        mean, variance = self._batch_moments(
+            tf.cast(inputs, self.variable_dtype), weights
+        )
+        moving = self.update(mean, variance)
+        return moving if self.normalize_by == "moving" else (mean, variance)
+
+    def update(
+        self, mean: tf.Tensor, variance: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Moves the averages towards the batch's moments and returns them."""
+        moved = []
+        for average, value in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+        ):
+            new = self.momentum * average.value + (1 - self.momentum) * value
+            average.assign(tf.stop_gradient(new))
+            moved.append(new)
+        return moved[0], moved[1]
+
+    def _batch_moments(
+        self, inputs: tf.Tensor, weights: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        axes = list(range(inputs.shape.rank - 1))
+        if weights is None:
+            weights = tf.ones([1] * inputs.shape.rank, inputs.dtype)
+        weights = tf.cast(weights, inputs.dtype)
+        weights = weights[(tf.newaxis,) * (inputs.shape.rank - weights.shape.rank)]
+        # How many input positions each position of `weights` stands for.
+        repeats = (tf.size(inputs) // inputs.shape[-1]) // (
+            tf.size(weights) // weights.shape[-1]
+        )
+        count = tf.cast(repeats, inputs.dtype) * tf.reduce_sum(weights, axes)
+        count = _sum_over_replicas(count)
+        total = _sum_over_replicas(tf.reduce_sum(inputs * weights, axes))
+        mean = tf.math.divide_no_nan(total, count)
+        squares = tf.square(inputs - mean) * weights
+        total = _sum_over_replicas(tf.reduce_sum(squares, axes))
+        return mean, tf.math.divide_no_nan(total, count)
+
+    def compute_output_shape(self, inputs_shape, weights_shape=None):
+        return (inputs_shape[-1],), (inputs_shape[-1],)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "normalize_by": self.normalize_by,
+            "momentum": self.momentum,
+        }

@@ -1,0 +1,103 @@
+"""Batch normalization inside the networks, in either variant of the paper."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from tfp_realnvp.nets.batch_moments import BatchMoments
+
+
+@keras.saving.register_keras_serializable(package="tfp_realnvp")
+class BatchNormalization(keras.layers.Layer):
+    """Per-channel normalization, scale and offset of a network's activations.
+
+    ```none
+    outputs = scale * (inputs - mean) / sqrt(variance + epsilon) + offset
+    ```
+
+    It differs from `keras.layers.BatchNormalization` in where `mean` and `variance`
+    come from: see `BatchMoments`, which follows Section 3.7 or Appendix E of the
+    paper and counts all replicas of a `tf.distribute` strategy as one batch.
+
+    Args:
+      normalize_by: `"batch"` or `"moving"`, see `BatchMoments`.
+      momentum: Python `float`, momentum of the moving averages.
+      epsilon: Python `float` added to the variance.
+      affine: Python `bool`, whether to learn `scale` and `offset`.
+      **kwargs: Passed to `keras.layers.Layer`.
+    """
+
+    def __init__(
+        self,
+        normalize_by: Literal["batch", "moving"] = "batch",
+        *,
+        momentum: float = 0.9,
+        epsilon: float = 1e-4,
+        affine: bool = True,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.moments = BatchMoments(
+            normalize_by, momentum=momentum, dtype=self.dtype_policy, name="moments"
+        )
+        self.epsilon = epsilon
+        self.affine = affine
+
+    def build(self, inputs_shape: tuple[int | None, ...]) -> None:
+        self.moments.build(inputs_shape)
+        if self.affine:
+            channels = (inputs_shape[-1],)
+            self.scale = self.add_weight(
+                shape=channels, initializer="ones", autocast=False, name="scale"
+            )
+            self.offset = self.add_weight(
+                shape=channels, initializer="zeros", autocast=False, name="offset"
+            )
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if training and self.moments.is_plain_batch and self._has_fused_kernel(inputs):
+            return self._fused(inputs)
+        mean, variance = self.moments(inputs, training=training)
+        scale = tf.math.rsqrt(variance + self.epsilon)
+        if self.affine:
+            scale *= tf.convert_to_tensor(self.scale)
+            offset = tf.convert_to_tensor(self.offset) - mean * scale
+        else:
+            offset = -mean * scale
+        return inputs * tf.cast(scale, inputs.dtype) + tf.cast(offset, inputs.dtype)
+
+    def _has_fused_kernel(self, inputs: tf.Tensor) -> bool:
+        return inputs.shape.rank == 4 and inputs.dtype != tf.float64
+
+    def _fused(self, inputs: tf.Tensor) -> tf.Tensor:
+        # TensorFlow's kernel makes one pass where separate ops make six: on a CPU
+        # it halves the time of a normalization, forward and backward.
+        channels = inputs.shape[-1]
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs,
+            tf.convert_to_tensor(self.scale) if self.affine else tf.ones([channels]),
+            tf.convert_to_tensor(self.offset) if self.affine else tf.zeros([channels]),
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        count = tf.cast(tf.size(inputs) // channels, variance.dtype)
+        self.moments.update(mean, variance * (count - 1) / count)
+        return outputs
+
+    def compute_output_shape(
+        self, inputs_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        return inputs_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "normalize_by": self.moments.normalize_by,
+            "momentum": self.moments.momentum,
+            "epsilon": self.epsilon,
+            "affine": self.affine,
+        }

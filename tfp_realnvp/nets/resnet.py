@@ -1,0 +1,276 @@
+"""The convolutional residual network of an image coupling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from tfp_realnvp.nets.batch_norm import BatchNormalization
+from tfp_realnvp.nets.seeds import spawn_seeds
+from tfp_realnvp.nets.weight_norm import WeightNormConv2D, short_direction
+
+
+@keras.saving.register_keras_serializable(package="tfp_realnvp")
+class ResidualBlock(keras.layers.Layer):
+    """Pre-activation residual block of two 3x3 weight-normalized convolutions.
+
+    ```none
+    outputs = inputs + conv(relu(norm(conv(relu(norm(inputs))))))
+    ```
+
+    Args:
+      filters: Python `int`, number of channels in and out.
+      batch_norm: `"batch"`, `"moving"` (see `BatchMoments`) or `None` for no batch
+        normalization.
+      momentum: Python `float`, momentum of the moving averages.
+      magnitude_regularizer: Keras regularizer of the closing convolution's magnitude.
+      seed: Python `int` or `None`, seeds the initial weights.
+      **kwargs: Passed to `keras.layers.Layer`.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        *,
+        batch_norm: Literal["batch", "moving"] | None = "batch",
+        momentum: float = 0.9,
+        magnitude_regularizer: Any = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.batch_norm = batch_norm
+        self.momentum = momentum
+        self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
+        self.seed = seed
+        seeds = spawn_seeds(seed, 2)
+        make_norm = norm_factory(batch_norm, momentum, self.dtype_policy)
+        self.norm_in = make_norm("norm_in")
+        self.conv_in = WeightNormConv2D(
+            filters,
+            learn_magnitude=False,
+            use_bias=batch_norm is None,
+            direction_initializer=short_direction(seeds[0]),
+            dtype=self.dtype_policy,
+            name="conv_in",
+        )
+        self.norm_out = make_norm("norm_out")
+        self.conv_out = WeightNormConv2D(
+            filters,
+            use_bias=batch_norm is None,
+            magnitude_regularizer=self.magnitude_regularizer,
+            direction_initializer=short_direction(seeds[1]),
+            dtype=self.dtype_policy,
+            name="conv_out",
+        )
+
+    def build(self, inputs_shape: tuple[int | None, ...]) -> None:
+        for layer in (self.norm_in, self.conv_in, self.norm_out, self.conv_out):
+            layer.build(inputs_shape)
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        hidden = tf.nn.relu(self.norm_in(inputs, training=training))
+        hidden = self.conv_in(hidden)
+        hidden = tf.nn.relu(self.norm_out(hidden, training=training))
+        return inputs + self.conv_out(hidden)
+
+    def compute_output_shape(
+        self, inputs_shape: tuple[int | None, ...]
+    ) -> tuple[int | None, ...]:
+        return inputs_shape
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "batch_norm": self.batch_norm,
+            "momentum": self.momentum,
+            "magnitude_regularizer": keras.regularizers.serialize(
+                self.magnitude_regularizer
+            ),
+            "seed": self.seed,
+        }
+
+
+@keras.saving.register_keras_serializable(package="tfp_realnvp")
+class ResNet(keras.layers.Layer):
+    """Convolutional residual network with skip connections into the output.
+
+    ```none
+    h       = norm(inputs)
+    h       = conv3x3([relu(h), relu(-h), context])
+    skip    = conv1x1(h)
+    repeat num_blocks times:
+      h     = ResidualBlock(h)
+      skip += conv1x1(h)
+    outputs = conv1x1(relu(norm(skip)))
+    ```
+
+    All convolutions are weight-normalized; only those that end a branch have a
+    learned magnitude. Biases appear only where no normalization removes them.
+
+    Args:
+      output_channels: Python `int`, channels of the output.
+      filters: Python `int`, channels of the hidden layers ("feature maps").
+      num_blocks: Python `int`, number of residual blocks.
+      batch_norm: `"batch"`, `"moving"` (see `BatchMoments`) or `None` for no batch
+        normalization.
+      momentum: Python `float`, momentum of the moving averages.
+      magnitude_regularizer: Keras regularizer of the learned magnitudes.
+      seed: Python `int` or `None`, seeds the initial weights.
+      **kwargs: Passed to `keras.layers.Layer`.
+
+    #### Example
+
+    ```python
+    >>> import tensorflow as tf
+    >>> from tfp_realnvp.nets import ResNet
+    >>> network = ResNet(output_channels=6, filters=8, num_blocks=2)
+    >>> network(tf.zeros([2, 8, 8, 3])).shape
+    TensorShape([2, 8, 8, 6])
+
+    ```
+
+    #### References
+
+    [1]: Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio. Density estimation using
+         Real NVP, Sections 3.7 and 4.1. https://arxiv.org/abs/1605.08803
+    """
+
+    def __init__(
+        self,
+        output_channels: int,
+        *,
+        filters: int,
+        num_blocks: int,
+        batch_norm: Literal["batch", "moving"] | None = "batch",
+        momentum: float = 0.9,
+        magnitude_regularizer: Any = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.output_channels = output_channels
+        self.filters = filters
+        self.num_blocks = num_blocks
+        self.batch_norm = batch_norm
+        self.momentum = momentum
+        self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
+        self.seed = seed
+        seeds = iter(spawn_seeds(seed, 3 + 2 * num_blocks))
+        make_norm = norm_factory(batch_norm, momentum, self.dtype_policy)
+
+        def conv(filters: int, kernel_size: int, name: str, **kwargs: Any):
+            return WeightNormConv2D(
+                filters,
+                kernel_size,
+                direction_initializer=short_direction(next(seeds)),
+                dtype=self.dtype_policy,
+                name=name,
+                **{"use_bias": batch_norm is None, **kwargs},
+            )
+
+        branch_end = {"magnitude_regularizer": self.magnitude_regularizer}
+        self.norm_in = make_norm("norm_in", affine=False)
+        self.conv_in = conv(filters, 3, "conv_in", learn_magnitude=False)
+        self.skips = [
+            conv(filters, 1, f"skip_{i}", **branch_end) for i in range(num_blocks + 1)
+        ]
+        self.blocks = [
+            ResidualBlock(
+                filters,
+                batch_norm=batch_norm,
+                momentum=momentum,
+                seed=next(seeds),
+                dtype=self.dtype_policy,
+                name=f"block_{i}",
+                **branch_end,
+            )
+            for i in range(num_blocks)
+        ]
+        self.norm_out = make_norm("norm_out")
+        self.conv_out = conv(
+            output_channels, 1, "conv_out", use_bias=True, **branch_end
+        )
+
+    def build(
+        self,
+        inputs_shape: tuple[int | None, ...],
+        context_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
+        hidden_shape = (*inputs_shape[:-1], self.filters)
+        context_channels = context_shape[-1] if context_shape else 0
+        self.norm_in.build(inputs_shape)
+        self.conv_in.build(
+            (*inputs_shape[:-1], 2 * inputs_shape[-1] + context_channels)
+        )
+        for layer in (*self.skips, *self.blocks, self.norm_out, self.conv_out):
+            layer.build(hidden_shape)
+        self.built = True
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        context: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Returns the output maps, of shape [N, H, W, output_channels].
+
+        Args:
+          inputs: `Tensor` of shape [N, H, W, C].
+          context: `Tensor` of shape [N, H, W, K], maps that inform the network but
+            are neither normalized nor rectified: a coupling's mask.
+          training: Python `bool`, whether to normalize as in training.
+        """
+        hidden = self.norm_in(inputs, training=training)
+        features = [tf.nn.relu(hidden), tf.nn.relu(-hidden)]
+        if context is not None:
+            features.append(tf.cast(context, hidden.dtype))
+        hidden = self.conv_in(tf.concat(features, axis=-1))
+        outputs = self.skips[0](hidden)
+        for block, skip in zip(self.blocks, self.skips[1:], strict=True):
+            hidden = block(hidden, training=training)
+            outputs += skip(hidden)
+        outputs = tf.nn.relu(self.norm_out(outputs, training=training))
+        return self.conv_out(outputs)
+
+    def compute_output_shape(
+        self,
+        inputs_shape: tuple[int | None, ...],
+        context_shape: tuple[int | None, ...] | None = None,
+    ) -> tuple[int | None, ...]:
+        return (*inputs_shape[:-1], self.output_channels)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "output_channels": self.output_channels,
+            "filters": self.filters,
+            "num_blocks": self.num_blocks,
+            "batch_norm": self.batch_norm,
+            "momentum": self.momentum,
+            "magnitude_regularizer": keras.regularizers.serialize(
+                self.magnitude_regularizer
+            ),
+            "seed": self.seed,
+        }
+
+
+def norm_factory(
+    batch_norm: Literal["batch", "moving"] | None, momentum: float, dtype: Any
+) -> Callable[..., keras.layers.Layer]:
+    """Returns a function that makes one normalization layer of a network."""
+
+    def make_norm(name: str, affine: bool = True) -> keras.layers.Layer:
+        if batch_norm is None:
+            return keras.layers.Identity(dtype=dtype, name=name)
+        return BatchNormalization(
+            batch_norm, momentum=momentum, affine=affine, dtype=dtype, name=name
+        )
+
+    return make_norm
