@@ -101,7 +101,7 @@ class AffineCoupling(FusedBijector):
                 "context" in inspect.signature(network.call).parameters
             )
             if not network.built:
-                self._build(network)
+                self._build(network, mask_channels=value.shape[-1])
             super().__init__(
                 event_ndims=len(self._event_shape),
                 layers=(network,),
@@ -111,12 +111,12 @@ class AffineCoupling(FusedBijector):
             )
             self._network = network
 
-    def _build(self, network: keras.layers.Layer) -> None:
+    def _build(self, network: keras.layers.Layer, *, mask_channels: int) -> None:
         *outer, channels = self._event_shape
         if self._split:
             network.build((None, *outer, len(self._split.kept)))
         elif self._takes_context:
-            network.build((None, *outer, channels), (None, *outer, 1))
+            network.build((None, *outer, channels), (None, *outer, mask_channels))
         else:
             network.build((None, *outer, channels))
 

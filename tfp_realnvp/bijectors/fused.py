@@ -12,9 +12,13 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.python.eager import record
+from tensorflow_probability.python.bijectors.invert import _Invert
 from tensorflow_probability.python.internal import cache_util
 
 tfb = tfp.bijectors
+
+# `tfb.Invert(...)` of a bijector that is no `CompositeTensor` is none of `tfb.Invert`.
+Invert = _Invert
 
 
 class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
@@ -192,9 +196,10 @@ def forward_and_log_det(
       event_ndims: Python `int`, rank of the event that the log-determinant covers.
       **kwargs: Keyword arguments such as `training`.
     """
-    if isinstance(bijector, tfb.Invert):
+    if isinstance(bijector, Invert):
         return inverse_and_log_det(bijector.bijector, x, event_ndims, **kwargs)
     if isinstance(bijector, FusedBijector):
+        bijector._check_event(x, "x")
         y, log_det = bijector._forward_and_log_det(x, **kwargs)
         return y, _sum_event(log_det, event_ndims - bijector.event_ndims)
     y = bijector.forward(x)
@@ -209,9 +214,10 @@ def inverse_and_log_det(
 
     Arguments as for `forward_and_log_det`.
     """
-    if isinstance(bijector, tfb.Invert):
+    if isinstance(bijector, Invert):
         return forward_and_log_det(bijector.bijector, y, event_ndims, **kwargs)
     if isinstance(bijector, FusedBijector):
+        bijector._check_event(y, "y")
         x, log_det = bijector._inverse_and_log_det(y, **kwargs)
         return x, _sum_event(log_det, event_ndims - bijector.event_ndims)
     x = bijector.inverse(y)

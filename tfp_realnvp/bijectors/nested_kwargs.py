@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.fused import FusedBijector, Invert
 
 tfb = tfp.bijectors
 
@@ -39,9 +40,10 @@ def nested_kwargs(bijector: tfb.Bijector, **kwargs: Any) -> dict[str, Any]:
     """
     if isinstance(bijector, FusedBijector):
         return kwargs
-    if isinstance(bijector, tfb.Invert):
+    if isinstance(bijector, Invert):
         return nested_kwargs(bijector.bijector, **kwargs)
-    if isinstance(bijector, tfb.Chain):
-        members = {b.name: nested_kwargs(b, **kwargs) for b in bijector.bijectors}
-        return {name: inner for name, inner in members.items() if inner}
+    if isinstance(bijector, tfb.Composition):
+        members = tf.nest.flatten(bijector.bijectors)
+        inner_kwargs = {b.name: nested_kwargs(b, **kwargs) for b in members}
+        return {name: inner for name, inner in inner_kwargs.items() if inner}
     return {}

@@ -52,6 +52,13 @@ class Squeeze(FusedBijector):
     def _is_permutation(self):
         return True
 
+    def _check_event(self, value, name):
+        if value.shape.rank is not None and value.shape.rank < 3:
+            raise ValueError(
+                f"{name}: expected events of rank 3 (height, width, channels), got "
+                f"shape {value.shape}."
+            )
+
     def _forward_and_log_det(self, x, **kwargs):
         self._forward_event_shape(x.shape[-3:])
         return tf.nn.space_to_depth(x, 2), tf.zeros(tf.shape(x)[:1], x.dtype)
@@ -95,11 +102,7 @@ class Squeeze(FusedBijector):
 
 
 def _last_three(shape: tf.TensorShape) -> list[int | None]:
-    if shape.rank is None or shape.rank < 3:
-        raise ValueError(
-            f"x: expected events of rank 3 (height, width, channels), got {shape}."
-        )
-    return shape[-3:].as_list()
+    return [None] * 3 if shape.rank is None else shape[-3:].as_list()
 
 
 def _times(side: int | None, numerator: int, denominator: int) -> int | None:

@@ -20,9 +20,14 @@ from tfp_realnvp.figures import (
 from tfp_realnvp.files import write_json
 from tfp_realnvp.flows import PRESETS
 from tfp_realnvp.flows.presets import resolve_preset
-from tfp_realnvp.training.callbacks import SaveWeights, Throughput, TimeLimit
+from tfp_realnvp.training.callbacks import (
+    CosineDecay,
+    SaveWeights,
+    Throughput,
+    TimeLimit,
+)
 from tfp_realnvp.training.flow_model import FlowModel
-from tfp_realnvp.training.run_directory import RunConfig, RunDirectory, cosine_decay
+from tfp_realnvp.training.run_directory import RunConfig, RunDirectory
 
 _DEFAULT_PRESETS = {"digits": "digits", "cifar10": "cifar10"}
 _DEFAULT_EPOCHS = {"digits": 60}
@@ -66,7 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
     )
     config.flow["event_shape"] = data.event_shape
     batches = data.training_batches(config.batch_size, seed=config.seed)
-    limits = [TimeLimit(config.minutes)] if config.minutes is not None else []
+    limit = None if config.minutes is None else TimeLimit(config.minutes)
     keras.utils.set_random_seed(config.seed)
     model = config.build_model()
     directory = RunDirectory.create(
@@ -75,9 +80,7 @@ def run(arguments: argparse.Namespace) -> None:
     print(f"Training on {data.num_train} images of {data.name}: {directory.path}")
 
     steps = data.num_train // config.batch_size
-    model.compile(
-        keras.optimizers.Adam(cosine_decay(config, steps), global_clipnorm=100.0)
-    )
+    model.compile(keras.optimizers.Adam(config.learning_rate, global_clipnorm=100.0))
     throughput = Throughput(config.batch_size)
     history = model.fit(
         batches,
@@ -89,7 +92,9 @@ def run(arguments: argparse.Namespace) -> None:
             throughput,
             SaveWeights(directory.weights),
             keras.callbacks.CSVLogger(directory.path / "history.csv"),
-            *limits,
+            # The decay asks the limit, so the limit must begin first.
+            *([] if limit is None else [limit]),
+            CosineDecay(config.epochs * steps, limit),
         ],
         verbose="auto",
     )

@@ -37,7 +37,8 @@ def sample_images(
         raise ValueError(f"count: expected a positive int, got {count}.")
     if not temperature >= 0:
         raise ValueError(f"temperature: expected 0 or more, got {temperature}.")
-    latents = flow.distribution.sample(count, seed=seed)
+    # TFP takes an int as the start of a stream, a pair as the seed of one draw.
+    latents = flow.distribution.sample(count, seed=seed if seed is None else (0, seed))
     forward = tf.function(flow.bijector.forward)
     return to_uint8(forward(temperature * latents).numpy())
 

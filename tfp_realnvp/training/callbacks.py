@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import Any
@@ -27,6 +28,34 @@ class SaveWeights(keras.callbacks.Callback):
             self.model.save_weights(temporary)
 
 
+class CosineDecay(keras.callbacks.Callback):
+    """Lowers the learning rate along a cosine to 0 at the end of training.
+
+    The end is after `steps` steps or at the time limit, whichever comes first.
+
+    Args:
+      steps: Python `int`, number of training steps.
+      time_limit: `TimeLimit` of the same `fit`, or `None`.
+    """
+
+    def __init__(self, steps: int, time_limit: TimeLimit | None = None):
+        super().__init__()
+        self._steps = steps
+        self._time_limit = time_limit
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._begin = int(self.model.optimizer.iterations)
+        self._initial = float(self.model.optimizer.learning_rate)
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        optimizer = self.model.optimizer
+        progress = (int(optimizer.iterations) - self._begin) / self._steps
+        if self._time_limit is not None:
+            progress = max(progress, self._time_limit.progress)
+        factor = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+        optimizer.learning_rate = self._initial * factor
+
+
 class TimeLimit(keras.callbacks.Callback):
     """Ends training after a number of minutes, compilation included.
 
@@ -44,10 +73,15 @@ class TimeLimit(keras.callbacks.Callback):
         self._minutes = minutes
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self._end = time.monotonic() + 60 * self._minutes
+        self._begin = time.monotonic()
+
+    @property
+    def progress(self) -> float:
+        """Share of the time that has passed."""
+        return (time.monotonic() - self._begin) / (60 * self._minutes)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if time.monotonic() >= self._end:
+        if self.progress >= 1:
             self.model.stop_training = True
 
 

@@ -27,7 +27,11 @@ def check_examples(
         spec = x.element_spec[0] if isinstance(x.element_spec, tuple) else x.element_spec
         if isinstance(spec, tf.TensorSpec):
             _check_shape(spec.shape, name, event_shape)
-        if int(x.cardinality()) == 0:
+        # Where the length is not known, one batch tells; elsewhere asking for one
+        # could cost the filling of a shuffle buffer.
+        length = int(x.cardinality())
+        unknown = length == tf.data.UNKNOWN_CARDINALITY
+        if length == 0 or (unknown and not any(True for _ in x.take(1))):
             raise ValueError(f"{name}: expected batches, got an empty data set.")
     elif isinstance(x, np.ndarray) or tf.is_tensor(x):
         _check_shape(tf.TensorShape(x.shape), name, event_shape)
@@ -51,7 +55,9 @@ def _check_values(x: np.ndarray, name: str, *, pixels: bool) -> None:
     if np.issubdtype(x.dtype, np.floating) and np.isnan(x).any():
         count = int(np.isnan(x).sum())
         raise ValueError(f"{name}: expected numbers, got NaN in {count} places.")
-    if pixels and (x.min() < 0 or x.max() > 256):
+    # Jitter can round 255.999... up to 256 in float32.
+    largest = 256 if np.issubdtype(x.dtype, np.floating) else 255
+    if pixels and (x.min() < 0 or x.max() > largest):
         raise ValueError(
             f"{name}: expected pixels in [0, 256), got values from {x.min()} to "
             f"{x.max()}."

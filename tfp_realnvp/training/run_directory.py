@@ -9,8 +9,6 @@ import os
 import pathlib
 from typing import Any
 
-import keras
-
 from tfp_realnvp.files import write_json
 from tfp_realnvp.flows import image_flow
 from tfp_realnvp.training.flow_model import FlowModel
@@ -25,8 +23,7 @@ class RunConfig:
       flow: Arguments of `image_flow`.
       batch_size: Images in a training step.
       epochs: Passes through the data, unless `minutes` ends training earlier.
-      learning_rate: Of Adam, at the start; it falls to 0 over the epochs along a
-        cosine.
+      learning_rate: Of Adam, at the start; see `CosineDecay`.
       seed: Seeds weights, order of the data and noise.
       data_dir: Folder of prepared TFDS data, or `None`.
       image_size: Side of the images, or `None` for the data set's own.
@@ -139,9 +136,3 @@ class RunDirectory:
             ) from error
         return model
 
-
-def cosine_decay(config: RunConfig, steps_per_epoch: int) -> Any:
-    """Returns the learning-rate schedule that `RunConfig` describes."""
-    return keras.optimizers.schedules.CosineDecay(
-        config.learning_rate, decay_steps=max(1, config.epochs * steps_per_epoch)
-    )

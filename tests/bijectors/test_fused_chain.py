@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_realnvp as nvp
+from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
+
+tfb = tfp.bijectors
+
+
+def test_order_and_log_det_are_those_of_tfb_chain():
+    members = [tfb.Exp(), tfb.Scale(2.0), tfb.Shift(1.0)]
+    ours, theirs = nvp.FusedChain(members), tfb.Chain(members)
+    x = tf.constant([0.1, 0.2])
+    np.testing.assert_allclose(ours.forward(x), theirs.forward(x))
+    y = ours.forward(x)
+    np.testing.assert_allclose(
+        ours.inverse_log_det_jacobian(tf.identity(y)),
+        theirs.inverse_log_det_jacobian(tf.identity(y)),
+        rtol=1e-6,
+    )
+
+
+def test_keyword_arguments_reach_every_member():
+    norms = [nvp.BatchNorm((2,)) for _ in range(2)]
+    chain = nvp.FusedChain([norms[0], tfb.Scale(2.0), nvp.FusedChain([norms[1]])])
+    chain.inverse(tf.constant([[1.0, 2.0], [3.0, 4.0]]), training=True)
+    # The second sees data of variance 1/4, and mean 0 but for rounding.
+    assert np.all(norms[0].moments.moving_mean.numpy() != 0)
+    assert np.all(norms[1].moments.moving_variance.numpy() < 1)
+
+
+def test_an_empty_chain_is_refused():
+    with pytest.raises(ValueError, match="bijectors: expected at least one"):
+        nvp.FusedChain([])
+
+
+def test_nested_kwargs_reach_our_bijectors_in_tfp_compositions():
+    norm = nvp.BatchNorm((2,), name="norm")
+    chain = tfb.Chain([tfb.Exp(), tfb.Invert(norm)])
+    kwargs = nested_kwargs(chain, training=True)
+    chain.forward(tf.constant([[1.0, 2.0], [3.0, 4.0]]), **kwargs)
+    assert np.any(norm.moments.moving_mean.numpy() != 0)
+
+
+def test_nested_kwargs_of_tfp_bijectors_alone_are_empty():
+    assert nested_kwargs(tfb.Chain([tfb.Exp(), tfb.Scale(2.0)]), training=True) == {}

@@ -1,0 +1,26 @@
+import os
+
+import keras
+import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--data-dir",
+        default=os.environ.get("TFP_REALNVP_DATA_DIR"),
+        help="folder of prepared TFDS data (cifar10), for the tests that read it; "
+        "also taken from TFP_REALNVP_DATA_DIR",
+    )
+
+
+@pytest.fixture
+def data_dir(request):
+    path = request.config.getoption("--data-dir")
+    if path is None:
+        pytest.skip("needs prepared TFDS data: --data-dir or TFP_REALNVP_DATA_DIR")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    keras.utils.set_random_seed(0)

@@ -1,0 +1,164 @@
+"""The table of named bijectors that every invariant is tested on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_realnvp as nvp
+
+tfb = tfp.bijectors
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A bijector, and the shape of the latents it takes."""
+
+    bijector: tfb.Bijector
+    latent_shape: tuple[int, ...]
+
+
+def _res_net(output_channels, dtype):
+    network = nvp.ResNet(output_channels, filters=4, num_blocks=1, seed=0, dtype=dtype)
+    return nvp.ShiftAndLogScale(network, initial_gain=0.5, dtype=dtype)
+
+
+def _dense(units, dtype):
+    network = keras.Sequential(
+        [
+            keras.layers.Dense(8, activation="tanh", dtype=dtype),
+            keras.layers.Dense(units, dtype=dtype),
+        ]
+    )
+    return nvp.ShiftAndLogScale(network, initial_gain=0.5, dtype=dtype)
+
+
+def _spatial_coupling(shape, mask, dtype):
+    network = _res_net(2 * shape[-1], dtype)
+    return Case(nvp.AffineCoupling(shape, network, mask), shape)
+
+
+def _batch_norm(shape, mask, dtype):
+    moments = nvp.BatchMoments(dtype=dtype)
+    return Case(nvp.BatchNorm(shape, moments, mask=mask), shape)
+
+
+def _real_nvp(shape, dtype, **sizes):
+    flow = nvp.RealNVPBijector(
+        shape, filters=4, num_blocks=1, seed=0, dtype=dtype, **sizes
+    )
+    return Case(flow, shape)
+
+
+def _inverted(mask):
+    return lambda shape: mask(shape, invert=True)
+
+
+_ODD_MASK = np.random.default_rng(0).uniform(size=(4, 4, 3)) < 0.5
+_COMB = np.arange(20) % 2 == 0
+
+CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
+    "coupling_checkerboard": lambda dtype: _spatial_coupling(
+        (4, 4, 3), nvp.checkerboard_mask, dtype
+    ),
+    "coupling_checkerboard_inverted": lambda dtype: _spatial_coupling(
+        (8, 8, 1), _inverted(nvp.checkerboard_mask), dtype
+    ),
+    "coupling_any_mask": lambda dtype: _spatial_coupling((4, 4, 3), _ODD_MASK, dtype),
+    "coupling_channel": lambda dtype: Case(
+        nvp.AffineCoupling((4, 4, 4), _res_net(4, dtype), nvp.channel_mask), (4, 4, 4)
+    ),
+    "coupling_channel_inverted_odd": lambda dtype: Case(
+        nvp.AffineCoupling(
+            (4, 4, 3), _res_net(2, dtype), _inverted(nvp.channel_mask)
+        ),
+        (4, 4, 3),
+    ),
+    "coupling_vector": lambda dtype: Case(
+        nvp.AffineCoupling((5,), _dense(6, dtype), nvp.channel_mask), (5,)
+    ),
+    "coupling_vector_comb": lambda dtype: Case(
+        nvp.AffineCoupling((20,), _dense(20, dtype), _COMB), (20,)
+    ),
+    "batch_norm_image": lambda dtype: _batch_norm((4, 4, 3), None, dtype),
+    "batch_norm_vector": lambda dtype: _batch_norm((5,), None, dtype),
+    "batch_norm_checkerboard": lambda dtype: _batch_norm(
+        (4, 4, 3), nvp.checkerboard_mask, dtype
+    ),
+    "batch_norm_channel": lambda dtype: _batch_norm(
+        (4, 4, 4), nvp.channel_mask, dtype
+    ),
+    "squeeze": lambda dtype: Case(nvp.Squeeze(), (4, 4, 3)),
+    "factor_out": lambda dtype: Case(
+        nvp.FactorOut(
+            (4, 4, 8), _real_nvp((4, 4, 4), dtype).bijector, nvp.diagonal_mask
+        ),
+        (4, 4, 8),
+    ),
+    "factor_out_of_tfp": lambda dtype: Case(
+        nvp.FactorOut((6,), tfb.Scale(tf.constant(2.0, dtype))), (6,)
+    ),
+    "pixel_logit": lambda dtype: Case(nvp.PixelLogit(), (4, 4, 1)),
+    "fused_chain": lambda dtype: Case(
+        nvp.FusedChain(
+            [
+                nvp.PixelLogit(),
+                _batch_norm((4, 4, 3), None, dtype).bijector,
+                tfb.Scale(tf.constant(0.5, dtype)),
+                _spatial_coupling((4, 4, 3), nvp.checkerboard_mask, dtype).bijector,
+                tfb.Invert(nvp.Squeeze()),
+            ]
+        ),
+        (2, 2, 12),
+    ),
+    "real_nvp_1_scale": lambda dtype: _real_nvp((4, 4, 3), dtype, num_scales=1),
+    "real_nvp_2_scales": lambda dtype: _real_nvp((4, 4, 3), dtype, num_scales=2),
+    "real_nvp_3_scales": lambda dtype: _real_nvp((8, 8, 1), dtype, num_scales=3),
+    "real_nvp_oblong": lambda dtype: _real_nvp((4, 8, 2), dtype, num_scales=2),
+    "real_nvp_moving": lambda dtype: _real_nvp((4, 4, 3), dtype, batch_norm="moving"),
+    "real_nvp_without_batch_norm": lambda dtype: _real_nvp(
+        (4, 4, 3), dtype, batch_norm=None
+    ),
+    "real_nvp_in_chain": lambda dtype: Case(
+        tfb.Chain(
+            [
+                tfb.Shift(tf.constant(0.5, dtype)),
+                _real_nvp((4, 4, 3), dtype).bijector,
+            ],
+            name="chain",
+        ),
+        (4, 4, 3),
+    ),
+    "real_nvp_inverted": lambda dtype: Case(
+        tfb.Invert(_real_nvp((4, 4, 3), dtype).bijector), (4, 4, 3)
+    ),
+}
+
+
+def make(name: str, dtype: str = "float32", *, perturbed: bool = True) -> Case:
+    """Returns the named case, with random weights instead of the initial ones."""
+    case = CONSTRUCTORS[name](dtype)
+    if perturbed:
+        perturb(case.bijector)
+    return case
+
+
+def perturb(module: tf.Module, seed: int = 0) -> None:
+    """Moves every variable of `module` by some random amount."""
+    rng = np.random.default_rng(seed)
+    for variable in module.variables:
+        noise = rng.normal(scale=0.1, size=variable.shape)
+        factor = rng.uniform(0.5, 1.5, size=variable.shape)
+        is_variance = "variance" in variable.name
+        variable.assign(variable * factor if is_variance else variable + noise)
+
+
+def latents(case: Case, *leading: int, dtype: str = "float32") -> tf.Tensor:
+    """Returns normal latents for the case, always the same."""
+    rng = np.random.default_rng(1)
+    return tf.constant(rng.normal(size=(*leading, *case.latent_shape)), dtype)

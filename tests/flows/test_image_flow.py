@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_realnvp as nvp
+
+tfd = tfp.distributions
+SMALL = {"event_shape": (8, 8, 1), "filters": 4, "num_blocks": 1, "seed": 0}
+
+
+def test_density_is_that_of_the_bijectors_one_after_the_other():
+    flow = nvp.image_flow(**SMALL)
+    to_pixels, real_nvp = flow.bijector.bijectors
+    pixels = tf.random.stateless_uniform([3, 8, 8, 1], [0, 0], maxval=256.0)
+    x = to_pixels.inverse(pixels)
+    z = real_nvp.inverse(x)
+    expected = (
+        tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(z), axis=[1, 2, 3])
+        + real_nvp.inverse_log_det_jacobian(x)
+        + to_pixels.inverse_log_det_jacobian(pixels, event_ndims=3)
+    )
+    np.testing.assert_allclose(flow.log_prob(pixels), expected, rtol=1e-5)
+
+
+def test_presets_make_the_flows_they_describe():
+    flow = nvp.image_flow("cifar10", filters=2, num_blocks=1)
+    real_nvp = flow.bijector.bijectors[1]
+    assert flow.event_shape == (32, 32, 3)
+    assert real_nvp.num_scales == 2
+    assert real_nvp.parameters["batch_norm"] == "moving"
+    assert nvp.PRESETS["cifar10"]["filters"] == 64
+    assert nvp.PRESETS["cifar10"]["num_blocks"] == 8
+
+
+def test_the_small_cifar_preset_has_about_350_thousand_parameters():
+    flow = nvp.image_flow("cifar10-small")
+    count = sum(int(np.prod(v.shape)) for v in flow.trainable_variables)
+    assert 0.33e6 < count < 0.36e6
+
+
+def test_an_event_shape_overrides_that_of_the_preset():
+    flow = nvp.image_flow("digits", event_shape=(16, 8, 3), filters=2, num_blocks=1)
+    assert flow.event_shape == (16, 8, 3)
+
+
+def test_any_base_of_the_right_shape_will_do():
+    base = tfd.Sample(tfd.StudentT(5.0, 0.0, 1.0), [8, 8, 1])
+    flow = nvp.image_flow(**SMALL, base=base)
+    assert np.all(np.isfinite(flow.log_prob(tf.fill([2, 8, 8, 1], 100.0))))
+    with pytest.raises(ValueError, match=r"base: expected event shape \(8, 8, 1\)"):
+        nvp.image_flow(**SMALL, base=tfd.Sample(tfd.Normal(0.0, 1.0), [64]))
+
+
+def test_samples_are_repeatable():
+    flow = nvp.image_flow(**SMALL)
+    np.testing.assert_array_equal(flow.sample(2, seed=(0, 3)), flow.sample(2, seed=(0, 3)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"preset": "mnist"}, "preset: expected one of .*cifar10.*; got 'mnist'"),
+        ({}, "event_shape: expected one, or a preset; got neither"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        nvp.image_flow(**arguments)
+
+
+@pytest.mark.parametrize("bad", [np.nan, 300.0, -20.0])
+def test_values_that_are_no_pixels_are_refused(bad):
+    flow = nvp.image_flow(**SMALL)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="pixels: expected"):
+        flow.log_prob(tf.fill([2, 8, 8, 1], bad))
+
+
+def test_images_with_other_channels_are_refused():
+    flow = nvp.image_flow(event_shape=(8, 8, 3), filters=2, num_blocks=1)
+    with pytest.raises(ValueError, match=r"expected shape \(..., 8, 8, 3\)"):
+        flow.log_prob(tf.zeros([2, 8, 8, 1]))

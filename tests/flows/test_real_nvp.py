@@ -1,0 +1,206 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from constructors import perturb
+
+import tfp_realnvp as nvp
+
+tfd = tfp.distributions
+
+
+def flow(event_shape=(8, 8, 1), **sizes):
+    sizes = {"filters": 4, "num_blocks": 1, "seed": 0, **sizes}
+    return nvp.RealNVPBijector(event_shape, **sizes)
+
+
+def kinds(chain):
+    names = []
+    for bijector in chain.bijectors:
+        if isinstance(bijector, nvp.FactorOut):
+            names.append(["FactorOut", kinds(bijector.bijector)])
+        else:
+            names.append(type(bijector).__name__.lstrip("_"))
+    return names
+
+
+def couplings(chain):
+    found = []
+    for bijector in chain.bijectors:
+        if isinstance(bijector, nvp.FactorOut):
+            found += couplings(bijector.bijector)
+        elif isinstance(bijector, nvp.AffineCoupling):
+            found.append(bijector)
+    return found
+
+
+def test_scales_are_put_together_as_in_section_3_6():
+    normed = ["AffineCoupling", "BatchNorm"]
+    last = 4 * normed
+    middle = [*3 * normed, "Invert", *3 * normed, ["FactorOut", last], "Squeeze"]
+    first = [*3 * normed, "Invert", *3 * normed, ["FactorOut", middle], "Squeeze"]
+    assert kinds(flow(num_scales=3).body) == first
+
+
+def test_feature_maps_double_with_each_squeeze():
+    filters = [c.network.network.filters for c in couplings(flow(num_scales=3).body)]
+    assert filters == [4] * 3 + [8] * 3 + [8] * 3 + [16] * 3 + [16] * 4
+
+
+def test_consecutive_couplings_transform_what_the_other_passed_through():
+    for one, other in zip(
+        couplings(flow().body), couplings(flow().body)[1:], strict=False
+    ):
+        if one.event_shape != other.event_shape:
+            continue
+        x = tf.random.stateless_normal([1, *one.event_shape], [0, 0])
+        for coupling in (one, other):
+            perturb(coupling)
+        moved = [c.forward(x).numpy() != x.numpy() for c in (one, other)]
+        if one.parameters["mask"].func is other.parameters["mask"].func:
+            np.testing.assert_array_equal(moved[0], ~moved[1])
+
+
+def test_every_pixel_depends_on_every_latent():
+    bijector = flow((4, 4, 1), num_scales=2)
+    perturb(bijector)
+    z = tf.random.stateless_normal([1, 4, 4, 1], [0, 0])
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        x = tf.reshape(bijector.forward(z), [1, 16])
+    jacobian = tape.batch_jacobian(x, z).numpy().reshape(16, 16)
+    assert np.all(jacobian != 0)
+
+
+@pytest.mark.parametrize("num_scales", [1, 2, 3])
+def test_latents_split_by_scale_and_merge_again(num_scales):
+    bijector = flow((8, 16, 3), num_scales=num_scales)
+    z = tf.random.stateless_normal([2, 5, 8, 16, 3], [0, 0])
+    latents = bijector.split_latent(z)
+    expected = [(8 // 2**i, 16 // 2**i, 3 * 2**i) for i in range(1, num_scales)]
+    expected.append(expected[-1] if expected else (8, 16, 3))
+    assert [tuple(x.shape) for x in latents] == [(2, 5, *s) for s in expected]
+    np.testing.assert_array_equal(bijector.merge_latent(latents), z)
+
+
+def test_latents_of_the_first_scale_do_not_enter_the_later_ones():
+    bijector = flow(num_scales=3)
+    perturb(bijector)
+    factor_out = next(b for b in bijector.body.bijectors if hasattr(b, "split"))
+    z = tf.random.stateless_normal([1, 8, 8, 1], [0, 0])
+    first, *others = bijector.split_latent(z)
+    changed = bijector.merge_latent([first + 1.0, *others])
+    # What the deeper scales make of their latents stays as it was.
+    one, other = (
+        factor_out.split(factor_out.forward(nvp.Squeeze().forward(x)))[0]
+        for x in (z, changed)
+    )
+    np.testing.assert_array_equal(one, other)
+
+
+def test_merging_the_wrong_number_of_latents_is_refused():
+    with pytest.raises(ValueError, match="latents: expected 2 tensors, got 1"):
+        flow().merge_latent([tf.zeros([4, 4, 2])])
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (4, 12, 1), (80, 80, 1)])
+def test_trained_weights_serve_images_of_other_sizes(shape):
+    bijector = flow(num_scales=3)
+    z = tf.random.stateless_normal([2, *shape], [0, 0])
+    x = bijector.forward(z)
+    assert x.shape == (2, *shape)
+    np.testing.assert_allclose(bijector.inverse(tf.identity(x)), z, atol=1e-3)
+
+
+def test_image_size_may_be_known_only_when_it_runs():
+    bijector = flow(num_scales=3)
+    signature = [tf.TensorSpec([None, None, None, 1])]
+    forward = tf.function(bijector.forward, input_signature=signature)
+    for shape in [(2, 8, 8, 1), (1, 16, 4, 1)]:
+        z = tf.random.stateless_normal(shape, [0, 0])
+        expected = bijector.forward(z)
+        np.testing.assert_allclose(forward(z), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-4), ("float64", 1e-10)])
+@pytest.mark.parametrize("seed", range(3))
+def test_three_scale_flows_with_random_weights_invert(dtype, bound, seed):
+    bijector = flow((8, 8, 3), num_scales=3, seed=seed, dtype=dtype)
+    perturb(bijector, seed)
+    x = tf.cast(tf.random.stateless_normal([8, 8, 8, 3], [seed, 0]), dtype)
+    again = bijector.forward(tf.identity(bijector.inverse(x)))
+    assert np.abs(again - x).max() < bound
+
+
+def test_density_of_a_two_dimensional_event_integrates_to_one():
+    bijector = flow((1, 2, 1), num_scales=1, filters=8)
+    perturb(bijector)
+    base = tfd.Independent(tfd.Normal(tf.zeros([1, 2, 1]), 1.0), 3)
+    distribution = tfd.TransformedDistribution(base, bijector)
+    samples = distribution.sample(20_000, seed=0).numpy().reshape(-1, 2)
+    low, high = samples.min(axis=0), samples.max(axis=0)
+    margin = 0.2 * (high - low)
+    axes = [
+        np.linspace(a, b, 600, dtype=np.float32)
+        for a, b in zip(low - margin, high + margin, strict=True)
+    ]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    log_prob = tf.function(distribution.log_prob)(grid.reshape(-1, 1, 2, 1))
+    cell = np.prod([axis[1] - axis[0] for axis in axes])
+    assert abs(np.exp(log_prob.numpy().astype(float)).sum() * cell - 1) < 2e-3
+
+
+def test_copy_with_another_architecture_has_weights_of_its_own():
+    bijector = flow()
+    other = bijector.copy(filters=8)
+    assert couplings(other.body)[0].network.network.filters == 8
+    assert not {id(v) for v in bijector.variables} & {id(v) for v in other.variables}
+    assert bijector.copy() == bijector
+    assert other.copy() == other
+
+
+def test_all_weights_are_visible_however_the_flow_is_wrapped():
+    bijector = flow()
+    count = len(bijector.trainable_variables)
+    assert count == sum(len(c.trainable_variables) for c in couplings(bijector.body))
+    base = tfd.Independent(tfd.Normal(tf.zeros([8, 8, 1]), 1.0), 3)
+    tfb = tfp.bijectors
+    for wrapped in (
+        tfb.Chain([bijector, tfb.Scale(2.0)]),
+        tfb.Invert(bijector),
+        tfd.TransformedDistribution(base, bijector),
+        tfd.TransformedDistribution(base, tfb.Chain([tfb.Exp(), bijector])),
+        nvp.FusedChain([bijector]),
+        nvp.image_flow(event_shape=(8, 8, 1), filters=4, num_blocks=1),
+    ):
+        assert len(wrapped.trainable_variables) == count
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"event_shape": (9, 8, 1)}, "event_shape: .* divisible by 2 .* got"),
+        ({"event_shape": (12, 12, 1), "num_scales": 4}, "divisible by 8"),
+        ({"event_shape": (8, 8)}, "event_shape: expected three positive ints"),
+        ({"event_shape": (8, 8, 0)}, "event_shape: expected three positive ints"),
+        ({"num_scales": 0}, "num_scales: expected a positive int, got 0"),
+        ({"filters": 2.5}, "filters: expected a positive int, got 2.5"),
+        ({"num_blocks": -1}, "num_blocks: expected a positive int, got -1"),
+        ({"batch_norm": "layer"}, "normalize_by: .* got 'layer'"),
+    ],
+)
+def test_bad_sizes_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        flow(**arguments)
+
+
+@pytest.mark.parametrize("shape", [(2, 9, 8, 1), (2, 8, 8, 3), (8, 8), (2, 6, 6, 1)])
+def test_images_that_do_not_fit_are_refused(shape):
+    bijector = flow(num_scales=3)
+    with pytest.raises(ValueError, match=r"y: expected shape \(..., 8, 8, 1\).*got"):
+        bijector.inverse(tf.zeros(shape))
+
+
+def test_events_of_another_dtype_are_refused():
+    with pytest.raises((TypeError, ValueError), match="float"):
+        flow().inverse(tf.zeros([2, 8, 8, 1], tf.float64))

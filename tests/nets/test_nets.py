@@ -1,0 +1,163 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfp_realnvp as nvp
+
+LAYERS = {
+    "weight_norm": lambda: nvp.WeightNormConv2D(5),
+    "weight_norm_plain": lambda: nvp.WeightNormConv2D(
+        5, 1, learn_magnitude=False, use_bias=False
+    ),
+    "weight_norm_regularized": lambda: nvp.WeightNormConv2D(
+        5, magnitude_regularizer=keras.regularizers.L2(1e-3)
+    ),
+    "batch_normalization": lambda: nvp.BatchNormalization("moving", momentum=0.5),
+    "batch_moments": lambda: nvp.BatchMoments("moving", momentum=0.5),
+    "residual_block": lambda: nvp.ResidualBlock(3, seed=1),
+    "res_net": lambda: nvp.ResNet(4, filters=6, num_blocks=2, seed=1),
+    "res_net_without_batch_norm": lambda: nvp.ResNet(
+        4, filters=6, num_blocks=2, batch_norm=None
+    ),
+    "shift_and_log_scale": lambda: nvp.ShiftAndLogScale(
+        nvp.ResNet(4, filters=6, num_blocks=1, seed=1),
+        initial_gain=0.5,
+        gain_regularizer=keras.regularizers.L2(1e-3),
+    ),
+}
+
+every_layer = pytest.mark.parametrize("name", LAYERS)
+
+
+def images(seed=0):
+    return tf.random.stateless_normal([4, 8, 8, 3], [seed, 0], mean=1.0, stddev=2.0)
+
+
+@every_layer
+def test_a_layer_made_again_from_its_config_and_weights_computes_the_same(name):
+    layer = LAYERS[name]()
+    expected = layer(images())
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(layer)
+    )
+    if not again.built:
+        again.build((None, 8, 8, 3))
+    again.set_weights(layer.get_weights())
+    for a, b in zip(
+        tf.nest.flatten(again(images())), tf.nest.flatten(expected), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_layer
+def test_output_shapes_are_as_announced(name):
+    layer = LAYERS[name]()
+    outputs = layer(images())
+    announced = layer.compute_output_shape((4, 8, 8, 3))
+    if isinstance(outputs, tuple):
+        assert [tuple(o.shape) for o in outputs] == [tuple(s) for s in announced]
+    else:
+        assert tuple(outputs.shape) == tuple(announced)
+
+
+@every_layer
+def test_layers_save_inside_a_keras_model(name, tmp_path):
+    layer = LAYERS[name]()
+    inputs = keras.Input([8, 8, 3])
+    model = keras.Model(inputs, layer(inputs))
+    path = tmp_path / "model.keras"
+    model.save(path)
+    loaded = keras.saving.load_model(path)
+    for a, b in zip(
+        tf.nest.flatten(loaded(images())),
+        tf.nest.flatten(model(images())),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_weight_norm_kernels_have_the_length_of_the_magnitude():
+    layer = nvp.WeightNormConv2D(5, use_bias=False)
+    layer.build((None, 8, 8, 3))
+    layer.magnitude.assign([1.0, 2.0, 3.0, 4.0, 5.0])
+    # An impulse reads the kernel off the output.
+    impulses = tf.reshape(tf.eye(3), [3, 1, 1, 3])
+    impulses = tf.pad(impulses, [[0, 0], [2, 2], [2, 2], [0, 0]])
+    kernel = layer(impulses).numpy()
+    length = np.sqrt(np.square(kernel).sum(axis=(0, 1, 2)))
+    np.testing.assert_allclose(length, [1, 2, 3, 4, 5], rtol=1e-5)
+
+
+def test_the_length_of_the_direction_does_not_matter():
+    layer = nvp.WeightNormConv2D(5)
+    expected = layer(images())
+    layer.direction.assign(layer.direction * 7)
+    np.testing.assert_allclose(layer(images()), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("normalize_by", ["batch", "moving"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_batch_normalization_is_scale_times_normalized_plus_offset(normalize_by, dtype):
+    # float32 by batch takes the fused kernel, all others the composed path.
+    layer = nvp.BatchNormalization(normalize_by, momentum=0.5, dtype=dtype)
+    layer.build((None, 8, 8, 3))
+    layer.scale.assign([1.0, 2.0, 3.0])
+    layer.offset.assign([0.5, 0.0, -0.5])
+    x = tf.cast(images(), dtype).numpy()
+    mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
+    moving = 0.5 * mean, 0.5 + 0.5 * variance
+    if normalize_by == "moving":
+        mean, variance = moving
+    expected = (x - mean) / np.sqrt(variance + 1e-4) * [1, 2, 3] + [0.5, 0, -0.5]
+    actual = layer(tf.constant(x), training=True)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(layer.moments.moving_mean, moving[0], rtol=1e-5)
+    np.testing.assert_allclose(layer.moments.moving_variance, moving[1], rtol=1e-5)
+
+
+def test_batch_moments_count_only_weighted_entries():
+    x = images().numpy()
+    weights = nvp.checkerboard_mask((8, 8, 3))
+    moments = nvp.BatchMoments()
+    moments.build((None, 8, 8, 3))
+    mean, variance = moments(x, weights=weights, training=True)
+    counted = x[:, weights.numpy()[..., 0]]
+    np.testing.assert_allclose(mean, counted.mean(axis=(0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(variance, counted.var(axis=(0, 1)), rtol=1e-5)
+
+
+def test_log_scale_is_bounded_by_the_gain_and_starts_at_it():
+    head = nvp.ShiftAndLogScale(
+        nvp.ResNet(4, filters=6, num_blocks=1), initial_gain=0.0
+    )
+    _, log_scale = head(images())
+    np.testing.assert_array_equal(log_scale, np.zeros([4, 8, 8, 2]))
+    head.gain.assign(0.25)
+    _, log_scale = head(1e3 * images())
+    assert 0 < np.abs(log_scale).max() <= 0.25
+
+
+def test_the_penalty_covers_magnitudes_and_gain():
+    regularizer = keras.regularizers.L2(0.5)
+    head = nvp.ShiftAndLogScale(
+        nvp.ResNet(4, filters=6, num_blocks=1, magnitude_regularizer=regularizer),
+        initial_gain=2.0,
+        gain_regularizer=regularizer,
+    )
+    head.build((None, 8, 8, 3))
+    # Magnitudes of 1: two skips and one block of 6 channels, one output of 4.
+    assert float(sum(head.losses)) == 0.5 * (3 * 6 + 4 + 2.0**2)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
+    def weights(seed):
+        network = nvp.ResNet(4, filters=6, num_blocks=2, seed=seed)
+        network.build((None, 8, 8, 3))
+        return network.get_weights()
+
+    for a, b in zip(weights(1), weights(1), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any(np.any(a != b) for a, b in zip(weights(1), weights(2), strict=True))
+    kernels = [w for w in weights(1) if w.shape == (3, 3, 6, 6)]
+    assert not np.array_equal(kernels[0], kernels[1])

@@ -1,0 +1,173 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_realnvp as nvp
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+def image_model(seed=0, **sizes):
+    sizes = {"event_shape": (4, 4, 1), "filters": 4, "num_blocks": 1, **sizes}
+    model = nvp.FlowModel(nvp.image_flow(**sizes, seed=seed), seed=seed)
+    model.compile()
+    return model
+
+
+def images(count=64, shape=(4, 4, 1)):
+    ramp = np.linspace(40, 200, count)[:, None, None, None]
+    noise = np.random.default_rng(0).normal(scale=10, size=(count, *shape))
+    return np.clip(ramp + noise, 0, 255).astype(np.uint8)
+
+
+def batches(count=64, batch_size=16):
+    return tf.data.Dataset.from_tensor_slices(images(count)).batch(batch_size)
+
+
+def test_training_lowers_bits_per_dim_on_images_it_has_not_seen():
+    model = image_model()
+    untrained = model.evaluate(batches(), return_dict=True, verbose=0)
+    history = model.fit(
+        batches(512), epochs=8, validation_data=batches(), verbose=0
+    ).history
+    assert set(history) == {"loss", "bits_per_dim", "val_loss", "val_bits_per_dim"}
+    assert history["val_bits_per_dim"][-1] < untrained["bits_per_dim"] - 0.5
+    assert history["val_bits_per_dim"][-1] < 7
+
+
+def test_the_same_seed_gives_the_same_losses_and_another_seed_others():
+    def losses(seed):
+        data = batches().shuffle(4, seed=seed)
+        return image_model(seed).fit(data, epochs=3, verbose=0).history["loss"]
+
+    first = losses(1)
+    assert losses(1) == first
+    assert losses(2) != first
+
+
+def test_training_moves_every_weight_and_the_moving_averages():
+    model = image_model()
+    before = [v.numpy() for v in model.variables]
+    model.fit(batches(), epochs=2, verbose=0)
+    still = [
+        v.path
+        for v, old in zip(model.variables, before, strict=True)
+        if np.array_equal(v.numpy(), old) and "evaluation_noise" not in v.path
+    ]
+    assert not still
+
+
+def test_predict_is_log_prob_and_evaluate_its_mean():
+    model = image_model()
+    log_prob = model.predict(images(), verbose=0)
+    assert log_prob.shape == (64,)
+    result = model.evaluate(images(), return_dict=True, verbose=0)
+    expected = nvp.bits_per_dim(log_prob, (4, 4, 1)).mean()
+    np.testing.assert_allclose(result["bits_per_dim"], expected, rtol=1e-5)
+
+
+def test_evaluation_is_repeatable_and_leaves_training_as_it_was():
+    model = image_model()
+    first = model.evaluate(images(), verbose=0)
+    assert model.evaluate(images(), verbose=0) == first
+    twin = image_model()
+    for _ in range(2):
+        twin.evaluate(images(), verbose=0)
+    fit = [m.fit(batches(), verbose=0).history["loss"] for m in (model, twin)]
+    assert fit[0] == fit[1]
+
+
+def test_float_images_are_taken_as_already_jittered():
+    model = image_model()
+    pixels = images().astype("float32") + 0.5
+    expected = model.flow.log_prob(pixels)
+    np.testing.assert_allclose(model.predict(pixels, verbose=0), expected, rtol=1e-5)
+
+
+def test_the_loss_is_bits_per_dim_and_the_penalty():
+    model = image_model(l2=0.01)
+    result = model.evaluate(images(), return_dict=True, verbose=0)
+    penalty = float(sum(model.losses))
+    assert penalty > 0.1
+    expected = result["bits_per_dim"] + penalty
+    np.testing.assert_allclose(result["loss"], expected, rtol=1e-5)
+    assert not image_model(l2=0.0).losses
+
+
+def test_gradients_are_clipped_to_norm_100_unless_said_otherwise():
+    assert image_model().optimizer.global_clipnorm == 100
+
+
+def test_flows_of_tfp_compositions_train_by_batch_statistics():
+    bijector = nvp.BatchNorm((2,))
+    base = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
+    chain = tfb.Chain([tfb.Shift(1.0), bijector])
+    model = nvp.FlowModel(tfd.TransformedDistribution(base, chain))
+    x = np.random.default_rng(0).normal(size=[64, 2]).astype("float32")
+    model.compile()
+    history = model.fit(x, batch_size=32, verbose=0).history
+    assert set(history) == {"loss", "nll"}
+    assert np.any(bijector.moments.moving_variance.numpy() != 1)
+    expected = -model.flow.log_prob(x)
+    result = model.evaluate(x, return_dict=True, verbose=0)
+    np.testing.assert_allclose(result["nll"], np.mean(expected), rtol=1e-5)
+
+
+def test_float64_flows_train_in_float64():
+    model = image_model(dtype="float64")
+    assert model.fit(batches(), verbose=0)
+    assert {v.dtype for v in model.trainable_variables} == {"float64"}
+    assert model.predict(images(), verbose=0).dtype == np.float64
+
+
+def test_saved_weights_bring_back_the_same_densities(tmp_path):
+    model = image_model(seed=1)
+    model.fit(batches(), verbose=0)
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = image_model(seed=2)
+    other.load_weights(tmp_path / "model.weights.h5")
+    pixels = images().astype("float32")
+    np.testing.assert_array_equal(
+        model.flow.log_prob(pixels), other.flow.log_prob(pixels)
+    )
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros([8, 5, 4, 1], np.uint8), r"x: .* \(N, 4, 4, 1\), got \(8, 5, 4, 1\)"),
+        (np.zeros([8, 4, 4, 3], np.uint8), r"x: .* got \(8, 4, 4, 3\)"),
+        (np.zeros([4, 4, 1], np.uint8), r"x: .* got \(4, 4, 1\)"),
+        (np.zeros([0, 4, 4, 1], np.uint8), "x: expected examples, got none"),
+        (np.full([8, 4, 4, 1], -1.0), r"x: expected pixels in \[0, 256\), got .* -1"),
+        (np.full([8, 4, 4, 1], 257.0), r"x: expected pixels .* to 257"),
+        (np.full([8, 4, 4, 1], 256), r"x: expected pixels .* to 256"),
+        (np.full([8, 4, 4, 1], np.nan), "x: expected numbers, got NaN in 128 places"),
+        (batches().take(0), "x: expected batches, got an empty data set"),
+        (batches().unbatch(), r"x: .* got \(4, 4, 1\)"),
+        (batches().filter(lambda _: False), "x: expected batches, got an empty"),
+    ],
+)
+def test_bad_data_are_refused_before_any_training(x, message):
+    model = image_model()
+    for method in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(ValueError, match=message):
+            method(x, verbose=0)
+    assert model.optimizer.iterations == 0
+
+
+def test_a_data_set_of_bad_pixels_stops_with_their_values():
+    model = image_model()
+    data = tf.data.Dataset.from_tensor_slices(np.full([8, 4, 4, 1], 500.0, "float32"))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="pixels: expected values"):
+        model.fit(data.batch(4), verbose=0)
+
+
+def test_what_is_no_flow_is_refused():
+    with pytest.raises(TypeError, match=r"flow: expected .*, got Normal"):
+        nvp.FlowModel(tfd.Normal(0.0, 1.0))
+    with pytest.raises(TypeError, match="flow: expected"):
+        nvp.FlowModel(keras.Sequential())
