@@ -74,9 +74,7 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
         nvp.AffineCoupling((4, 4, 4), _res_net(4, dtype), nvp.channel_mask), (4, 4, 4)
     ),
     "coupling_channel_inverted_odd": lambda dtype: Case(
-        nvp.AffineCoupling(
-            (4, 4, 3), _res_net(2, dtype), _inverted(nvp.channel_mask)
-        ),
+        nvp.AffineCoupling((4, 4, 3), _res_net(2, dtype), _inverted(nvp.channel_mask)),
         (4, 4, 3),
     ),
     "coupling_vector": lambda dtype: Case(
@@ -90,9 +88,7 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     "batch_norm_checkerboard": lambda dtype: _batch_norm(
         (4, 4, 3), nvp.checkerboard_mask, dtype
     ),
-    "batch_norm_channel": lambda dtype: _batch_norm(
-        (4, 4, 4), nvp.channel_mask, dtype
-    ),
+    "batch_norm_channel": lambda dtype: _batch_norm((4, 4, 4), nvp.channel_mask, dtype),
     "squeeze": lambda dtype: Case(nvp.Squeeze(), (4, 4, 3)),
     "factor_out": lambda dtype: Case(
         nvp.FactorOut(

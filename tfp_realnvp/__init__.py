@@ -22,3 +22,27 @@ from tfp_realnvp.nets import (
     WeightNormConv2D,
 )
 from tfp_realnvp.training import FlowModel, bits_per_dim
+
+__all__ = [
+    "PRESETS",
+    "AffineCoupling",
+    "BatchMoments",
+    "BatchNorm",
+    "BatchNormalization",
+    "FactorOut",
+    "FlowModel",
+    "FusedBijector",
+    "FusedChain",
+    "PixelLogit",
+    "RealNVPBijector",
+    "ResNet",
+    "ResidualBlock",
+    "ShiftAndLogScale",
+    "Squeeze",
+    "WeightNormConv2D",
+    "bits_per_dim",
+    "channel_mask",
+    "checkerboard_mask",
+    "diagonal_mask",
+    "image_flow",
+]

@@ -44,7 +44,11 @@ def test_diagonal_mask_takes_one_checkerboard_colour_of_each_block():
     ("mask", "error", "message"),
     [
         (np.ones([4, 4, 1]), TypeError, "mask: expected dtype bool, got float64"),
-        (np.ones([3, 4, 1], bool), ValueError, r"mask: .* \(4, 4, 3\), got \(3, 4, 1\)"),
+        (
+            np.ones([3, 4, 1], bool),
+            ValueError,
+            r"mask: .* \(4, 4, 3\), got \(3, 4, 1\)",
+        ),
         (np.ones([1, 4, 4, 3], bool), ValueError, r"got \(1, 4, 4, 3\)"),
         (lambda shape: np.ones([2], bool), ValueError, r"got \(2,\)"),
     ],

@@ -74,9 +74,7 @@ def test_log_prob_runs_each_network_once(mode, distribution, runs):
 
 
 @every_mode
-def test_gradient_of_log_prob_runs_each_network_forward_once(
-    mode, distribution, runs
-):
+def test_gradient_of_log_prob_runs_each_network_forward_once(mode, distribution, runs):
     @mode
     def gradients(x):
         with tf.GradientTape() as tape:

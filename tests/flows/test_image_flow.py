@@ -54,7 +54,9 @@ def test_any_base_of_the_right_shape_will_do():
 
 def test_samples_are_repeatable():
     flow = nvp.image_flow(**SMALL)
-    np.testing.assert_array_equal(flow.sample(2, seed=(0, 3)), flow.sample(2, seed=(0, 3)))
+    np.testing.assert_array_equal(
+        flow.sample(2, seed=(0, 3)), flow.sample(2, seed=(0, 3))
+    )
 
 
 @pytest.mark.parametrize(

@@ -146,8 +146,9 @@ def test_the_penalty_covers_magnitudes_and_gain():
         gain_regularizer=regularizer,
     )
     head.build((None, 8, 8, 3))
-    # Magnitudes of 1: two skips and one block of 6 channels, one output of 4.
-    assert float(sum(head.losses)) == 0.5 * (3 * 6 + 4 + 2.0**2)
+    # Two skips and one block of 6 channels start at 1, the output's 4 at 0.1.
+    expected = 0.5 * (3 * 6 + 4 * 0.1**2 + 2.0**2)
+    np.testing.assert_allclose(float(sum(head.losses)), expected, rtol=1e-6)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others():

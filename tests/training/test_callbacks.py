@@ -16,9 +16,7 @@ def fit(*callbacks, epochs=1):
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(1e-3), loss="mse")
     x = np.zeros([64, 2], "float32")
-    model.fit(
-        x, x[:, :1], batch_size=4, epochs=epochs, callbacks=callbacks, verbose=0
-    )
+    model.fit(x, x[:, :1], batch_size=4, epochs=epochs, callbacks=callbacks, verbose=0)
     return model
 
 

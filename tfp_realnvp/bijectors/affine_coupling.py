@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -94,9 +93,9 @@ class AffineCoupling(FusedBijector):
                     "mask: expected both True (passes through) and False (is "
                     f"transformed), got {value.all()} everywhere."
                 )
-            self._split = ChannelSplit(value.ravel()) if value.size == value.shape[
-                -1
-            ] else None
+            self._split = (
+                ChannelSplit(value.ravel()) if value.size == value.shape[-1] else None
+            )
             self._takes_context = (
                 "context" in inspect.signature(network.call).parameters
             )
@@ -131,9 +130,7 @@ class AffineCoupling(FusedBijector):
         return self._network
 
     def _check_event(self, value: tf.Tensor, name: str) -> None:
-        check_event(
-            value, name, self._event_shape, any_size=callable(self._mask)
-        )
+        check_event(value, name, self._event_shape, any_size=callable(self._mask))
 
     def _forward_and_log_det(self, x, training=False, **kwargs):
         return self._couple(

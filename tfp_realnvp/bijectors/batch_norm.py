@@ -98,9 +98,7 @@ class BatchNorm(FusedBijector):
         return self._moments
 
     def _check_event(self, value, name):
-        check_event(
-            value, name, self._event_shape, any_size=not _is_array(self._mask)
-        )
+        check_event(value, name, self._event_shape, any_size=not _is_array(self._mask))
 
     def _forward_and_log_det(self, x, training=False, **kwargs):
         scale, mean, log_det = self._scale_mean_log_det(x, training=False)

@@ -34,8 +34,10 @@ class ChannelSplit:
                 tf.gather(x, self.kept, axis=-1),
                 tf.gather(x, self.changed, axis=-1),
             )
-        parts = ([x[..., run] for keep, run in self._runs if keep is wanted]
-                 for wanted in (True, False))
+        parts = (
+            [x[..., run] for keep, run in self._runs if keep is wanted]
+            for wanted in (True, False)
+        )
         kept, changed = (p[0] if len(p) == 1 else tf.concat(p, axis=-1) for p in parts)
         return kept, changed
 

@@ -29,7 +29,7 @@ class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
     the entry came about, or in another graph: then the pass runs anew.
     """
 
-    def _get_or_create_edge(self, input, forward_name, kwargs):  # noqa: A002
+    def _get_or_create_edge(self, input, forward_name, kwargs):
         edge = super()._get_or_create_edge(input, forward_name, kwargs)
         if edge.output_ref is None:
             return edge

@@ -64,9 +64,7 @@ def channel_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.Tens
     channels = event_shape[-1]
     first = np.arange(channels) < channels // 2
     mask = ~first if invert else first
-    return tf.reshape(
-        tf.constant(mask), [1] * (len(event_shape) - 1) + [channels]
-    )
+    return tf.reshape(tf.constant(mask), [1] * (len(event_shape) - 1) + [channels])
 
 
 def diagonal_mask(event_shape: Sequence[int]) -> tf.Tensor:

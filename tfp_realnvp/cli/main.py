@@ -1,4 +1,4 @@
-"""The `tfp-realnvp` command: arguments and errors; the work is in the modules beside."""
+"""The `tfp-realnvp` command: its arguments and errors; the work is done elsewhere."""
 
 from __future__ import annotations
 

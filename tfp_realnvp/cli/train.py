@@ -85,9 +85,7 @@ def run(arguments: argparse.Namespace) -> None:
     history = model.fit(
         batches,
         epochs=config.epochs,
-        validation_data=data.test_batches(
-            config.batch_size, limit=_VALIDATION_IMAGES
-        ),
+        validation_data=data.test_batches(config.batch_size, limit=_VALIDATION_IMAGES),
         callbacks=[
             throughput,
             SaveWeights(directory.weights),

@@ -85,7 +85,10 @@ def _read(file: pathlib.Path, image_size: int) -> np.ndarray:
         raise ValueError(f"dataset: {file} is no image that can be read.") from error
     height, width, _ = image.shape
     scale = image_size / min(height, width)
-    size = [max(image_size, round(height * scale)), max(image_size, round(width * scale))]
+    size = [
+        max(image_size, round(height * scale)),
+        max(image_size, round(width * scale)),
+    ]
     image = tf.image.resize(image, size, method="area")
     image = tf.image.resize_with_crop_or_pad(image, image_size, image_size)
     return tf.cast(tf.round(image), tf.uint8).numpy()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from tfp_realnvp.optional import require
 from tfp_realnvp.files import atomic_path
+from tfp_realnvp.optional import require
 
 
 def write_learning_curve(
@@ -34,7 +34,7 @@ def write_learning_curve(
     epochs = range(1, len(history["bits_per_dim"]) + 1)
     axes.plot(epochs, history["bits_per_dim"], label="training, batch statistics")
     axes.plot(epochs, history["val_bits_per_dim"], label="test, running statistics")
-    for style, (label, value) in zip(("--", ":", "-."), references.items()):
+    for style, (label, value) in zip(("--", ":"), references.items(), strict=False):
         axes.axhline(value, color="gray", linestyle=style, label=f"{label} {value:.2f}")
     lowest = min(*history["bits_per_dim"], *history["val_bits_per_dim"])
     axes.set_ylim(lowest - 0.2, max(8.2, *references.values()))

@@ -24,6 +24,7 @@ class WeightNormConv2D(keras.layers.Layer):
       kernel_size: Python `int`, side of the square kernel.
       learn_magnitude: Python `bool`. If `False`, the magnitude is fixed at 1; the
         released code learns it only where a branch of the network ends.
+      initial_magnitude: Python `float`, where a learned magnitude starts.
       use_bias: Python `bool`, whether to add a bias.
       magnitude_regularizer: Keras regularizer of the magnitude, for instance the
         paper's `keras.regularizers.L2(5e-5)`.
@@ -54,6 +55,7 @@ class WeightNormConv2D(keras.layers.Layer):
         kernel_size: int = 3,
         *,
         learn_magnitude: bool = True,
+        initial_magnitude: float = 1.0,
         use_bias: bool = True,
         magnitude_regularizer: Any = None,
         direction_initializer: Any = None,
@@ -63,6 +65,7 @@ class WeightNormConv2D(keras.layers.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.learn_magnitude = learn_magnitude
+        self.initial_magnitude = initial_magnitude
         self.use_bias = use_bias
         self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
         self.direction_initializer = (
@@ -81,7 +84,7 @@ class WeightNormConv2D(keras.layers.Layer):
         if self.learn_magnitude:
             self.magnitude = self.add_weight(
                 shape=(self.filters,),
-                initializer="ones",
+                initializer=keras.initializers.Constant(self.initial_magnitude),
                 regularizer=self.magnitude_regularizer,
                 autocast=False,
                 name="magnitude",
@@ -114,6 +117,7 @@ class WeightNormConv2D(keras.layers.Layer):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "learn_magnitude": self.learn_magnitude,
+            "initial_magnitude": self.initial_magnitude,
             "use_bias": self.use_bias,
             "magnitude_regularizer": keras.regularizers.serialize(
                 self.magnitude_regularizer

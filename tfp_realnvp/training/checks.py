@@ -24,7 +24,9 @@ def check_examples(
       ValueError: If `x` is empty, has another shape or holds what is no pixel.
     """
     if isinstance(x, tf.data.Dataset):
-        spec = x.element_spec[0] if isinstance(x.element_spec, tuple) else x.element_spec
+        spec = (
+            x.element_spec[0] if isinstance(x.element_spec, tuple) else x.element_spec
+        )
         if isinstance(spec, tf.TensorSpec):
             _check_shape(spec.shape, name, event_shape)
         # Where the length is not known, one batch tells; elsewhere asking for one
@@ -40,9 +42,7 @@ def check_examples(
         _check_values(np.asarray(x), name, pixels=pixels)
 
 
-def _check_shape(
-    shape: tf.TensorShape, name: str, event_shape: Sequence[int]
-) -> None:
+def _check_shape(shape: tf.TensorShape, name: str, event_shape: Sequence[int]) -> None:
     expected = tf.TensorShape([None, *event_shape])
     if not expected.is_compatible_with(shape):
         sizes = ", ".join(map(str, event_shape))

@@ -135,4 +135,3 @@ class RunDirectory:
                 f"run: {self.weights} is damaged or belongs to another flow: {error}"
             ) from error
         return model
-
