@@ -109,7 +109,15 @@ class FusedBijector(tfb.Bijector):
         )
         # TFP looks for `tf.Variable`s and does not see into Keras 3 layers.
         self._layers = layers
+        self._hash: int | None = None
         self._layer_variables = [v.value for layer in layers for v in layer.weights]
+
+    def __hash__(self):
+        # TFP hashes all parameters at every look-up in the cache, which for a deep
+        # flow takes longer than the pass itself; parameters do not change.
+        if self._hash is None:
+            self._hash = super().__hash__()
+        return self._hash
 
     @property
     def event_ndims(self) -> int:

@@ -30,7 +30,7 @@ from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.run_directory import RunConfig, RunDirectory
 
 _DEFAULT_PRESETS = {"digits": "digits", "cifar10": "cifar10"}
-_DEFAULT_EPOCHS = {"digits": 60}
+_DEFAULT_EPOCHS = {"digits": 30}
 _VALIDATION_IMAGES = 1000
 _PICTURED = 64
 

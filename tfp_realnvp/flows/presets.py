@@ -49,7 +49,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "event_shape": (8, 8, 1),
                 "num_scales": 2,
                 "filters": 32,
-                "num_blocks": 2,
+                "num_blocks": 1,
             }
         ),
     }
