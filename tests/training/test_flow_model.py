@@ -97,6 +97,39 @@ def test_the_loss_is_bits_per_dim_and_the_penalty():
     assert not image_model(l2=0.0).losses
 
 
+def test_sample_weights_weigh_the_loss_and_the_metric():
+    model = image_model(l2=0.0)
+    log_prob = model.predict(images(), batch_size=64, verbose=0)
+    bits = nvp.bits_per_dim(log_prob, (4, 4, 1))
+    weights = np.arange(64, dtype="float32")
+    result = model.evaluate(
+        images(), sample_weight=weights, batch_size=64, return_dict=True, verbose=0
+    )
+    np.testing.assert_allclose(result["loss"], np.mean(weights * bits), rtol=1e-5)
+    expected = np.average(bits, weights=weights)
+    np.testing.assert_allclose(result["bits_per_dim"], expected, rtol=1e-5)
+
+
+def test_training_works_under_xla_and_computes_the_same():
+    losses = []
+    for jit_compile in (False, True):
+        model = image_model(num_scales=1)
+        model.compile(jit_compile=jit_compile)
+        history = model.fit(batches(), epochs=2, shuffle=False, verbose=0).history
+        losses.append(history["loss"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+
+
+def test_targets_losses_and_metrics_are_refused():
+    model = image_model()
+    with pytest.raises(ValueError, match="y: expected None"):
+        model.fit(images(), np.zeros(64), verbose=0)
+    with pytest.raises(ValueError, match="loss: expected None, .* got 'mse'"):
+        model.compile(loss="mse")
+    with pytest.raises(ValueError, match="metrics: expected None"):
+        model.compile(metrics=["mse"])
+
+
 def test_gradients_are_clipped_to_norm_100_unless_said_otherwise():
     assert image_model().optimizer.global_clipnorm == 100
 

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         arguments.run(arguments)
-    except (ValueError, TypeError, OSError, ImportError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"tfp-realnvp {arguments.command}: error: {error}", file=sys.stderr)
         return 2
     except tf.errors.OpError as error:

@@ -29,7 +29,13 @@ def load_cifar10(data_dir: str | os.PathLike | None = None) -> ImageData:
         )
 
     def images(split: str):
-        examples = builder.as_dataset(split=split, shuffle_files=False)
+        examples = tfds.load(
+            "cifar10",
+            split=split,
+            data_dir=data_dir,
+            download=False,
+            shuffle_files=False,
+        )
         return examples.map(lambda example: example["image"]).cache()
 
     return ImageData(

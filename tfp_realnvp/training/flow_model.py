@@ -97,7 +97,16 @@ class FlowModel(keras.Model):
           jit_compile: Python `bool`, whether XLA compiles the steps. `False` unless
             said: on CPUs XLA's convolutions are slower than TensorFlow's own.
           **kwargs: Passed to `keras.Model.compile`.
+
+        Raises:
+          ValueError: If a loss or metrics are given; the model has its own.
         """
+        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+            if kwargs.get(name) is not None:
+                raise ValueError(
+                    f"{name}: expected None, for a FlowModel is trained and measured "
+                    f"by its likelihood; got {kwargs[name]!r}."
+                )
         optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
@@ -136,10 +145,17 @@ class FlowModel(keras.Model):
         training: bool = True,
     ) -> tf.Tensor:
         """Returns the loss of a batch, of which `y_pred` is the `log_prob`."""
+        if y is not None:
+            raise ValueError(
+                "y: expected None, for a density has no targets; got a data set of "
+                "pairs or an argument y."
+            )
         nll = -y_pred
         if self.is_over_pixels:
             nll = bits_per_dim(y_pred, self.flow.event_shape)
-        self._likelihood.update_state(nll)
+        self._likelihood.update_state(nll, sample_weight=sample_weight)
+        if sample_weight is not None:
+            nll *= tf.cast(sample_weight, nll.dtype)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         return (tf.reduce_mean(nll) + sum(self.losses)) / replicas
 
