@@ -149,3 +149,39 @@ def test_a_tensor_seen_by_one_graph_can_be_scored_in_another():
     first, second = tf.function(inverse)(), tf.function(inverse)()
     tf.debugging.assert_equal(first, second)
     tf.debugging.assert_near(first, flow.inverse(x))
+
+
+def test_a_value_seen_before_the_tape_still_gives_gradients_to_its_input():
+    logit = nvp.PixelLogit()
+    y = tf.constant([10.0, 100.0])
+    kept = logit.inverse(y)
+    with tf.GradientTape() as tape:
+        tape.watch(y)
+        x = logit.inverse(y)
+    assert tape.gradient(x, y) is not None
+    assert kept is not x
+
+
+def test_log_prob_under_a_tape_that_watches_something_else():
+    flow = nvp.RealNVPBijector((4, 4, 1), filters=4, num_blocks=1, seed=0)
+    x = tf.ones([2, 4, 4, 1])
+    expected = flow.inverse_log_det_jacobian(tf.identity(x))
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        other = tf.constant(1.0)
+        tape.watch(other)
+        tf.debugging.assert_equal(flow.inverse_log_det_jacobian(x), expected)
+        z = flow.inverse(x)
+        tf.debugging.assert_equal(-flow.forward_log_det_jacobian(z), expected)
+
+
+def test_two_tapes_one_after_the_other_both_get_gradients():
+    flow = nvp.RealNVPBijector((4, 4, 1), filters=4, num_blocks=1, seed=0)
+    x, kept = tf.ones([2, 4, 4, 1]), []
+    for _ in range(2):
+        with tf.GradientTape() as tape:
+            kept.append(flow.inverse(x))
+            loss = tf.reduce_sum(kept[-1]) + tf.reduce_sum(
+                flow.inverse_log_det_jacobian(x)
+            )
+        gradients = tape.gradient(loss, flow.trainable_variables)
+        assert all(g is not None for g in gradients)

@@ -35,25 +35,28 @@ class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
             return edge
         if not edge.output_ref.alive:
             edge.attributes.clear()
-        elif not self._is_valid(edge.attributes):
+        elif not self._is_valid(edge.attributes, input):
             for ref in (edge.input_ref, edge.output_ref):
                 ref.cancel()
                 self.storage.pop(ref, None)
             return super()._get_or_create_edge(input, forward_name, kwargs)
         return edge
 
-    def _is_valid(self, attributes: dict[str, Any]) -> bool:
+    def _is_valid(self, attributes: dict[str, Any], input: tf.Tensor) -> bool:
         log_det = attributes["ildj"]
         if not tf.executing_eagerly():
             return _is_reachable(log_det)
         if not isinstance(log_det, tf.__internal__.EagerTensor):
             return False
-        if (
-            self.bijector.trainable_variables
-            and record.could_possibly_record()
-            and not record.should_record_backprop([log_det])
-        ):
-            return False
+        if record.could_possibly_record():
+            # The tape of then has ended, or there was none but one would matter now.
+            if attributes["recorded"] and not record.should_record_backprop([log_det]):
+                return False
+            if not attributes["under_tape"] and (
+                self.bijector.trainable_variables
+                or record.should_record_backprop([input])
+            ):
+                return False
         then, now = attributes["variables"], self.bijector.variables
         return all(
             bool(tf.reduce_all(tf.equal(a, b))) for a, b in zip(then, now, strict=True)
@@ -154,8 +157,13 @@ class FusedBijector(tfb.Bijector):
     def _attributes(self, ildj):
         if not tf.executing_eagerly():
             return {"ildj": ildj}
-        # Reading a variable shares its buffer: this copies nothing.
-        return {"ildj": ildj, "variables": [v.read_value() for v in self.variables]}
+        return {
+            "ildj": ildj,
+            "under_tape": record.could_possibly_record(),
+            "recorded": record.should_record_backprop([ildj]),
+            # Reading a variable shares its buffer: this copies nothing.
+            "variables": [v.read_value() for v in self.variables],
+        }
 
     def _forward(self, x, **kwargs):
         return self._forward_and_attributes(x, **kwargs)[0]

@@ -20,6 +20,7 @@ from tfp_realnvp.figures import (
 from tfp_realnvp.files import write_json
 from tfp_realnvp.flows import PRESETS
 from tfp_realnvp.flows.presets import resolve_preset
+from tfp_realnvp.optional import require
 from tfp_realnvp.training.callbacks import (
     CosineDecay,
     SaveWeights,
@@ -65,6 +66,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Trains as the arguments say."""
+    # What the report needs at the end is missed now rather than then.
+    require("matplotlib", "the learning curve", extra="demo")
     config = _config(arguments)
     data = load_images(
         config.dataset, image_size=config.image_size, data_dir=config.data_dir
@@ -158,6 +161,7 @@ def _report(
         "epochs": len(history["bits_per_dim"]),
         "parameters": model.count_params(),
     }
+    write_json(directory.path / "summary.json", summary)
     pictured = min(_PICTURED, data.num_test)
     examples = np.stack(list(data.test.take(pictured).as_numpy_iterator()))
     samples = sample_images(model.flow, pictured, seed=config.seed)
@@ -167,7 +171,6 @@ def _report(
         history,
         references={"Gaussian per pixel": gaussian, "uniform": 8.0},
     )
-    write_json(directory.path / "summary.json", summary)
     print(
         f"{data.name}: {summary['train_bits_per_dim']:.3f} bits/dim on training "
         f"images, {summary['test_bits_per_dim']:.3f} on test images (a Gaussian for "

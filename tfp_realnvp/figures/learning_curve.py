@@ -32,8 +32,11 @@ def write_learning_curve(
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     epochs = range(1, len(history["bits_per_dim"]) + 1)
-    axes.plot(epochs, history["bits_per_dim"], label="training, batch statistics")
-    axes.plot(epochs, history["val_bits_per_dim"], label="test, running statistics")
+    for key, label in (
+        ("bits_per_dim", "training, batch statistics"),
+        ("val_bits_per_dim", "test, running statistics"),
+    ):
+        axes.plot(epochs, history[key], marker=".", label=label)
     for style, (label, value) in zip(("--", ":"), references.items(), strict=False):
         axes.axhline(value, color="gray", linestyle=style, label=f"{label} {value:.2f}")
     lowest = min(*history["bits_per_dim"], *history["val_bits_per_dim"])

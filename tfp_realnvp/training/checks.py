@@ -62,3 +62,27 @@ def _check_values(x: np.ndarray, name: str, *, pixels: bool) -> None:
             f"{name}: expected pixels in [0, 256), got values from {x.min()} to "
             f"{x.max()}."
         )
+
+
+def checked_pixels(x: tf.Tensor, name: str) -> tf.Tensor:
+    """Returns `x`, with a check that its values are pixels when it is evaluated.
+
+    For batches of a `tf.data.Dataset`, which `check_examples` does not look into.
+
+    Args:
+      x: `Tensor` of any shape.
+      name: Python `str`, what to call `x` in an error.
+
+    Raises:
+      tf.errors.InvalidArgumentError: If a value is NaN or outside [0, 256). Not under
+        XLA, which leaves assertions out.
+    """
+    if x.dtype == tf.uint8:
+        return x
+    largest = tf.constant(256 if x.dtype.is_floating else 255, x.dtype)
+    zero = tf.zeros([], x.dtype)
+    is_pixel = tf.reduce_all((x >= zero) & (x <= largest))
+    message = f"{name}: expected pixels in [0, 256) and no NaN, got values from"
+    details = [message, tf.reduce_min(x), "to", tf.reduce_max(x)]
+    with tf.control_dependencies([tf.debugging.Assert(is_pixel, details)]):
+        return tf.identity(x)

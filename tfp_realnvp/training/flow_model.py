@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import PixelLogit
 from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
-from tfp_realnvp.training.checks import check_examples
+from tfp_realnvp.training.checks import check_examples, checked_pixels
 from tfp_realnvp.training.units import bits_per_dim
 
 tfd = tfp.distributions
@@ -113,6 +113,9 @@ class FlowModel(keras.Model):
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains, as `keras.Model.fit`. Bad `x` raises before any training."""
         check_examples(x, "x", self.flow.event_shape, pixels=self.is_over_pixels)
+        if isinstance(x, tf.data.Dataset):
+            # Keras's default, True, warns that a data set shuffles itself.
+            kwargs.setdefault("shuffle", False)
         return super().fit(x, *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -129,6 +132,8 @@ class FlowModel(keras.Model):
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Returns `log_prob(x)` in nats, of shape [batch]."""
+        if self.is_over_pixels:
+            x = checked_pixels(x, "x")
         if self.is_over_pixels and not x.dtype.is_floating:
             noise = self._training_noise if training else self._evaluation_noise
             x = tf.cast(x, self.flow.dtype)
