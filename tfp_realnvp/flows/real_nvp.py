@@ -72,7 +72,7 @@ class RealNVPBijector(FusedBijector):
     >>> flow.log_prob(flow.sample(4, seed=0)).shape
     TensorShape([4])
     >>> len(flow.trainable_variables)
-    270
+    180
 
     ```
 

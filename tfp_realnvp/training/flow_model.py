@@ -101,17 +101,13 @@ class FlowModel(keras.Model):
         Raises:
           ValueError: If a loss or metrics are given; the model has its own.
         """
-        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
-            if kwargs.get(name) is not None:
-                raise ValueError(
-                    f"{name}: expected None, for a FlowModel is trained and measured "
-                    f"by its likelihood; got {kwargs[name]!r}."
-                )
+        _refuse(kwargs, ("loss", "loss_weights", "metrics", "weighted_metrics"))
         optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """Trains, as `keras.Model.fit`. Bad `x` raises before any training."""
+        _refuse(kwargs, ("sample_weight", "class_weight"))
         check_examples(x, "x", self.flow.event_shape, pixels=self.is_over_pixels)
         if isinstance(x, tf.data.Dataset):
             # Keras's default, True, warns that a data set shuffles itself.
@@ -120,6 +116,7 @@ class FlowModel(keras.Model):
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluates, as `keras.Model.evaluate`, with the same noise every time."""
+        _refuse(kwargs, ("sample_weight",))
         check_examples(x, "x", self.flow.event_shape, pixels=self.is_over_pixels)
         self._rewind_evaluation_noise()
         return super().evaluate(x, *args, **kwargs)
@@ -150,23 +147,27 @@ class FlowModel(keras.Model):
         training: bool = True,
     ) -> tf.Tensor:
         """Returns the loss of a batch, of which `y_pred` is the `log_prob`."""
-        if y is not None:
-            raise ValueError(
-                "y: expected None, for a density has no targets; got a data set of "
-                "pairs or an argument y."
-            )
+        _refuse({"y": y, "sample_weight": sample_weight}, ("y", "sample_weight"))
         nll = -y_pred
         if self.is_over_pixels:
             nll = bits_per_dim(y_pred, self.flow.event_shape)
-        self._likelihood.update_state(nll, sample_weight=sample_weight)
-        if sample_weight is not None:
-            nll *= tf.cast(sample_weight, nll.dtype)
+        self._likelihood.update_state(nll)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         return (tf.reduce_mean(nll) + sum(self.losses)) / replicas
 
     def _rewind_evaluation_noise(self) -> None:
         start = keras.random.SeedGenerator(self._evaluation_seed)
         self._evaluation_noise.state.assign(start.state)
+
+
+def _refuse(arguments: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Raises `ValueError` for arguments of Keras that mean nothing to a density."""
+    for name in names:
+        if arguments.get(name) is not None:
+            raise ValueError(
+                f"{name}: expected None, for a FlowModel is trained and measured by "
+                f"the likelihood of x alone; got {arguments[name]!r}."
+            )
 
 
 def _keras_layers(module: tf.Module) -> list[keras.layers.Layer]:
