@@ -1,6 +1,6 @@
 """Trains a small Real NVP on scikit-learn's digits and writes samples to a PNG.
 
-python examples/train_digits.py --epochs 30
+python examples/train_digits.py --epochs 20
 """
 
 import argparse
@@ -12,7 +12,7 @@ from tfp_realnvp.figures import image_grid, sample_images, write_png
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--output", default="digits.png")
     arguments = parser.parse_args()
 

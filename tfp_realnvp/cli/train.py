@@ -31,7 +31,7 @@ from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.run_directory import RunConfig, RunDirectory
 
 _DEFAULT_PRESETS = {"digits": "digits", "cifar10": "cifar10"}
-_DEFAULT_EPOCHS = {"digits": 30}
+_DEFAULT_EPOCHS = 20
 _VALIDATION_IMAGES = 1000
 _PICTURED = 64
 
@@ -54,7 +54,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add("--filters", type=int, help="override the preset's feature maps")
     add("--num-blocks", type=int, help="override the preset's residual blocks")
     add("--batch-size", type=int, default=64)
-    add("--epochs", type=int, help="passes through the data")
+    add("--epochs", type=int, default=_DEFAULT_EPOCHS, help="passes through the data")
     add("--minutes", type=float, help="end training after so many minutes")
     add("--learning-rate", type=float, default=1e-3)
     add("--seed", type=int, default=0, help="the same seed gives the same run")
@@ -120,7 +120,7 @@ def _config(arguments: argparse.Namespace) -> RunConfig:
         dataset=arguments.dataset,
         flow=flow,
         batch_size=arguments.batch_size,
-        epochs=arguments.epochs or _DEFAULT_EPOCHS.get(arguments.dataset, 20),
+        epochs=arguments.epochs,
         learning_rate=arguments.learning_rate,
         seed=arguments.seed,
         data_dir=arguments.data_dir,
