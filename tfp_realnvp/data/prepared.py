@@ -36,7 +36,7 @@ def load_cifar10(data_dir: str | os.PathLike | None = None) -> ImageData:
             download=False,
             shuffle_files=False,
         )
-        return examples.map(lambda example: example["image"]).cache()
+        return examples.map(lambda example: example["image"])
 
     return ImageData(
         name="cifar10",
