@@ -8,12 +8,14 @@ from tfp_realnvp.bijectors import (
     FusedChain,
     PixelLogit,
     Squeeze,
+    alternating_mask,
     channel_mask,
     checkerboard_mask,
     diagonal_mask,
 )
 from tfp_realnvp.flows import PRESETS, RealNVPBijector, image_flow
 from tfp_realnvp.nets import (
+    MLP,
     BatchMoments,
     BatchNormalization,
     ResidualBlock,
@@ -24,6 +26,7 @@ from tfp_realnvp.nets import (
 from tfp_realnvp.training import FlowModel, bits_per_dim
 
 __all__ = [
+    "MLP",
     "PRESETS",
     "AffineCoupling",
     "BatchMoments",
@@ -40,6 +43,7 @@ __all__ = [
     "ShiftAndLogScale",
     "Squeeze",
     "WeightNormConv2D",
+    "alternating_mask",
     "bits_per_dim",
     "channel_mask",
     "checkerboard_mask",

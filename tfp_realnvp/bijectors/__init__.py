@@ -5,7 +5,12 @@ from tfp_realnvp.bijectors.batch_norm import BatchNorm
 from tfp_realnvp.bijectors.factor_out import FactorOut
 from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.fused_chain import FusedChain
-from tfp_realnvp.bijectors.masks import channel_mask, checkerboard_mask, diagonal_mask
+from tfp_realnvp.bijectors.masks import (
+    alternating_mask,
+    channel_mask,
+    checkerboard_mask,
+    diagonal_mask,
+)
 from tfp_realnvp.bijectors.pixel_logit import PixelLogit
 from tfp_realnvp.bijectors.squeeze import Squeeze
 
@@ -17,6 +22,7 @@ __all__ = [
     "FusedChain",
     "PixelLogit",
     "Squeeze",
+    "alternating_mask",
     "channel_mask",
     "checkerboard_mask",
     "diagonal_mask",

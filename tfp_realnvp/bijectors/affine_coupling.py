@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.channel_split import ChannelSplit
+from tfp_realnvp.bijectors.condition import check_condition_size
 from tfp_realnvp.bijectors.event import check_event, event_shape_of
 from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
@@ -36,6 +37,9 @@ class AffineCoupling(FusedBijector):
       [N, ..., channels], and returns shift and log-scale of that same shape. A
       network whose `call` has an argument `context` is given the mask there.
 
+    A conditional coupling hands its condition to the argument `condition` of the
+    network's `call`, as vectors of shape [N, condition_size].
+
     Args:
       event_shape: Sequence of Python `int`s, shape of an event. If `mask` is a
         function and the network does not mind, events of other sizes work too.
@@ -43,13 +47,15 @@ class AffineCoupling(FusedBijector):
         the pair shift, log_scale. `ShiftAndLogScale(ResNet(...))` is one.
       mask: Boolean array that broadcasts against the event, `True` where it passes
         through unchanged, or a function from event shape to such an array.
+      condition_size: Python `int`, number of classes or length of the vectors of the
+        argument `condition`, see `FusedBijector`; `None` for an unconditional one.
       validate_args: Python `bool`, as for every `tfb.Bijector`.
       name: Python `str`.
 
     Raises:
       TypeError: If `mask` is not boolean.
       ValueError: If `mask` does not fit `event_shape`, or is all `True` or all
-        `False`.
+        `False`, or if there is a `condition_size` and `network` takes no condition.
 
     #### Example
 
@@ -79,10 +85,18 @@ class AffineCoupling(FusedBijector):
         network: keras.layers.Layer,
         mask: Mask,
         *,
+        condition_size: int | None = None,
         validate_args: bool = False,
         name: str = "affine_coupling",
     ):
         parameters = dict(locals())
+        check_condition_size(condition_size)
+        arguments = inspect.signature(network.call).parameters
+        if condition_size is not None and "condition" not in arguments:
+            raise ValueError(
+                "network: expected a layer whose call takes an argument condition, "
+                f"for condition_size={condition_size}; got {network.name!r}."
+            )
         with tf.name_scope(name) as name:
             self._event_shape = tuple(event_shape)
             self._mask = mask
@@ -96,13 +110,12 @@ class AffineCoupling(FusedBijector):
             self._split = (
                 ChannelSplit(value.ravel()) if value.size == value.shape[-1] else None
             )
-            self._takes_context = (
-                "context" in inspect.signature(network.call).parameters
-            )
+            self._takes_context = "context" in arguments
             if not network.built:
-                self._build(network, mask_channels=value.shape[-1])
+                self._build(network, value.shape[-1], condition_size)
             super().__init__(
                 event_ndims=len(self._event_shape),
+                condition_size=condition_size,
                 layers=(network,),
                 parameters=parameters,
                 validate_args=validate_args,
@@ -110,14 +123,21 @@ class AffineCoupling(FusedBijector):
             )
             self._network = network
 
-    def _build(self, network: keras.layers.Layer, *, mask_channels: int) -> None:
+    def _build(
+        self,
+        network: keras.layers.Layer,
+        mask_channels: int,
+        condition_size: int | None,
+    ) -> None:
         *outer, channels = self._event_shape
+        shapes = {}
         if self._split:
-            network.build((None, *outer, len(self._split.kept)))
+            channels = len(self._split.kept)
         elif self._takes_context:
-            network.build((None, *outer, channels), (None, *outer, mask_channels))
-        else:
-            network.build((None, *outer, channels))
+            shapes["context_shape"] = (None, *outer, mask_channels)
+        if condition_size is not None:
+            shapes["condition_shape"] = (None, condition_size)
+        network.build((None, *outer, channels), **shapes)
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -132,47 +152,47 @@ class AffineCoupling(FusedBijector):
     def _check_event(self, value: tf.Tensor, name: str) -> None:
         check_event(value, name, self._event_shape, any_size=callable(self._mask))
 
-    def _forward_and_log_det(self, x, training=False, **kwargs):
+    def _forward_and_log_det(self, x, training=False, condition=None):
         return self._couple(
             x,
             lambda x, shift, log_scale: x * tf.exp(log_scale) + shift,
-            training,
+            {"training": training, "condition": condition},
         )
 
-    def _inverse_and_log_det(self, y, training=False, **kwargs):
+    def _inverse_and_log_det(self, y, training=False, condition=None):
         x, log_det = self._couple(
             y,
             lambda y, shift, log_scale: (y - shift) * tf.exp(-log_scale),
-            training,
+            {"training": training, "condition": condition},
         )
         return x, -log_det
 
-    def _couple(self, value, transform, training):
+    def _couple(self, value, transform, kwargs):
+        # An unconditional coupling among conditional ones has no use for theirs.
+        if self.condition_size is None:
+            kwargs = {"training": kwargs["training"]}
         if self._split:
             kept, changed = self._split.split(value)
             shift, log_scale = self._shift_and_log_scale(
-                kept, None, changed.shape, value.dtype, training
+                kept, changed.shape, value.dtype, kwargs
             )
             result = self._split.merge(kept, transform(changed, shift, log_scale))
         else:
             mask = resolve_mask(self._mask, event_shape_of(value, self.event_ndims))
             passes = tf.cast(mask, value.dtype)
+            if self._takes_context:
+                shape = [*tf.unstack(tf.shape(value)[:-1]), tf.shape(passes)[-1]]
+                kwargs = {**kwargs, "context": tf.broadcast_to(passes, shape)}
             shift, log_scale = self._shift_and_log_scale(
-                value * passes, passes, value.shape, value.dtype, training
+                value * passes, value.shape, value.dtype, kwargs
             )
             shift, log_scale = shift * (1 - passes), log_scale * (1 - passes)
             result = transform(value, shift, log_scale)
         event_axes = list(range(1, self.event_ndims + 1))
         return result, tf.reduce_sum(log_scale, axis=event_axes)
 
-    def _shift_and_log_scale(self, inputs, mask, shape, dtype, training):
-        kwargs = {}
-        if mask is not None and self._takes_context:
-            batch_and_outer = tf.shape(inputs)[:-1]
-            kwargs["context"] = tf.broadcast_to(
-                mask, tf.concat([batch_and_outer, tf.shape(mask)[-1:]], axis=0)
-            )
-        outputs = self._network(inputs, training=training, **kwargs)
+    def _shift_and_log_scale(self, inputs, shape, dtype, kwargs):
+        outputs = self._network(inputs, **kwargs)
         for name, value in zip(("shift", "log_scale"), outputs, strict=True):
             if not shape.is_compatible_with(value.shape):
                 raise ValueError(

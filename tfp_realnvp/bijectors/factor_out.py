@@ -11,6 +11,7 @@ from tfp_realnvp.bijectors.channel_split import ChannelSplit
 from tfp_realnvp.bijectors.event import check_event
 from tfp_realnvp.bijectors.fused import (
     FusedBijector,
+    condition_size_of,
     forward_and_log_det,
     inverse_and_log_det,
 )
@@ -84,6 +85,7 @@ class FactorOut(FusedBijector):
             self._split = ChannelSplit(value.ravel())
             super().__init__(
                 event_ndims=len(self._event_shape),
+                condition_size=condition_size_of(bijector),
                 parameters=parameters,
                 validate_args=validate_args,
                 name=name,

@@ -15,6 +15,8 @@ from tensorflow.python.eager import record
 from tensorflow_probability.python.bijectors.invert import _Invert
 from tensorflow_probability.python.internal import cache_util
 
+from tfp_realnvp.bijectors.condition import broadcast_batch, encode_condition
+
 tfb = tfp.bijectors
 
 # `tfb.Invert(...)` of a bijector that is no `CompositeTensor` is none of `tfb.Invert`.
@@ -88,8 +90,15 @@ class FusedBijector(tfb.Bijector):
     take `training` (Python `bool`, `False` unless said) and ignore it where it has
     no meaning, so that one `bijector_kwargs={"training": True}` serves a whole flow.
 
+    Conditional bijectors, those with a `condition_size`, take `condition` as well:
+    integer labels of shape [...], or floating or boolean vectors of shape
+    [..., condition_size]. Its leading dimensions and those of the events broadcast
+    against each other. It reaches the pass as vectors, [N, condition_size].
+
     Args:
       event_ndims: Python `int`, rank of the events the bijector acts on.
+      condition_size: Python `int`, number of classes or length of the vectors to
+        condition on, or `None` for a bijector that takes no condition.
       layers: Keras layers whose weights are the bijector's; they must be built.
       parameters: `dict` of constructor arguments, as for `tfb.Bijector`.
       **kwargs: Passed to `tfb.Bijector`.
@@ -104,6 +113,7 @@ class FusedBijector(tfb.Bijector):
         *,
         event_ndims: int,
         parameters: dict[str, Any],
+        condition_size: int | None = None,
         layers: tuple[keras.layers.Layer, ...] = (),
         **kwargs: Any,
     ):
@@ -112,6 +122,7 @@ class FusedBijector(tfb.Bijector):
         )
         # TFP looks for `tf.Variable`s and does not see into Keras 3 layers.
         self._layers = layers
+        self._condition_size = condition_size
         self._hash: int | None = None
         self._layer_variables = [v.value for layer in layers for v in layer.weights]
 
@@ -126,6 +137,15 @@ class FusedBijector(tfb.Bijector):
     def event_ndims(self) -> int:
         """Rank of the events the bijector acts on."""
         return self.forward_min_event_ndims
+
+    @property
+    def condition_size(self) -> int | None:
+        """Number of classes, or length of the vectors, of `condition`, if any."""
+        return self._condition_size
+
+    def __reduce__(self):
+        # Constructor arguments say all: layers among them bring their weights along.
+        return _rebuild, (type(self), self.parameters)
 
     @classmethod
     def _parameter_properties(cls, dtype):
@@ -186,6 +206,16 @@ class FusedBijector(tfb.Bijector):
     def _with_one_batch_axis(self, transform, value, name, kwargs):
         self._check_event(value, name)
         ndims = self.event_ndims
+        condition = encode_condition(
+            kwargs.get("condition"),
+            self._condition_size,
+            value.dtype,
+            validate_args=self.validate_args,
+        )
+        kwargs = {k: v for k, v in kwargs.items() if k != "condition"}
+        if condition is not None:
+            value, condition = broadcast_batch(value, condition, ndims)
+            kwargs["condition"] = tf.reshape(condition, [-1, self._condition_size])
         if value.shape.rank == ndims + 1 or ndims == 0:
             return transform(value, **kwargs)
         shape = tf.shape(value)
@@ -199,6 +229,17 @@ class FusedBijector(tfb.Bijector):
         result = tf.ensure_shape(result, static_batch.concatenate(out.shape[1:]))
         log_det = tf.reshape(log_det, batch_shape)
         return result, tf.ensure_shape(log_det, static_batch)
+
+
+def _rebuild(bijector_class: type, parameters: dict[str, Any]) -> FusedBijector:
+    return bijector_class(**parameters)
+
+
+def condition_size_of(bijector: tfb.Bijector) -> int | None:
+    """Returns the `condition_size` of a bijector, `None` if it is none of ours."""
+    if isinstance(bijector, Invert):
+        return condition_size_of(bijector.bijector)
+    return bijector.condition_size if isinstance(bijector, FusedBijector) else None
 
 
 def forward_and_log_det(

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.bijectors.condition import common_condition_size
 from tfp_realnvp.bijectors.fused import (
     FusedBijector,
+    condition_size_of,
     forward_and_log_det,
     inverse_and_log_det,
 )
@@ -33,7 +35,8 @@ class FusedChain(FusedBijector):
       name: Python `str`.
 
     Raises:
-      ValueError: If `bijectors` is empty.
+      ValueError: If `bijectors` is empty, or if two of them take conditions of
+        different sizes.
 
     #### Example
 
@@ -60,6 +63,7 @@ class FusedChain(FusedBijector):
         with tf.name_scope(name) as name:
             super().__init__(
                 event_ndims=max(b.forward_min_event_ndims for b in bijectors),
+                condition_size=common_condition_size(map(condition_size_of, bijectors)),
                 is_constant_jacobian=all(b.is_constant_jacobian for b in bijectors),
                 parameters=parameters,
                 validate_args=validate_args,

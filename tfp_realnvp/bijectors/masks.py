@@ -67,6 +67,31 @@ def channel_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.Tens
     return tf.reshape(tf.constant(mask), [1] * (len(event_shape) - 1) + [channels])
 
 
+def alternating_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.Tensor:
+    """Returns the mask of every second entry of the last axis.
+
+    Args:
+      event_shape: Any shape; Python `int`s or scalar `Tensor`s, the last one static.
+      invert: Python `bool`. The mask is `True` at odd positions, or, if `invert`, at
+        even ones.
+
+    Returns:
+      `Tensor` of `bool`, shape [1, ..., 1, channels], of the event's rank.
+
+    #### Example
+
+    ```python
+    >>> from tfp_realnvp import alternating_mask
+    >>> print(alternating_mask([5]).numpy().astype(int))
+    [0 1 0 1 0]
+
+    ```
+    """
+    mask = np.arange(event_shape[-1]) % 2 == int(not invert)
+    shape = [1] * (len(event_shape) - 1) + [event_shape[-1]]
+    return tf.reshape(tf.constant(mask), shape)
+
+
 def diagonal_mask(event_shape: Sequence[int]) -> tf.Tensor:
     """Returns the mask of one checkerboard colour of squeezed pixels.
 

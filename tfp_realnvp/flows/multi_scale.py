@@ -31,6 +31,7 @@ def multi_scale_chain(
     num_scales: int,
     filters: int,
     num_blocks: int,
+    condition_size: int | None,
     batch_norm: Literal["batch", "moving"] | None,
     momentum: float,
     l2: float,
@@ -43,6 +44,7 @@ def multi_scale_chain(
     couplings = functools.partial(
         _couplings,
         num_blocks=num_blocks,
+        condition_size=condition_size,
         batch_norm=batch_norm,
         momentum=momentum,
         l2=l2,
@@ -64,6 +66,7 @@ def multi_scale_chain(
         num_scales=num_scales - 1,
         filters=2 * filters,
         num_blocks=num_blocks,
+        condition_size=condition_size,
         batch_norm=batch_norm,
         momentum=momentum,
         l2=l2,
@@ -90,6 +93,7 @@ def _couplings(
     *,
     initial_gain: float,
     num_blocks: int,
+    condition_size: int | None,
     batch_norm: Literal["batch", "moving"] | None,
     momentum: float,
     l2: float,
@@ -112,6 +116,7 @@ def _couplings(
             batch_norm=batch_norm,
             momentum=momentum,
             magnitude_regularizer=regularizer,
+            condition_size=condition_size,
             seed=next(seeds),
             dtype=dtype,
         )
@@ -121,7 +126,10 @@ def _couplings(
             gain_regularizer=regularizer,
             dtype=dtype,
         )
-        bijectors.append(AffineCoupling(event_shape, head, coupling_mask))
+        coupling = AffineCoupling(
+            event_shape, head, coupling_mask, condition_size=condition_size
+        )
+        bijectors.append(coupling)
         if batch_norm is not None:
             moments = BatchMoments(batch_norm, momentum=momentum, dtype=dtype)
             bijectors.append(BatchNorm(event_shape, moments, mask=coupling_mask))

@@ -9,17 +9,21 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import FactorOut, FusedBijector, FusedChain, Squeeze
+from tfp_realnvp.bijectors.condition import check_condition_size
 from tfp_realnvp.bijectors.event import check_event
 from tfp_realnvp.bijectors.fused import forward_and_log_det, inverse_and_log_det
 from tfp_realnvp.flows.multi_scale import multi_scale_chain
+from tfp_realnvp.flows.sizes import resolve_sizes
+from tfp_realnvp.flows.vector_chain import vector_chain
 
 tfb = tfp.bijectors
 
 
 class RealNVPBijector(FusedBijector):
-    """Multi-scale Real NVP over images, from latents (forward) to data (inverse).
+    """Real NVP over images or vectors, from latents (forward) to data (inverse).
 
-    At every scale but the last, on the way from data to latents (Section 3.6):
+    Over images, the multi-scale flow of the paper. At every scale but the last, on
+    the way from data to latents (Section 3.6):
 
     ```none
     3 x [AffineCoupling(checkerboard_mask), BatchNorm]
@@ -35,16 +39,46 @@ class RealNVPBijector(FusedBijector):
     Latents have the shape of the image itself: what leaves at each scale stays at
     the pixels it came from. `split_latent` takes them apart by scale.
 
+    Over vectors:
+
+    ```none
+    num_couplings x [AffineCoupling, BatchNorm]
+    ```
+
+    with dense networks and masks that alternate between the two halves, then between
+    even and odd positions, and so on.
+
+    A flow with a `condition_size` takes one more argument, `condition`: integer
+    labels of shape [...] or vectors of shape [..., condition_size], whose leading
+    dimensions and those of the events broadcast against each other. It enters every
+    network. Distributions pass it on, together with `training`, as
+    `log_prob(x, bijector_kwargs={"condition": labels})`.
+
     Args:
-      event_shape: Sequence of Python `int`s, (height, width, channels). Height and
-        width must be divisible by `2**(num_scales - 1)`. Events of any other such
-        size work too, with the same weights (Appendix C).
-      num_scales: Python `int`, number of scales: one more than squeezes.
-      filters: Python `int`, feature maps of the first couplings' networks.
-      num_blocks: Python `int`, residual blocks of every network.
+      event_shape: Sequence of Python `int`s, (height, width, channels) or (D,). Height
+        and width must be divisible by `2**(num_scales - 1)`; images of any other such
+        size work too, with the same weights (Appendix C). D must be at least 2.
+      num_scales: Python `int`, images only: number of scales, one more than squeezes.
+        `None` is 2.
+      filters: Python `int`, images only: feature maps of the first couplings' networks.
+        `None` is 32.
+      num_blocks: Python `int`, images only: residual blocks of every network. `None`
+        is 2.
+      num_couplings: Python `int`, vectors only: number of couplings, at least 2. `None`
+        is 6; from 4 on, every entry depends on every other whatever D is.
+      hidden_units: Sequence of Python `int`s, vectors only: widths of the hidden layers
+        of every network. `None` is (64, 64).
+      activation: Name of a Keras activation or a function, vectors only. `None` is
+        `"silu"`, which is smooth, and so are the gradients of the log-density.
+      residual: Python `bool`, vectors only: whether hidden layers add to their input.
+        `None` is `False`.
+      condition_size: Python `int`, number of classes or length of the vectors to
+        condition on; `None` for an unconditional flow.
       batch_norm: `"batch"` normalizes by the current batch in training (Section
-        3.7), `"moving"` by moving averages (Appendix E), `None` not at all; both in
-        the networks and between the couplings.
+        3.7), `"moving"` by moving averages (Appendix E), `None` not at all. It applies
+        between the couplings and, for images, in the networks. `"auto"` is `"batch"`
+        for images and `None` for vectors, which often are used where nothing passes
+        `training` on (variational inference, MCMC).
       momentum: Python `float`, momentum of the moving averages.
       l2: Python `float`, weight of the paper's penalty on the squares of
         weight-norm magnitudes and tanh gains, to be found in the `losses` of the
@@ -57,7 +91,8 @@ class RealNVPBijector(FusedBijector):
       name: Python `str`.
 
     Raises:
-      ValueError: If a size is not positive, or `event_shape` not as described.
+      ValueError: If a size is not positive or belongs to events of the other kind, or
+        `event_shape` is not as described.
 
     #### Example
 
@@ -86,10 +121,15 @@ class RealNVPBijector(FusedBijector):
         self,
         event_shape: Sequence[int],
         *,
-        num_scales: int = 2,
-        filters: int = 32,
-        num_blocks: int = 2,
-        batch_norm: Literal["batch", "moving"] | None = "batch",
+        num_scales: int | None = None,
+        filters: int | None = None,
+        num_blocks: int | None = None,
+        num_couplings: int | None = None,
+        hidden_units: Sequence[int] | None = None,
+        activation: Any = None,
+        residual: bool | None = None,
+        condition_size: int | None = None,
+        batch_norm: Literal["batch", "moving", "auto"] | None = "auto",
         momentum: float = 0.9,
         l2: float = 5e-5,
         seed: int | None = None,
@@ -100,13 +140,28 @@ class RealNVPBijector(FusedBijector):
     ):
         parameters = dict(locals())
         event_shape = tuple(event_shape)
-        self._check_sizes(event_shape, num_scales, filters, num_blocks)
+        sizes = resolve_sizes(
+            event_shape,
+            {
+                "num_scales": num_scales,
+                "filters": filters,
+                "num_blocks": num_blocks,
+                "num_couplings": num_couplings,
+                "hidden_units": hidden_units,
+                "activation": activation,
+                "residual": residual,
+            },
+        )
+        check_condition_size(condition_size)
+        is_image = len(event_shape) == 3
+        if batch_norm == "auto":
+            batch_norm = "batch" if is_image else None
         with tf.name_scope(name) as name:
-            body = body or multi_scale_chain(
+            make_body = multi_scale_chain if is_image else vector_chain
+            body = body or make_body(
                 event_shape,
-                num_scales=num_scales,
-                filters=filters,
-                num_blocks=num_blocks,
+                **sizes,
+                condition_size=condition_size,
                 batch_norm=batch_norm,
                 momentum=momentum,
                 l2=l2,
@@ -117,38 +172,16 @@ class RealNVPBijector(FusedBijector):
             # flows made from the same numbers are not taken for equal.
             parameters["body"] = body
             self._event_shape = event_shape
-            self._num_scales = num_scales
+            self._num_scales = sizes.get("num_scales", 1)
             super().__init__(
-                event_ndims=3,
+                event_ndims=len(event_shape),
+                condition_size=condition_size,
                 dtype=tf.as_dtype(dtype),
                 parameters=parameters,
                 validate_args=validate_args,
                 name=name,
             )
             self._body = body
-
-    @staticmethod
-    def _check_sizes(event_shape, num_scales, filters, num_blocks):
-        for argument, value in (
-            ("num_scales", num_scales),
-            ("filters", filters),
-            ("num_blocks", num_blocks),
-        ):
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{argument}: expected a positive int, got {value!r}.")
-        if len(event_shape) != 3 or any(
-            not isinstance(n, int) or n < 1 for n in event_shape
-        ):
-            raise ValueError(
-                "event_shape: expected three positive ints (height, width, channels), "
-                f"got {event_shape}."
-            )
-        divisor = 2 ** (num_scales - 1)
-        if any(side % divisor for side in event_shape[:2]):
-            raise ValueError(
-                f"event_shape: expected height and width divisible by {divisor} for "
-                f"num_scales={num_scales}, got {event_shape}."
-            )
 
     def copy(self, **override_parameters_kwargs: Any) -> RealNVPBijector:
         """Returns the same flow, sharing its weights, under other parameters.
@@ -162,13 +195,13 @@ class RealNVPBijector(FusedBijector):
         return copied
 
     @property
-    def event_shape(self) -> tuple[int, int, int]:
+    def event_shape(self) -> tuple[int, ...]:
         """Shape of the events the flow was made for."""
         return self._event_shape
 
     @property
     def num_scales(self) -> int:
-        """Number of scales."""
+        """Number of scales, 1 for vectors."""
         return self._num_scales
 
     @property
@@ -181,15 +214,15 @@ class RealNVPBijector(FusedBijector):
             value,
             name,
             self._event_shape,
-            any_size=True,
+            any_size=self.event_ndims == 3,
             divisor=2 ** (self._num_scales - 1),
         )
 
     def _forward_and_log_det(self, x, **kwargs):
-        return forward_and_log_det(self._body, x, 3, **kwargs)
+        return forward_and_log_det(self._body, x, self.event_ndims, **kwargs)
 
     def _inverse_and_log_det(self, y, **kwargs):
-        return inverse_and_log_det(self._body, y, 3, **kwargs)
+        return inverse_and_log_det(self._body, y, self.event_ndims, **kwargs)
 
     def split_latent(self, x: tf.Tensor) -> list[tf.Tensor]:
         """Returns the latents of each scale, finest first (Eq. 13).

@@ -18,7 +18,7 @@ class ResNet(keras.layers.Layer):
 
     ```none
     h       = norm(inputs)
-    h       = conv3x3([relu(h), relu(-h), context])
+    h       = conv3x3([relu(h), relu(-h), context]) + project(condition)
     skip    = conv1x1(h)
     repeat num_blocks times:
       h     = ResidualBlock(h)
@@ -39,6 +39,8 @@ class ResNet(keras.layers.Layer):
         normalization.
       momentum: Python `float`, momentum of the moving averages.
       magnitude_regularizer: Keras regularizer of the learned magnitudes.
+      condition_size: Python `int`, length of the condition vectors, or `None` if the
+        network takes none. Their projection is the same at every pixel.
       seed: Python `int` or `None`, seeds the initial weights.
       **kwargs: Passed to `keras.layers.Layer`.
 
@@ -68,6 +70,7 @@ class ResNet(keras.layers.Layer):
         batch_norm: Literal["batch", "moving"] | None = "batch",
         momentum: float = 0.9,
         magnitude_regularizer: Any = None,
+        condition_size: int | None = None,
         seed: int | None = None,
         **kwargs: Any,
     ):
@@ -78,8 +81,9 @@ class ResNet(keras.layers.Layer):
         self.batch_norm = batch_norm
         self.momentum = momentum
         self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
+        self.condition_size = condition_size
         self.seed = seed
-        seeds = iter(spawn_seeds(seed, 3 + 2 * num_blocks))
+        seeds = iter(spawn_seeds(seed, 4 + 2 * num_blocks))
         make_norm = norm_factory(batch_norm, momentum, self.dtype_policy)
 
         def conv(filters: int, kernel_size: int, name: str, **kwargs: Any):
@@ -119,11 +123,21 @@ class ResNet(keras.layers.Layer):
             use_bias=True,
             **branch_end,
         )
+        self.project = None
+        if condition_size is not None:
+            self.project = keras.layers.Dense(
+                filters,
+                use_bias=False,
+                kernel_initializer=keras.initializers.VarianceScaling(seed=next(seeds)),
+                dtype=self.dtype_policy,
+                name="project",
+            )
 
     def build(
         self,
         inputs_shape: tuple[int | None, ...],
         context_shape: tuple[int | None, ...] | None = None,
+        condition_shape: tuple[int | None, ...] | None = None,
     ) -> None:
         hidden_shape = (*inputs_shape[:-1], self.filters)
         context_channels = context_shape[-1] if context_shape else 0
@@ -133,12 +147,15 @@ class ResNet(keras.layers.Layer):
         )
         for layer in (*self.skips, *self.blocks, self.norm_out, self.conv_out):
             layer.build(hidden_shape)
+        if self.project is not None:
+            self.project.build((None, self.condition_size))
         self.built = True
 
     def call(
         self,
         inputs: tf.Tensor,
         context: tf.Tensor | None = None,
+        condition: tf.Tensor | None = None,
         training: bool = False,
     ) -> tf.Tensor:
         """Returns the output maps, of shape [N, H, W, output_channels].
@@ -147,6 +164,7 @@ class ResNet(keras.layers.Layer):
           inputs: `Tensor` of shape [N, H, W, C].
           context: `Tensor` of shape [N, H, W, K], maps that inform the network but
             are neither normalized nor rectified: a coupling's mask.
+          condition: `Tensor` of shape [N, condition_size].
           training: Python `bool`, whether to normalize as in training.
         """
         hidden = self.norm_in(inputs, training=training)
@@ -154,6 +172,8 @@ class ResNet(keras.layers.Layer):
         if context is not None:
             features.append(tf.cast(context, hidden.dtype))
         hidden = self.conv_in(tf.concat(features, axis=-1))
+        if self.project is not None:
+            hidden += self.project(condition)[:, tf.newaxis, tf.newaxis, :]
         outputs = self.skips[0](hidden)
         for block, skip in zip(self.blocks, self.skips[1:], strict=True):
             hidden = block(hidden, training=training)
@@ -165,6 +185,7 @@ class ResNet(keras.layers.Layer):
         self,
         inputs_shape: tuple[int | None, ...],
         context_shape: tuple[int | None, ...] | None = None,
+        condition_shape: tuple[int | None, ...] | None = None,
     ) -> tuple[int | None, ...]:
         return (*inputs_shape[:-1], self.output_channels)
 
@@ -179,5 +200,6 @@ class ResNet(keras.layers.Layer):
             "magnitude_regularizer": keras.regularizers.serialize(
                 self.magnitude_regularizer
             ),
+            "condition_size": self.condition_size,
             "seed": self.seed,
         }

@@ -58,10 +58,14 @@ class ShiftAndLogScale(keras.layers.Layer):
         self,
         inputs_shape: tuple[int | None, ...],
         context_shape: tuple[int | None, ...] | None = None,
+        condition_shape: tuple[int | None, ...] | None = None,
     ) -> None:
         if not self.network.built:
-            context = () if context_shape is None else (context_shape,)
-            self.network.build(inputs_shape, *context)
+            shapes = {
+                "context_shape": context_shape,
+                "condition_shape": condition_shape,
+            }
+            self.network.build(inputs_shape, **_given(shapes))
         self.gain = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(self.initial_gain),
@@ -75,15 +79,21 @@ class ShiftAndLogScale(keras.layers.Layer):
         self,
         inputs: tf.Tensor,
         context: tf.Tensor | None = None,
+        condition: tf.Tensor | None = None,
         training: bool = False,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns shift and log_scale, each with half the network's channels."""
-        kwargs = {} if context is None else {"context": context}
+        """Returns shift and log_scale, each with half the network's channels.
+
+        `context` and `condition` reach the network if they are given.
+        """
+        kwargs = _given({"context": context, "condition": condition})
         outputs = self.network(inputs, training=training, **kwargs)
         shift, raw = tf.split(tf.cast(outputs, self.variable_dtype), 2, axis=-1)
         return shift, tf.convert_to_tensor(self.gain) * tf.tanh(raw)
 
-    def compute_output_shape(self, inputs_shape, context_shape=None):
+    def compute_output_shape(
+        self, inputs_shape, context_shape=None, condition_shape=None
+    ):
         shape = self.network.compute_output_shape(inputs_shape)
         half = (*shape[:-1], shape[-1] // 2)
         return half, half
@@ -100,3 +110,7 @@ class ShiftAndLogScale(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> ShiftAndLogScale:
         network = keras.saving.deserialize_keras_object(config.pop("network"))
         return cls(network, **config)
+
+
+def _given(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}

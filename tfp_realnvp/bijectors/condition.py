@@ -1,0 +1,143 @@
+"""Conditions: the labels or feature vectors that a conditional flow is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+
+def check_condition_size(condition_size: int | None) -> None:
+    """Raises `ValueError` if `condition_size` is neither `None` nor a positive int."""
+    is_int = isinstance(condition_size, int) and not isinstance(condition_size, bool)
+    if condition_size is not None and (not is_int or condition_size < 1):
+        raise ValueError(
+            "condition_size: expected a positive int, or None for no condition, got "
+            f"{condition_size!r}."
+        )
+
+
+def common_condition_size(condition_sizes: Iterable[int | None]) -> int | None:
+    """Returns the size that all conditional members of a bijector share.
+
+    Args:
+      condition_sizes: One for each member, `None` for those without a condition.
+
+    Raises:
+      ValueError: If two of them differ.
+    """
+    sizes = sorted({size for size in condition_sizes if size is not None})
+    if len(sizes) > 1:
+        raise ValueError(
+            "bijectors: expected one condition_size for all that take a condition, "
+            f"got {', '.join(map(str, sizes))}."
+        )
+    return sizes[0] if sizes else None
+
+
+def encode_condition(
+    condition: Any,
+    condition_size: int | None,
+    dtype: tf.DType,
+    *,
+    validate_args: bool,
+) -> tf.Tensor | None:
+    """Returns a condition as vectors, and checks it.
+
+    Args:
+      condition: Labels, of an integer dtype and shape [...], or vectors, of a floating
+        or boolean dtype and shape [..., condition_size]; or `None`.
+      condition_size: Python `int`, number of classes or length of the vectors, or
+        `None` if no condition is wanted.
+      dtype: Dtype of the result.
+      validate_args: Python `bool`, whether to check the labels' values in a graph too.
+
+    Returns:
+      `Tensor` of shape [..., condition_size], or `None` if none is wanted.
+
+    Raises:
+      ValueError: If there is a condition and none is wanted, if one is wanted and
+        there is none, or if it is of the wrong shape.
+      tf.errors.InvalidArgumentError: If a label is outside [0, condition_size).
+    """
+    if condition_size is None:
+        if condition is None:
+            return None
+        raise ValueError(
+            "condition: expected none, for this bijector was made without "
+            f"condition_size; got {_describe(condition)}."
+        )
+    wanted = (
+        f"integer labels in [0, {condition_size}) of shape (...) or floating vectors "
+        f"of shape (..., {condition_size})"
+    )
+    if condition is None:
+        raise ValueError(f"condition: expected {wanted}, got None.")
+    if not tf.is_tensor(condition):
+        condition = np.asarray(condition)
+        if condition.dtype.kind not in "biuf":
+            raise ValueError(f"condition: expected {wanted}, got {condition!r}.")
+    condition = tf.convert_to_tensor(condition)
+    if condition.dtype.is_integer:
+        is_label = (condition >= 0) & (
+            condition < tf.cast(condition_size, condition.dtype)
+            if condition_size <= condition.dtype.max
+            else True
+        )
+        if validate_args or tf.executing_eagerly():
+            check = tf.debugging.Assert(
+                tf.reduce_all(is_label),
+                [f"condition: expected {wanted}, got labels", condition],
+            )
+            with tf.control_dependencies([] if check is None else [check]):
+                condition = tf.identity(condition)
+        return tf.one_hot(condition, condition_size, dtype=dtype)
+    last = condition.shape[-1] if condition.shape.rank else 0
+    if condition.shape.rank is not None and last not in (None, condition_size):
+        raise ValueError(f"condition: expected {wanted}, got {_describe(condition)}.")
+    return tf.cast(condition, dtype)
+
+
+def broadcast_batch(
+    value: tf.Tensor, condition: tf.Tensor, event_ndims: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Broadcasts the leading dimensions of a value and its condition to each other.
+
+    Args:
+      value: `Tensor` of shape [..., *event_shape].
+      condition: `Tensor` of shape [..., condition_size].
+      event_ndims: Python `int`, rank of the events.
+
+    Raises:
+      ValueError: If the leading dimensions do not broadcast.
+    """
+    value_batch = value.shape[: value.shape.rank - event_ndims]
+    condition_batch = condition.shape[:-1]
+    try:
+        static = tf.broadcast_static_shape(value_batch, condition_batch)
+    except ValueError as error:
+        raise ValueError(
+            f"condition: expected leading dimensions that broadcast against the batch "
+            f"shape {value_batch}, got {condition_batch}."
+        ) from error
+    if value_batch == condition_batch and static.is_fully_defined():
+        return value, condition
+    dynamic = tf.broadcast_dynamic_shape(
+        tf.shape(value)[: value.shape.rank - event_ndims], tf.shape(condition)[:-1]
+    )
+
+    def spread(tensor, ndims):
+        rank = tensor.shape.rank
+        shape = tf.concat([dynamic, tf.shape(tensor)[rank - ndims :]], axis=0)
+        spread = tf.broadcast_to(tensor, shape)
+        return tf.ensure_shape(spread, static.concatenate(tensor.shape[rank - ndims :]))
+
+    return spread(value, event_ndims), spread(condition, 1)
+
+
+def _describe(condition: Any) -> str:
+    if not tf.is_tensor(condition):
+        condition = np.asarray(condition)
+    return f"{tf.as_dtype(condition.dtype).name} of shape {tuple(condition.shape)}"

@@ -1,0 +1,69 @@
+"""How the couplings of a vector flow are put together."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import keras
+
+from tfp_realnvp.bijectors import (
+    AffineCoupling,
+    BatchNorm,
+    FusedChain,
+    alternating_mask,
+    channel_mask,
+)
+from tfp_realnvp.nets import MLP, BatchMoments, ShiftAndLogScale
+from tfp_realnvp.nets.seeds import spawn_seeds
+
+# Two halves alone would never tell apart the entries of one half.
+_MASKS = (
+    channel_mask,
+    functools.partial(channel_mask, invert=True),
+    alternating_mask,
+    functools.partial(alternating_mask, invert=True),
+)
+
+
+def vector_chain(
+    event_shape: tuple[int],
+    *,
+    num_couplings: int,
+    hidden_units: Sequence[int],
+    activation: Any,
+    residual: bool,
+    condition_size: int | None,
+    batch_norm: Literal["batch", "moving"] | None,
+    momentum: float,
+    l2: float,
+    seed: int | None,
+    dtype: str,
+) -> FusedChain:
+    """Returns the chain that `RealNVPBijector` documents, with new weights."""
+    (size,) = event_shape
+    regularizer = keras.regularizers.L2(l2) if l2 else None
+    bijectors = []
+    for i, network_seed in enumerate(spawn_seeds(seed, num_couplings)):
+        mask = _MASKS[i % len(_MASKS)]
+        network = MLP(
+            2 * (size - int(mask(event_shape).numpy().sum())),
+            hidden_units=hidden_units,
+            activation=activation,
+            residual=residual,
+            condition_size=condition_size,
+            seed=network_seed,
+            dtype=dtype,
+        )
+        head = ShiftAndLogScale(
+            network, initial_gain=1.0, gain_regularizer=regularizer, dtype=dtype
+        )
+        coupling = AffineCoupling(
+            event_shape, head, mask, condition_size=condition_size
+        )
+        bijectors.append(coupling)
+        if batch_norm is not None:
+            moments = BatchMoments(batch_norm, momentum=momentum, dtype=dtype)
+            bijectors.append(BatchNorm(event_shape, moments, mask=mask))
+    return FusedChain(bijectors, name="couplings")

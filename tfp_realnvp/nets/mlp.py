@@ -1,0 +1,151 @@
+"""The dense network of a vector coupling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfp_realnvp.nets.seeds import spawn_seeds
+
+
+@keras.saving.register_keras_serializable(package="tfp_realnvp")
+class MLP(keras.layers.Layer):
+    """Multi-layer perceptron, with residual connections if wanted.
+
+    ```none
+    h       = activation(dense(inputs) + project(condition))
+    for every further hidden layer:
+      h     = activation(dense(h)),   or  h + activation(dense(h))  if residual
+    outputs = dense(h)
+    ```
+
+    The last layer starts small, so that a new flow is near the identity.
+
+    Args:
+      output_units: Python `int`, length of the output vectors.
+      hidden_units: Sequence of Python `int`s, the width of each hidden layer.
+      activation: Name of a Keras activation, or a function.
+      residual: Python `bool`, whether hidden layers add to their input; they must then
+        be of equal width.
+      condition_size: Python `int`, length of the condition vectors, or `None` if the
+        network takes none.
+      seed: Python `int` or `None`, seeds the initial weights.
+      **kwargs: Passed to `keras.layers.Layer`.
+
+    Raises:
+      ValueError: If `hidden_units` is empty, or of unequal widths and `residual`.
+
+    #### Example
+
+    ```python
+    >>> import tensorflow as tf
+    >>> from tfp_realnvp.nets import MLP
+    >>> MLP(4, hidden_units=(32, 32), residual=True)(tf.zeros([8, 2])).shape
+    TensorShape([8, 4])
+
+    ```
+    """
+
+    def __init__(
+        self,
+        output_units: int,
+        *,
+        hidden_units: Sequence[int],
+        activation: Any = "silu",
+        residual: bool = False,
+        condition_size: int | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if not hidden_units:
+            raise ValueError("hidden_units: expected at least one width, got none.")
+        if residual and len(set(hidden_units)) > 1:
+            raise ValueError(
+                "hidden_units: expected equal widths with residual=True, got "
+                f"{tuple(hidden_units)}."
+            )
+        self.output_units = output_units
+        self.hidden_units = tuple(hidden_units)
+        self.activation = keras.activations.get(activation)
+        self.residual = residual
+        self.condition_size = condition_size
+        self.seed = seed
+        seeds = iter(spawn_seeds(seed, len(self.hidden_units) + 2))
+
+        def dense(units: int, name: str, scale: float = 1.0, **kwargs: Any):
+            initializer = keras.initializers.VarianceScaling(scale, seed=next(seeds))
+            return keras.layers.Dense(
+                units,
+                kernel_initializer=initializer,
+                dtype=self.dtype_policy,
+                name=name,
+                **kwargs,
+            )
+
+        self.hidden = [
+            dense(units, f"hidden_{i}") for i, units in enumerate(self.hidden_units)
+        ]
+        self.output_layer = dense(output_units, "output", scale=1e-4)
+        self.project = (
+            None
+            if condition_size is None
+            else dense(self.hidden_units[0], "project", use_bias=False)
+        )
+
+    def build(
+        self,
+        inputs_shape: tuple[int | None, ...],
+        condition_shape: tuple[int | None, ...] | None = None,
+    ) -> None:
+        shape = inputs_shape
+        for layer in (*self.hidden, self.output_layer):
+            layer.build(shape)
+            shape = (*inputs_shape[:-1], layer.units)
+        if self.project is not None:
+            self.project.build((None, self.condition_size))
+        self.built = True
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        condition: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tf.Tensor:
+        """Returns the output vectors, of shape [N, output_units].
+
+        Args:
+          inputs: `Tensor` of shape [N, D].
+          condition: `Tensor` of shape [N, condition_size].
+          training: Python `bool`, of no meaning here.
+        """
+        first, *others = self.hidden
+        hidden = first(inputs)
+        if self.project is not None:
+            hidden += self.project(condition)
+        hidden = self.activation(hidden)
+        for layer in others:
+            change = self.activation(layer(hidden))
+            hidden = hidden + change if self.residual else change
+        return self.output_layer(hidden)
+
+    def compute_output_shape(
+        self,
+        inputs_shape: tuple[int | None, ...],
+        condition_shape: tuple[int | None, ...] | None = None,
+    ) -> tuple[int | None, ...]:
+        return (*inputs_shape[:-1], self.output_units)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "output_units": self.output_units,
+            "hidden_units": self.hidden_units,
+            "activation": keras.activations.serialize(self.activation),
+            "residual": self.residual,
+            "condition_size": self.condition_size,
+            "seed": self.seed,
+        }
