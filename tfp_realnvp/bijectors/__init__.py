@@ -1,5 +1,6 @@
 """Bijectors, forward from latents to data."""
 
+from tfp_realnvp.bijectors import pickling
 from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
 from tfp_realnvp.bijectors.batch_norm import BatchNorm
 from tfp_realnvp.bijectors.factor_out import FactorOut
@@ -13,6 +14,8 @@ from tfp_realnvp.bijectors.masks import (
 )
 from tfp_realnvp.bijectors.pixel_logit import PixelLogit
 from tfp_realnvp.bijectors.squeeze import Squeeze
+
+pickling.register()
 
 __all__ = [
     "AffineCoupling",

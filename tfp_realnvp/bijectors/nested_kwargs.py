@@ -21,7 +21,8 @@ def nested_kwargs(bijector: tfb.Bijector, **kwargs: Any) -> dict[str, Any]:
 
     Args:
       bijector: Any `tfb.Bijector`.
-      **kwargs: What our bijectors shall be given, such as `training=True`.
+      **kwargs: What our bijectors shall be given, such as `training=True`. A
+        `condition` goes to those alone that take one.
 
     Returns:
       `dict`, empty if none of our bijectors is reached.
@@ -39,6 +40,8 @@ def nested_kwargs(bijector: tfb.Bijector, **kwargs: Any) -> dict[str, Any]:
     ```
     """
     if isinstance(bijector, FusedBijector):
+        if bijector.condition_size is None:
+            return {name: v for name, v in kwargs.items() if name != "condition"}
         return kwargs
     if isinstance(bijector, Invert):
         return nested_kwargs(bijector.bijector, **kwargs)

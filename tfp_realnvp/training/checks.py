@@ -9,65 +9,139 @@ import numpy as np
 import tensorflow as tf
 
 
-def check_examples(
-    x: Any, name: str, event_shape: Sequence[int], *, pixels: bool
+def check_data(
+    x: Any,
+    condition: Any,
+    event_shape: Sequence[int],
+    *,
+    pixels: bool,
+    condition_size: int | None,
 ) -> None:
-    """Checks a batch or a data set of batches against the events of a flow.
+    """Checks what a flow is to be trained or measured on.
 
     Args:
-      x: Array, `Tensor`, or `tf.data.Dataset` of batches; anything else passes.
-      name: Python `str`, what to call `x` in an error.
+      x: Array, `Tensor`, or `tf.data.Dataset` of batches or of pairs of a batch and
+        its conditions; anything else passes.
+      condition: Array or `Tensor` of conditions, or `None`.
       event_shape: Sequence of Python `int`s.
       pixels: Python `bool`, whether the values must be pixels in [0, 256).
+      condition_size: Python `int`, number of classes or length of the vectors the flow
+        is conditioned on; `None` if it is not.
 
     Raises:
-      ValueError: If `x` is empty, has another shape or holds what is no pixel.
+      ValueError: If there are no examples, if shapes or values are not those of the
+        flow, if a condition is missing or one is given and not wanted.
     """
     if isinstance(x, tf.data.Dataset):
-        spec = (
-            x.element_spec[0] if isinstance(x.element_spec, tuple) else x.element_spec
-        )
-        if isinstance(spec, tf.TensorSpec):
-            _check_shape(spec.shape, name, event_shape)
-        # Where the length is not known, one batch tells; elsewhere asking for one
-        # could cost the filling of a shuffle buffer.
-        length = int(x.cardinality())
-        unknown = length == tf.data.UNKNOWN_CARDINALITY
-        if length == 0 or (unknown and not any(True for _ in x.take(1))):
-            raise ValueError(f"{name}: expected batches, got an empty data set.")
+        _check_dataset(x, condition, event_shape, condition_size)
     elif isinstance(x, np.ndarray) or tf.is_tensor(x):
-        _check_shape(tf.TensorShape(x.shape), name, event_shape)
+        _check_shape(tf.TensorShape(x.shape), event_shape)
         if x.shape[0] == 0:
-            raise ValueError(f"{name}: expected examples, got none.")
-        _check_values(np.asarray(x), name, pixels=pixels)
+            raise ValueError("x: expected examples, got none.")
+        _check_values(np.asarray(x), pixels=pixels)
+        _check_condition(condition, condition_size, count=x.shape[0])
 
 
-def _check_shape(shape: tf.TensorShape, name: str, event_shape: Sequence[int]) -> None:
+def _check_dataset(
+    x: tf.data.Dataset,
+    condition: Any,
+    event_shape: Sequence[int],
+    condition_size: int | None,
+) -> None:
+    if condition is not None:
+        raise ValueError(
+            "condition: expected None beside a data set, which holds pairs "
+            f"(x, condition) itself; got {type(condition).__name__}."
+        )
+    spec = x.element_spec
+    specs = spec if isinstance(spec, tuple) else (spec,)
+    wanted = 1 if condition_size is None else 2
+    if len(specs) != wanted:
+        kind = "batches of x alone" if wanted == 1 else "pairs (x, condition)"
+        raise ValueError(
+            f"x: expected a data set of {kind}, for condition_size is "
+            f"{condition_size}; got elements of {len(specs)} parts."
+        )
+    if isinstance(specs[0], tf.TensorSpec):
+        _check_shape(specs[0].shape, event_shape)
+    if wanted == 2 and isinstance(specs[1], tf.TensorSpec):
+        _check_condition_kind(specs[1].dtype, specs[1].shape, condition_size)
+    # Where the length is not known, one batch tells; elsewhere asking for one
+    # could cost the filling of a shuffle buffer.
+    length = int(x.cardinality())
+    unknown = length == tf.data.UNKNOWN_CARDINALITY
+    if length == 0 or (unknown and not any(True for _ in x.take(1))):
+        raise ValueError("x: expected batches, got an empty data set.")
+
+
+def _check_shape(shape: tf.TensorShape, event_shape: Sequence[int]) -> None:
     expected = tf.TensorShape([None, *event_shape])
     if not expected.is_compatible_with(shape):
         sizes = ", ".join(map(str, event_shape))
-        raise ValueError(
-            f"{name}: expected batches of shape (N, {sizes}), got {shape}."
-        )
+        raise ValueError(f"x: expected batches of shape (N, {sizes}), got {shape}.")
 
 
-def _check_values(x: np.ndarray, name: str, *, pixels: bool) -> None:
+def _check_values(x: np.ndarray, *, pixels: bool) -> None:
     if np.issubdtype(x.dtype, np.floating) and np.isnan(x).any():
         count = int(np.isnan(x).sum())
-        raise ValueError(f"{name}: expected numbers, got NaN in {count} places.")
+        raise ValueError(f"x: expected numbers, got NaN in {count} places.")
     # Jitter can round 255.999... up to 256 in float32.
     largest = 256 if np.issubdtype(x.dtype, np.floating) else 255
     if pixels and (x.min() < 0 or x.max() > largest):
         raise ValueError(
-            f"{name}: expected pixels in [0, 256), got values from {x.min()} to "
-            f"{x.max()}."
+            f"x: expected pixels in [0, 256), got values from {x.min()} to {x.max()}."
+        )
+
+
+def _check_condition(condition: Any, condition_size: int | None, *, count: int) -> None:
+    if condition_size is None:
+        if condition is None:
+            return
+        raise ValueError(
+            "condition: expected None, for the flow was made without condition_size "
+            "and is trained on x alone; got one."
+        )
+    if condition is None:
+        raise ValueError(
+            "condition: expected the labels or vectors that belong to x, for the flow "
+            f"was made with condition_size={condition_size}; got None."
+        )
+    condition = np.asarray(condition)
+    _check_condition_kind(
+        tf.as_dtype(condition.dtype), tf.TensorShape(condition.shape), condition_size
+    )
+    if condition.shape[0] != count:
+        raise ValueError(
+            f"condition: expected one for each of the {count} examples of x, got "
+            f"{condition.shape[0]}."
+        )
+    if condition.dtype.kind in "iu":
+        low, high = condition.min(), condition.max()
+        if low < 0 or high >= condition_size:
+            raise ValueError(
+                f"condition: expected labels in [0, {condition_size}), got values from "
+                f"{low} to {high}."
+            )
+    elif not np.isfinite(condition).all():
+        raise ValueError("condition: expected finite numbers, got NaN or infinity.")
+
+
+def _check_condition_kind(
+    dtype: tf.DType, shape: tf.TensorShape, condition_size: int
+) -> None:
+    expected = [None] if dtype.is_integer else [None, condition_size]
+    if not tf.TensorShape(expected).is_compatible_with(shape):
+        raise ValueError(
+            "condition: expected integer labels of shape (N,) or floating or boolean "
+            f"vectors of shape (N, {condition_size}), got {dtype.name} of shape "
+            f"{shape}."
         )
 
 
 def checked_pixels(x: tf.Tensor, name: str) -> tf.Tensor:
     """Returns `x`, with a check that its values are pixels when it is evaluated.
 
-    For batches of a `tf.data.Dataset`, which `check_examples` does not look into.
+    For batches of a `tf.data.Dataset`, which `check_data` does not look into.
 
     Args:
       x: `Tensor` of any shape.

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import PixelLogit
-from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
-from tfp_realnvp.training.checks import check_examples, checked_pixels
+from tfp_realnvp.files import atomic_path
+from tfp_realnvp.flows.call_arguments import (
+    condition_size_of_flow,
+    distribution_kwargs,
+)
+from tfp_realnvp.flows.config import from_config, to_config
+from tfp_realnvp.training.checks import check_data, checked_pixels
+from tfp_realnvp.training.flow_weights import (
+    check_reached,
+    keras_layers,
+    other_variables,
+)
 from tfp_realnvp.training.units import bits_per_dim
 
 tfd = tfp.distributions
 
 
+@keras.saving.register_keras_serializable(package="tfp_realnvp")
 class FlowModel(keras.Model):
-    """Trains a flow by maximum likelihood.
+    """Trains a flow, or any other distribution, by maximum likelihood.
 
     ```none
-    loss = mean(-log_prob(x)) + penalties of the layers
+    loss = mean(-log_prob(x | condition)) + penalties of the layers
     ```
 
     If the flow is over pixels (it contains a `PixelLogit`), `x` are images with
@@ -33,13 +46,23 @@ class FlowModel(keras.Model):
     `predict` returns `log_prob` in nats. Layers normalize by batch statistics in
     `fit` and by their moving averages everywhere else.
 
+    For a conditional flow, `condition` holds labels, of an integer dtype and shape
+    [N], or vectors, [N, condition_size], or the data set holds pairs (x, condition).
+
+    What is trained are all trainable variables of the distribution, those of its
+    base included. With `save("model.keras")` and `keras.saving.load_model` the
+    distribution comes back, if it is made of public classes of TFP and this package.
+
     Args:
-      flow: `tfd.TransformedDistribution`, for instance from `image_flow`.
+      flow: `tfd.Distribution` with a static event shape, for instance from
+        `image_flow`, or a `tfd.TransformedDistribution`.
       seed: Python `int` or `None`, seeds the noise added to integer images.
       name: Python `str`.
 
     Raises:
-      TypeError: If `flow` is no `tfd.TransformedDistribution`.
+      TypeError: If `flow` is no `tfd.Distribution`.
+      ValueError: If it holds conditional or batch-normalized flows where it does not
+        pass `condition` and `training` on, as in a mixture.
 
     #### Example
 
@@ -60,21 +83,23 @@ class FlowModel(keras.Model):
 
     def __init__(
         self,
-        flow: tfd.TransformedDistribution,
+        flow: tfd.Distribution,
         *,
         seed: int | None = None,
         name: str = "flow_model",
     ):
-        # `tfd.TransformedDistribution(...)` is not always an instance of that class.
-        if not (isinstance(flow, tfd.Distribution) and hasattr(flow, "bijector")):
+        if not isinstance(flow, tfd.Distribution):
             raise TypeError(
-                "flow: expected a tfd.TransformedDistribution, got "
-                f"{type(flow).__name__}."
+                f"flow: expected a tfd.Distribution, got {type(flow).__name__}."
             )
+        check_reached(flow)
         super().__init__(name=name, dtype=tf.as_dtype(flow.dtype).name)
         self.flow = flow
-        # Keras does not see into distributions, so the model holds their layers.
-        self._flow_layers = _keras_layers(flow)
+        self.seed = seed
+        # Keras does not see into distributions, so the model holds what they hold.
+        self._flow_layers = keras_layers(flow)
+        self._flow_variables = other_variables(flow)
+        self.condition_size = condition_size_of_flow(flow)
         self.is_over_pixels = any(isinstance(m, PixelLogit) for m in flow.submodules)
         self._training_noise = keras.random.SeedGenerator(seed, name="training_noise")
         self._evaluation_seed = 0 if seed is None else seed
@@ -105,38 +130,89 @@ class FlowModel(keras.Model):
         optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Trains, as `keras.Model.fit`. Bad `x` raises before any training."""
-        _refuse(kwargs, ("sample_weight", "class_weight"))
-        check_examples(x, "x", self.flow.event_shape, pixels=self.is_over_pixels)
+    def get_compile_config(self) -> dict[str, Any] | None:
+        config = super().get_compile_config()
+        return config and {
+            name: config[name]
+            for name in ("optimizer", "jit_compile", "run_eagerly")
+            if name in config
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(
+        self, x: Any = None, condition: Any = None, *args: Any, **kwargs: Any
+    ) -> keras.callbacks.History:
+        """Trains, as `keras.Model.fit`. Bad data raise before any training."""
+        # Keras's name for what comes with x; its own `fit` calls `evaluate` so.
+        condition = kwargs.pop("y", None) if condition is None else condition
+        self._check(x, condition, kwargs)
         if isinstance(x, tf.data.Dataset):
             # Keras's default, True, warns that a data set shuffles itself.
             kwargs.setdefault("shuffle", False)
-        return super().fit(x, *args, **kwargs)
+        return super().fit(x, condition, *args, **kwargs)
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def evaluate(
+        self, x: Any = None, condition: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
         """Evaluates, as `keras.Model.evaluate`, with the same noise every time."""
-        _refuse(kwargs, ("sample_weight",))
-        check_examples(x, "x", self.flow.event_shape, pixels=self.is_over_pixels)
+        condition = kwargs.pop("y", None) if condition is None else condition
+        self._check(x, condition, kwargs)
         self._rewind_evaluation_noise()
-        return super().evaluate(x, *args, **kwargs)
+        return super().evaluate(x, condition, *args, **kwargs)
 
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+    def predict(
+        self,
+        x: Any,
+        condition: Any = None,
+        batch_size: int | None = None,
+        **kwargs: Any,
+    ) -> np.ndarray:
         """Returns `log_prob` in nats, with the same noise every time."""
-        check_examples(x, "x", self.flow.event_shape, pixels=self.is_over_pixels)
+        self._check(x, condition, kwargs)
         self._rewind_evaluation_noise()
-        return super().predict(x, *args, **kwargs)
+        if condition is not None:
+            pairs = tf.data.Dataset.from_tensor_slices((x, condition))
+            x, batch_size = pairs.batch(batch_size or 32), None
+        return super().predict(x, batch_size=batch_size, **kwargs)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Returns `log_prob(x)` in nats, of shape [batch]."""
+    def train_step(self, data: Any) -> dict[str, Any]:
+        return super().train_step(self._inputs(data))
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        return super().test_step(self._inputs(data))
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        return super().predict_step(self._inputs(data))
+
+    def _inputs(self, data: Any) -> tuple[Any]:
+        """Returns Keras's (x, y) with y as a part of the input: the condition."""
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if y is not None and self.condition_size is None:
+            raise ValueError(
+                "condition: expected None, for the flow was made without "
+                "condition_size and is trained on x alone; got pairs."
+            )
+        return (x if y is None else {"x": x, "condition": y},)
+
+    def call(self, x: Any, condition: Any = None, training: bool = False) -> tf.Tensor:
+        """Returns `log_prob(x | condition)` in nats, of shape [batch].
+
+        Instead of two arguments, `x` may be a `dict` with the keys x and condition.
+        """
+        if isinstance(x, dict):
+            x, condition = x["x"], x["condition"]
         if self.is_over_pixels:
             x = checked_pixels(x, "x")
         if self.is_over_pixels and not x.dtype.is_floating:
             noise = self._training_noise if training else self._evaluation_noise
             x = tf.cast(x, self.flow.dtype)
             x += keras.random.uniform(tf.shape(x), dtype=x.dtype, seed=noise)
-        kwargs = nested_kwargs(self.flow.bijector, training=training)
-        return self.flow.log_prob(x, bijector_kwargs=kwargs)
+        arguments = {} if condition is None else {"condition": condition}
+        kwargs = distribution_kwargs(self.flow, training=training, **arguments)
+        return self.flow.log_prob(x, **kwargs)
 
     def compute_loss(
         self,
@@ -147,13 +223,34 @@ class FlowModel(keras.Model):
         training: bool = True,
     ) -> tf.Tensor:
         """Returns the loss of a batch, of which `y_pred` is the `log_prob`."""
-        _refuse({"y": y, "sample_weight": sample_weight}, ("y", "sample_weight"))
         nll = -y_pred
         if self.is_over_pixels:
             nll = bits_per_dim(y_pred, self.flow.event_shape)
         self._likelihood.update_state(nll)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         return (tf.reduce_mean(nll) + sum(self.losses)) / replicas
+
+    def save(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """Saves, as `keras.Model.save`; what is there stays until all is written."""
+        with atomic_path(filepath) as temporary:
+            super().save(temporary, *args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"flow": to_config(self.flow), "seed": self.seed, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FlowModel:
+        return cls(**{**config, "flow": from_config(config["flow"])})
+
+    def _check(self, x: Any, condition: Any, kwargs: dict[str, Any]) -> None:
+        _refuse(kwargs, ("sample_weight", "class_weight"))
+        check_data(
+            x,
+            condition,
+            self.flow.event_shape,
+            pixels=self.is_over_pixels,
+            condition_size=self.condition_size,
+        )
 
     def _rewind_evaluation_noise(self) -> None:
         start = keras.random.SeedGenerator(self._evaluation_seed)
@@ -168,11 +265,3 @@ def _refuse(arguments: dict[str, Any], names: tuple[str, ...]) -> None:
                 f"{name}: expected None, for a FlowModel is trained and measured by "
                 f"the likelihood of x alone; got {arguments[name]!r}."
             )
-
-
-def _keras_layers(module: tf.Module) -> list[keras.layers.Layer]:
-    """Returns the Keras layers held anywhere in `module`, each once."""
-    found = module._flatten(
-        predicate=lambda value: isinstance(value, keras.layers.Layer)
-    )
-    return list({id(layer): layer for layer in found}.values())

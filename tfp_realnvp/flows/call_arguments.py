@@ -1,0 +1,92 @@
+"""How `training` and `condition` reach our bijectors through a distribution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.bijectors import FusedBijector
+from tfp_realnvp.bijectors.condition import common_condition_size
+from tfp_realnvp.bijectors.fused import Invert
+from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+def distribution_kwargs(
+    distribution: tfd.Distribution, **kwargs: Any
+) -> dict[str, Any]:
+    """Returns what `log_prob` and `sample` of a distribution must be given.
+
+    Transformed distributions pass arguments on, to their bijector and to their base.
+    Others (mixtures, joint distributions) do not.
+
+    Args:
+      distribution: Any `tfd.Distribution`.
+      **kwargs: What our bijectors shall be given: `training`, `condition`. A condition
+        goes to those alone that take one.
+
+    Returns:
+      `dict`, empty if none of our bijectors is reached.
+
+    #### Example
+
+    ```python
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_realnvp as nvp
+    >>> from tfp_realnvp.flows.call_arguments import distribution_kwargs
+    >>> tfd = tfp.distributions
+    >>> base = tfd.MultivariateNormalDiag([0., 0.])
+    >>> flow = tfd.TransformedDistribution(base, nvp.RealNVPBijector((2,)))
+    >>> distribution_kwargs(flow, training=True)
+    {'bijector_kwargs': {'training': True}}
+
+    ```
+    """
+    if not is_transformed(distribution):
+        return {}
+    found = {
+        "distribution_kwargs": distribution_kwargs(distribution.distribution, **kwargs),
+        "bijector_kwargs": nested_kwargs(distribution.bijector, **kwargs),
+    }
+    return {name: inner for name, inner in found.items() if inner}
+
+
+def reached_bijectors(distribution: tfd.Distribution) -> list[FusedBijector]:
+    """Returns our bijectors that `distribution_kwargs` reaches, outermost only."""
+    if not is_transformed(distribution):
+        return []
+    return [
+        *_reached(distribution.bijector),
+        *reached_bijectors(distribution.distribution),
+    ]
+
+
+def condition_size_of_flow(distribution: tfd.Distribution) -> int | None:
+    """Returns the size of the condition that `distribution` takes, if any.
+
+    Raises:
+      ValueError: If its bijectors take conditions of different sizes.
+    """
+    return common_condition_size(
+        b.condition_size for b in reached_bijectors(distribution)
+    )
+
+
+def is_transformed(distribution: tfd.Distribution) -> bool:
+    """Whether this is a `tfd.TransformedDistribution`, of whatever class it is made."""
+    return hasattr(distribution, "bijector") and hasattr(distribution, "distribution")
+
+
+def _reached(bijector: tfb.Bijector) -> list[FusedBijector]:
+    if isinstance(bijector, FusedBijector):
+        return [bijector]
+    if isinstance(bijector, Invert):
+        return _reached(bijector.bijector)
+    if isinstance(bijector, tfb.Composition):
+        members = tf.nest.flatten(bijector.bijectors)
+        return [found for member in members for found in _reached(member)]
+    return []
