@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,14 +18,42 @@ tfb = tfp.bijectors
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A bijector, and the shape of the latents it takes."""
+    """A bijector, the shape of the latents it takes, and what else it is given."""
 
     bijector: tfb.Bijector
     latent_shape: tuple[int, ...]
+    kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def forward(self, x: tf.Tensor) -> tf.Tensor:
+        return self.bijector.forward(x, **self.kwargs)
+
+    def inverse(self, y: tf.Tensor) -> tf.Tensor:
+        return self.bijector.inverse(y, **self.kwargs)
+
+    def forward_log_det(self, x: tf.Tensor, extra_ndims: int = 0) -> tf.Tensor:
+        return self.bijector.forward_log_det_jacobian(
+            x, len(self.latent_shape) + extra_ndims, **self.kwargs
+        )
+
+    def inverse_log_det(self, y: tf.Tensor, extra_ndims: int = 0) -> tf.Tensor:
+        return self.bijector.inverse_log_det_jacobian(
+            y, len(self.latent_shape) + extra_ndims, **self.kwargs
+        )
 
 
-def _res_net(output_channels, dtype):
-    network = nvp.ResNet(output_channels, filters=4, num_blocks=1, seed=0, dtype=dtype)
+LABEL = {"condition": 1}
+FEATURES = {"condition": np.array([0.5, -1.0, 2.0])}
+
+
+def _res_net(output_channels, dtype, condition_size=None):
+    network = nvp.ResNet(
+        output_channels,
+        filters=4,
+        num_blocks=1,
+        condition_size=condition_size,
+        seed=0,
+        dtype=dtype,
+    )
     return nvp.ShiftAndLogScale(network, initial_gain=0.5, dtype=dtype)
 
 
@@ -48,11 +77,17 @@ def _batch_norm(shape, mask, dtype):
     return Case(nvp.BatchNorm(shape, moments, mask=mask), shape)
 
 
-def _real_nvp(shape, dtype, **sizes):
+def _real_nvp(shape, dtype, kwargs=None, **sizes):
     flow = nvp.RealNVPBijector(
         shape, filters=4, num_blocks=1, seed=0, dtype=dtype, **sizes
     )
-    return Case(flow, shape)
+    return Case(flow, shape, kwargs or {})
+
+
+def _vector(size, dtype, kwargs=None, name="real_nvp", **sizes):
+    sizes = {"num_couplings": 4, "hidden_units": (8,), **sizes}
+    flow = nvp.RealNVPBijector((size,), seed=0, dtype=dtype, name=name, **sizes)
+    return Case(flow, (size,), kwargs or {})
 
 
 def _inverted(mask):
@@ -119,6 +154,53 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     "real_nvp_moving": lambda dtype: _real_nvp((4, 4, 3), dtype, batch_norm="moving"),
     "real_nvp_without_batch_norm": lambda dtype: _real_nvp(
         (4, 4, 3), dtype, batch_norm=None
+    ),
+    "real_nvp_of_labels": lambda dtype: _real_nvp(
+        (4, 4, 3), dtype, LABEL, condition_size=3
+    ),
+    "coupling_of_features": lambda dtype: Case(
+        nvp.AffineCoupling(
+            (4, 4, 3),
+            _res_net(6, dtype, condition_size=3),
+            nvp.checkerboard_mask,
+            condition_size=3,
+        ),
+        (4, 4, 3),
+        FEATURES,
+    ),
+    "vector": lambda dtype: _vector(5, dtype),
+    "vector_of_two": lambda dtype: _vector(2, dtype, num_couplings=3),
+    "vector_residual": lambda dtype: _vector(
+        4, dtype, residual=True, hidden_units=(8, 8, 8), activation="tanh"
+    ),
+    "vector_batch_norm": lambda dtype: _vector(5, dtype, batch_norm="batch"),
+    "vector_of_labels": lambda dtype: _vector(5, dtype, LABEL, condition_size=3),
+    "vector_of_features": lambda dtype: _vector(
+        4, dtype, FEATURES, condition_size=3, batch_norm="moving"
+    ),
+    "vector_of_labels_in_chain": lambda dtype: Case(
+        tfb.Chain(
+            [
+                tfb.Shift(tf.constant(0.5, dtype)),
+                tfb.Invert(_vector(4, dtype, condition_size=3).bijector),
+                nvp.BatchNorm((4,), nvp.BatchMoments(dtype=dtype)),
+                _vector(4, dtype, condition_size=3, name="first").bijector,
+            ],
+            name="chain",
+        ),
+        (4,),
+        {"invert_real_nvp": LABEL, "first": LABEL},
+    ),
+    "vectors_in_blockwise": lambda dtype: Case(
+        tfb.Blockwise(
+            [
+                _vector(3, dtype, name="three").bijector,
+                _vector(2, dtype, condition_size=3, name="two").bijector,
+            ],
+            block_sizes=[3, 2],
+        ),
+        (5,),
+        {"two": LABEL},
     ),
     "real_nvp_in_chain": lambda dtype: Case(
         tfb.Chain(

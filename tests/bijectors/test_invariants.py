@@ -1,5 +1,10 @@
 """What holds for every bijector of the table."""
 
+import copy
+import dataclasses
+import inspect
+import pickle
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -20,10 +25,10 @@ both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_inverse_undoes_forward_and_forward_inverse(name, dtype):
     case = make(name, dtype)
     x = latents(case, 3, dtype=dtype)
-    y = case.bijector.forward(x)
+    y = case.forward(x)
     # Copies are other tensors, so no cache can answer for the bijector.
-    x_again = case.bijector.inverse(tf.identity(y))
-    y_again = case.bijector.forward(tf.identity(x_again))
+    x_again = case.inverse(tf.identity(y))
+    y_again = case.forward(tf.identity(x_again))
     assert x_again.dtype == y.dtype == dtype
     np.testing.assert_allclose(x_again, x, rtol=0, atol=TOLERANCE[dtype])
     scale = max(1.0, float(tf.reduce_max(tf.abs(y))))
@@ -38,13 +43,12 @@ def test_log_det_is_that_of_the_jacobian_from_autodiff(name, dtype):
     size = int(np.prod(case.latent_shape))
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = tf.reshape(case.bijector.forward(x), [2, size])
+        y = tf.reshape(case.forward(x), [2, size])
     jacobian = tf.reshape(tape.batch_jacobian(y, x), [2, size, size])
     _, expected = np.linalg.slogdet(jacobian.numpy().astype(np.float64))
-    ndims = len(case.latent_shape)
-    y = case.bijector.forward(x)
-    fldj = case.bijector.forward_log_det_jacobian(tf.identity(x), event_ndims=ndims)
-    ildj = case.bijector.inverse_log_det_jacobian(tf.identity(y), event_ndims=ndims)
+    y = case.forward(x)
+    fldj = case.forward_log_det(tf.identity(x))
+    ildj = case.inverse_log_det(tf.identity(y))
     # An entry that is the same for every event may come without the batch axis.
     tolerance = LOG_DET_TOLERANCE[dtype]
     for value in (fldj, -ildj):
@@ -58,13 +62,12 @@ def test_any_leading_shape_gives_the_same_values(name, leading):
     case = make(name)
     flat = latents(case, int(np.prod(leading)))
     x = tf.reshape(flat, [*leading, *case.latent_shape])
-    y, expected = case.bijector.forward(x), case.bijector.forward(flat)
+    y, expected = case.forward(x), case.forward(flat)
     assert y.shape == (*leading, *expected.shape[1:])
     np.testing.assert_allclose(
         tf.reshape(y, expected.shape), expected, rtol=1e-5, atol=1e-5
     )
-    ndims = len(case.latent_shape)
-    ildj = case.bijector.inverse_log_det_jacobian(tf.identity(y), event_ndims=ndims)
+    ildj = case.inverse_log_det(tf.identity(y))
     assert ildj.shape in (leading, ())
 
 
@@ -72,9 +75,8 @@ def test_any_leading_shape_gives_the_same_values(name, leading):
 def test_event_ndims_above_the_least_sums_the_log_det(name):
     case = make(name)
     x = latents(case, 2, 3)
-    ndims = len(case.latent_shape)
-    per_event = case.bijector.forward_log_det_jacobian(x, event_ndims=ndims)
-    summed = case.bijector.forward_log_det_jacobian(x, event_ndims=ndims + 1)
+    per_event = case.forward_log_det(x)
+    summed = case.forward_log_det(x, extra_ndims=1)
     expected = tf.reduce_sum(tf.broadcast_to(per_event, [2, 3]), axis=1)
     np.testing.assert_allclose(
         np.broadcast_to(summed, [2]), expected, rtol=1e-5, atol=1e-4
@@ -85,14 +87,13 @@ def test_event_ndims_above_the_least_sums_the_log_det(name):
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_graph_and_xla_agree_with_eager(name, jit_compile):
     case = make(name)
-    ndims = len(case.latent_shape)
 
     def values(x):
-        y = case.bijector.forward(x)
+        y = case.forward(x)
         return (
             y,
-            case.bijector.forward_log_det_jacobian(x, event_ndims=ndims),
-            case.bijector.inverse(y + 0.0),
+            case.forward_log_det(x),
+            case.inverse(y + 0.0),
         )
 
     x = latents(case, 2)
@@ -105,10 +106,10 @@ def test_graph_and_xla_agree_with_eager(name, jit_compile):
 def test_static_batch_size_may_be_unknown(name):
     case = make(name)
     signature = tf.TensorSpec([None, *case.latent_shape], tf.float32)
-    forward = tf.function(case.bijector.forward, input_signature=[signature])
+    forward = tf.function(case.forward, input_signature=[signature])
     for count in (1, 4):
         x = latents(case, count)
-        expected = case.bijector.forward(x)
+        expected = case.forward(x)
         np.testing.assert_allclose(forward(x), expected, rtol=1e-4, atol=1e-4)
     assert forward.get_concrete_function().output_shapes[1:] == expected.shape[1:]
 
@@ -116,7 +117,7 @@ def test_static_batch_size_may_be_unknown(name):
 @every_bijector
 def test_event_shapes_are_inferred(name):
     case = make(name)
-    y = case.bijector.forward(latents(case, 2))
+    y = case.forward(latents(case, 2))
     data_shape = y.shape[1:]
     forward_shape = case.bijector.forward_event_shape(case.latent_shape)
     inverse_shape = case.bijector.inverse_event_shape(data_shape)
@@ -133,9 +134,8 @@ def test_every_weight_is_listed_and_gets_a_gradient(name):
     case = make(name)
     with tf.GradientTape() as tape:
         x = latents(case, 4)
-        y = case.bijector.forward(x)
-        ndims = len(case.latent_shape)
-        fldj = case.bijector.forward_log_det_jacobian(x, event_ndims=ndims)
+        y = case.forward(x)
+        fldj = case.forward_log_det(x)
         loss = tf.reduce_mean(tf.square(y)) + tf.reduce_mean(fldj)
     variables = case.bijector.trainable_variables
     gradients = tape.gradient(loss, variables)
@@ -157,7 +157,7 @@ def test_copy_is_the_same_function_with_the_same_weights(name):
     assert copied.name == "copied"
     x = latents(case, 2)
     np.testing.assert_array_equal(
-        copied.forward(tf.identity(x)), case.bijector.forward(x)
+        copied.forward(tf.identity(x), **case.kwargs), case.forward(x)
     )
     ours, theirs = case.bijector.variables, copied.variables
     assert [id(v) for v in ours] == [id(v) for v in theirs]
@@ -173,26 +173,65 @@ def test_two_bijectors_with_weights_of_their_own_are_not_equal(name):
 
 
 @every_bijector
+@pytest.mark.parametrize(
+    "how", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))]
+)
+def test_deepcopy_and_pickle_give_the_same_function_with_weights_of_its_own(name, how):
+    case = make(name)
+    twin = dataclasses.replace(case, bijector=how(case.bijector))
+    x = latents(case, 2)
+    expected = case.forward(x)
+    np.testing.assert_array_equal(twin.forward(x), expected)
+    for variable in twin.bijector.variables:
+        variable.assign(variable + 1)
+    np.testing.assert_array_equal(case.forward(tf.identity(x)), expected)
+
+
+@every_bijector
+def test_another_dtype_is_refused_if_there_are_weights(name):
+    case = make(name)
+    if case.bijector.dtype is None:
+        pytest.skip("takes any floating dtype")
+    with pytest.raises((TypeError, ValueError), match="dtype float32 .* float64"):
+        case.forward(latents(case, 2, dtype="float64"))
+    # As everywhere in TFP, what has no dtype of TensorFlow's yet is converted.
+    assert case.forward(latents(case, 2).numpy().astype("float64")).dtype == "float32"
+
+
+@every_bijector
+def test_operations_carry_the_name_of_the_bijector(name):
+    case = make(name)
+    with tf.Graph().as_default():
+        y = case.forward(tf.zeros([2, *case.latent_shape]))
+    assert f"{case.bijector.name}/forward" in y.op.name
+
+
+@every_bijector
+def test_parameters_are_the_constructor_arguments(name):
+    bijector = make(name).bijector
+    arguments = inspect.signature(type(bijector).__init__).parameters
+    assert set(bijector.parameters) == set(arguments) - {"self"}
+    assert bijector.parameters["validate_args"] == bijector.validate_args
+
+
+@every_bijector
 def test_no_value_is_stale_after_a_weight_update(name):
     case = make(name)
-    bijector, ndims = case.bijector, len(case.latent_shape)
-    if not bijector.variables:
+    if not case.bijector.variables:
         pytest.skip("has no weights")
-    if isinstance(bijector, tfb.Composition):
-        pytest.skip("tfb.Chain keeps a cache of its own, which is TFP's")
+    if isinstance(case.bijector, tfb.Composition):
+        pytest.skip("TFP's compositions keep a cache of their own")
     x = latents(case, 2)
-    y = bijector.forward(x)
-    kept = [bijector.inverse(y), bijector.inverse_log_det_jacobian(y, ndims)]
-    for variable in bijector.variables:
+    y = case.forward(x)
+    kept = [case.inverse(y), case.inverse_log_det(y)]
+    for variable in case.bijector.variables:
         variable.assign(variable * 1.1 + 0.01)
-    for method in (bijector.forward, bijector.inverse):
-        fresh = method(tf.identity(y if method == bijector.inverse else x))
-        same_object = method(y if method == bijector.inverse else x)
-        np.testing.assert_array_equal(same_object, fresh)
     for method, value in (
-        (bijector.forward_log_det_jacobian, x),
-        (bijector.inverse_log_det_jacobian, y),
+        (case.forward, x),
+        (case.inverse, y),
+        (case.forward_log_det, x),
+        (case.inverse_log_det, y),
     ):
-        fresh = method(tf.identity(value), ndims)
-        np.testing.assert_array_equal(method(value, ndims), fresh)
+        fresh = method(tf.identity(value))
+        np.testing.assert_array_equal(method(value), fresh)
     assert kept

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfp_realnvp.bijectors.channel_split import ChannelSplit
 from tfp_realnvp.bijectors.condition import check_condition_size
-from tfp_realnvp.bijectors.event import check_event, event_shape_of
+from tfp_realnvp.bijectors.event import checked_event_shape, event_shape_of
 from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
 
@@ -149,8 +149,10 @@ class AffineCoupling(FusedBijector):
         """The Keras layer that computes shift and log-scale."""
         return self._network
 
-    def _check_event(self, value: tf.Tensor, name: str) -> None:
-        check_event(value, name, self._event_shape, any_size=callable(self._mask))
+    def _checked_event_shape(self, shape, name):
+        return checked_event_shape(
+            shape, name, self._event_shape, any_size=callable(self._mask)
+        )
 
     def _forward_and_log_det(self, x, training=False, condition=None):
         return self._couple(

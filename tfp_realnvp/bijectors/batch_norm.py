@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.event import check_event, event_shape_of
+from tfp_realnvp.bijectors.event import checked_event_shape, event_shape_of
 from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
 from tfp_realnvp.nets import BatchMoments
@@ -97,8 +97,10 @@ class BatchNorm(FusedBijector):
         """The layer that holds the moving averages."""
         return self._moments
 
-    def _check_event(self, value, name):
-        check_event(value, name, self._event_shape, any_size=not _is_array(self._mask))
+    def _checked_event_shape(self, shape, name):
+        return checked_event_shape(
+            shape, name, self._event_shape, any_size=not _is_array(self._mask)
+        )
 
     def _forward_and_log_det(self, x, training=False, **kwargs):
         scale, mean, log_det = self._scale_mean_log_det(x, training=False)

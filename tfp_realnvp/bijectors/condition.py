@@ -59,8 +59,10 @@ def encode_condition(
 
     Raises:
       ValueError: If there is a condition and none is wanted, if one is wanted and
-        there is none, or if it is of the wrong shape.
-      tf.errors.InvalidArgumentError: If a label is outside [0, condition_size).
+        there is none, if it is of the wrong shape, or if a label is outside
+        [0, condition_size).
+      tf.errors.InvalidArgumentError: In a graph, with `validate_args`, for such a
+        label, which otherwise counts as no class at all.
     """
     if condition_size is None:
         if condition is None:
@@ -81,19 +83,19 @@ def encode_condition(
             raise ValueError(f"condition: expected {wanted}, got {condition!r}.")
     condition = tf.convert_to_tensor(condition)
     if condition.dtype.is_integer:
-        is_label = (condition >= 0) & (
-            condition < tf.cast(condition_size, condition.dtype)
-            if condition_size <= condition.dtype.max
-            else True
-        )
-        if validate_args or tf.executing_eagerly():
-            check = tf.debugging.Assert(
-                tf.reduce_all(is_label),
-                [f"condition: expected {wanted}, got labels", condition],
+        labels = tf.cast(condition, tf.int64)
+        in_range = tf.reduce_all((labels >= 0) & (labels < condition_size))
+        if tf.executing_eagerly() and not in_range:
+            raise ValueError(
+                f"condition: expected {wanted}, got labels from "
+                f"{tf.reduce_min(labels)} to {tf.reduce_max(labels)}."
             )
-            with tf.control_dependencies([] if check is None else [check]):
-                condition = tf.identity(condition)
-        return tf.one_hot(condition, condition_size, dtype=dtype)
+        if validate_args and not tf.executing_eagerly():
+            message = f"condition: expected {wanted}, got labels"
+            check = tf.debugging.Assert(in_range, [message, labels])
+            with tf.control_dependencies([check]):
+                labels = tf.identity(labels)
+        return tf.one_hot(labels, condition_size, dtype=dtype)
     last = condition.shape[-1] if condition.shape.rank else 0
     if condition.shape.rank is not None and last not in (None, condition_size):
         raise ValueError(f"condition: expected {wanted}, got {_describe(condition)}.")
@@ -108,13 +110,12 @@ def broadcast_batch(
     Args:
       value: `Tensor` of shape [..., *event_shape].
       condition: `Tensor` of shape [..., condition_size].
-      event_ndims: Python `int`, rank of the events.
+      event_ndims: Python `int`, rank of the events, at least 1.
 
     Raises:
       ValueError: If the leading dimensions do not broadcast.
     """
-    value_batch = value.shape[: value.shape.rank - event_ndims]
-    condition_batch = condition.shape[:-1]
+    value_batch, condition_batch = value.shape[:-event_ndims], condition.shape[:-1]
     try:
         static = tf.broadcast_static_shape(value_batch, condition_batch)
     except ValueError as error:
@@ -125,14 +126,13 @@ def broadcast_batch(
     if value_batch == condition_batch and static.is_fully_defined():
         return value, condition
     dynamic = tf.broadcast_dynamic_shape(
-        tf.shape(value)[: value.shape.rank - event_ndims], tf.shape(condition)[:-1]
+        tf.shape(value)[:-event_ndims], tf.shape(condition)[:-1]
     )
 
     def spread(tensor, ndims):
-        rank = tensor.shape.rank
-        shape = tf.concat([dynamic, tf.shape(tensor)[rank - ndims :]], axis=0)
-        spread = tf.broadcast_to(tensor, shape)
-        return tf.ensure_shape(spread, static.concatenate(tensor.shape[rank - ndims :]))
+        shape = tf.concat([dynamic, tf.shape(tensor)[-ndims:]], axis=0)
+        full = tf.broadcast_to(tensor, shape)
+        return tf.ensure_shape(full, static.concatenate(tensor.shape[-ndims:]))
 
     return spread(value, event_ndims), spread(condition, 1)
 

@@ -16,41 +16,43 @@ def event_shape_of(value: tf.Tensor, event_ndims: int) -> list[int | tf.Tensor]:
     ]
 
 
-def check_event(
-    value: tf.Tensor,
+def checked_event_shape(
+    shape: tf.TensorShape,
     name: str,
     event_shape: Sequence[int],
     *,
     any_size: bool = False,
     divisor: int = 1,
-) -> None:
-    """Checks the static shape of `value` against the events a bijector takes.
+) -> tf.TensorShape:
+    """Returns what is known of an event's shape, checked against what it must be.
 
     Args:
-      value: `Tensor` of shape [..., *event_shape].
-      name: Python `str`, what to call `value` in an error.
+      shape: `tf.TensorShape`, [..., *event_shape] as far as it is known.
+      name: Python `str`, what to call it in an error.
       event_shape: Sequence of Python `int`s.
       any_size: Python `bool`. If `True`, only the last axis must agree with
         `event_shape`; the others may differ.
       divisor: Python `int` that must divide all axes but the last.
 
+    Returns:
+      `tf.TensorShape` of rank `len(event_shape)`.
+
     Raises:
-      ValueError: If `value` has too few axes or another event shape.
+      ValueError: If `shape` has too few axes or another event shape.
     """
     *outer, channels = event_shape
-    wanted = [None] * len(outer) if any_size else outer
-    actual = value.shape[-len(event_shape) :]
-    sides = [] if actual.rank is None else actual[:-1]
-    if (
-        value.shape.rank is not None
-        and value.shape.rank >= len(event_shape)
-        and tf.TensorShape([*wanted, channels]).is_compatible_with(actual)
-        and all(side is None or side % divisor == 0 for side in sides)
-    ):
-        return
+    wanted = tf.TensorShape([*([None] * len(outer) if any_size else outer), channels])
+    if shape.rank is None:
+        return wanted
+    if shape.rank >= len(event_shape):
+        event = shape[-len(event_shape) :]
+        sides = event[:-1]
+        divided = all(side is None or side % divisor == 0 for side in sides)
+        if wanted.is_compatible_with(event) and divided:
+            return wanted.merge_with(event)
     expected = f"(..., {', '.join(str(n) for n in event_shape)})"
     if any_size and outer:
         expected += f" or other sides than {' x '.join(map(str, outer))}"
         if divisor > 1:
             expected += f" that are divisible by {divisor}"
-    raise ValueError(f"{name}: expected shape {expected}, got {value.shape}.")
+    raise ValueError(f"{name}: expected shape {expected}, got {shape}.")

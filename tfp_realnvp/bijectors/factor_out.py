@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors.channel_split import ChannelSplit
-from tfp_realnvp.bijectors.event import check_event
+from tfp_realnvp.bijectors.event import checked_event_shape
 from tfp_realnvp.bijectors.fused import (
     FusedBijector,
     condition_size_of,
@@ -105,8 +105,8 @@ class FactorOut(FusedBijector):
         """Undoes `split`."""
         return self._split.merge(going_on, leaving)
 
-    def _check_event(self, value, name):
-        check_event(value, name, self._event_shape, any_size=True)
+    def _checked_event_shape(self, shape, name):
+        return checked_event_shape(shape, name, self._event_shape, any_size=True)
 
     def _forward_and_log_det(self, x, **kwargs):
         return self._apply(forward_and_log_det, x, kwargs)

@@ -1,7 +1,4 @@
-"""The base of all bijectors here: one pass gives both value and log-determinant.
-
-Everything this project takes from TFP's internals is in this module.
-"""
+"""The base of all bijectors here: one pass gives both value and log-determinant."""
 
 from __future__ import annotations
 
@@ -11,68 +8,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow.python.eager import record
 from tensorflow_probability.python.bijectors.invert import _Invert
-from tensorflow_probability.python.internal import cache_util
 
+from tfp_realnvp.bijectors.cache import OnePassCache
 from tfp_realnvp.bijectors.condition import broadcast_batch, encode_condition
 
 tfb = tfp.bijectors
 
 # `tfb.Invert(...)` of a bijector that is no `CompositeTensor` is none of `tfb.Invert`.
 Invert = _Invert
-
-
-class _Cache(cache_util.BijectorCacheWithGreedyAttrs):
-    """TFP's cache of one-pass bijectors, less the entries that must not be used.
-
-    TFP keys an entry by the tensor object alone. The same object may come again
-    after the weights have changed, under a `tf.GradientTape` that did not see how
-    the entry came about, or in another graph: then the pass runs anew.
-    """
-
-    def _get_or_create_edge(self, input, forward_name, kwargs):
-        edge = super()._get_or_create_edge(input, forward_name, kwargs)
-        if edge.output_ref is None:
-            return edge
-        if not edge.output_ref.alive:
-            edge.attributes.clear()
-        elif not self._is_valid(edge.attributes, input):
-            for ref in (edge.input_ref, edge.output_ref):
-                ref.cancel()
-                self.storage.pop(ref, None)
-            return super()._get_or_create_edge(input, forward_name, kwargs)
-        return edge
-
-    def _is_valid(self, attributes: dict[str, Any], input: tf.Tensor) -> bool:
-        log_det = attributes["ildj"]
-        if not tf.executing_eagerly():
-            return _is_reachable(log_det)
-        if not isinstance(log_det, tf.__internal__.EagerTensor):
-            return False
-        if record.could_possibly_record():
-            # The tape of then has ended, or there was none but one would matter now.
-            if attributes["recorded"] and not record.should_record_backprop([log_det]):
-                return False
-            if not attributes["under_tape"] and (
-                self.bijector.trainable_variables
-                or record.should_record_backprop([input])
-            ):
-                return False
-        then, now = attributes["variables"], self.bijector.variables
-        return all(
-            bool(tf.reduce_all(tf.equal(a, b))) for a, b in zip(then, now, strict=True)
-        )
-
-
-def _is_reachable(tensor: tf.Tensor) -> bool:
-    """Whether `tensor` belongs to the graph being built or to one around it."""
-    if isinstance(tensor, tf.__internal__.EagerTensor):
-        return False
-    graph = tf.compat.v1.get_default_graph()
-    while graph is not None and graph is not tensor.graph:
-        graph = getattr(graph, "outer_graph", None)
-    return graph is not None
 
 
 class FusedBijector(tfb.Bijector):
@@ -104,7 +48,7 @@ class FusedBijector(tfb.Bijector):
       **kwargs: Passed to `tfb.Bijector`.
     """
 
-    _cache = _Cache(
+    _cache = OnePassCache(
         forward_name="_forward_and_attributes", inverse_name="_inverse_and_attributes"
     )
 
@@ -163,27 +107,35 @@ class FusedBijector(tfb.Bijector):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns `x` and `log |det dx/dy|`, of shape [N]."""
 
-    def _check_event(self, value: tf.Tensor, name: str) -> None:
-        """Raises `ValueError` if events of `value`'s static shape do not fit."""
+    def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
+        """Returns what is known of the shape of events, from a value's static shape.
+
+        Raises:
+          ValueError: If events of that shape do not fit.
+        """
+        if shape.rank is None:
+            return tf.TensorShape([None] * self.event_ndims)
+        return shape[shape.rank - self.event_ndims :]
+
+    def _forward_event_shape(self, input_shape):
+        return self._checked_shape(input_shape, "input_shape")
+
+    def _inverse_event_shape(self, output_shape):
+        return self._checked_shape(output_shape, "output_shape")
+
+    def _checked_shape(self, shape, name):
+        event_shape = self._checked_event_shape(shape, name)
+        if shape.rank is None:
+            return shape
+        return shape[: shape.rank - self.event_ndims].concatenate(event_shape)
 
     def _forward_and_attributes(self, x, **kwargs):
         y, fldj = self._with_one_batch_axis(self._forward_and_log_det, x, "x", kwargs)
-        return y, self._attributes(-fldj)
+        return y, OnePassCache.attributes(self, -fldj, kwargs)
 
     def _inverse_and_attributes(self, y, **kwargs):
         x, ildj = self._with_one_batch_axis(self._inverse_and_log_det, y, "y", kwargs)
-        return x, self._attributes(ildj)
-
-    def _attributes(self, ildj):
-        if not tf.executing_eagerly():
-            return {"ildj": ildj}
-        return {
-            "ildj": ildj,
-            "under_tape": record.could_possibly_record(),
-            "recorded": record.should_record_backprop([ildj]),
-            # Reading a variable shares its buffer: this copies nothing.
-            "variables": [v.read_value() for v in self.variables],
-        }
+        return x, OnePassCache.attributes(self, ildj, kwargs)
 
     def _forward(self, x, **kwargs):
         return self._forward_and_attributes(x, **kwargs)[0]
@@ -204,7 +156,7 @@ class FusedBijector(tfb.Bijector):
         return ildj
 
     def _with_one_batch_axis(self, transform, value, name, kwargs):
-        self._check_event(value, name)
+        event_shape = self._checked_event_shape(value.shape, name)
         ndims = self.event_ndims
         condition = encode_condition(
             kwargs.get("condition"),
@@ -216,19 +168,24 @@ class FusedBijector(tfb.Bijector):
         if condition is not None:
             value, condition = broadcast_batch(value, condition, ndims)
             kwargs["condition"] = tf.reshape(condition, [-1, self._condition_size])
-        if value.shape.rank == ndims + 1 or ndims == 0:
+        if ndims == 0:
             return transform(value, **kwargs)
         shape = tf.shape(value)
-        batch_shape, event_shape = shape[:-ndims], shape[-ndims:]
-        flat = tf.reshape(value, tf.concat([[-1], event_shape], axis=0))
-        flat = tf.ensure_shape(flat, [None, *value.shape[-ndims:]])
+        is_flat = value.shape.rank == ndims + 1
+        flat_shape = tf.concat([[-1], shape[-ndims:]], axis=0)
+        flat = value if is_flat else tf.reshape(value, flat_shape)
+        static_count = value.shape[:1] if is_flat else [None]
+        flat = tf.ensure_shape(flat, [*static_count, *event_shape])
         out, log_det = transform(flat, **kwargs)
+        if is_flat:
+            return out, log_det
+        batch_shape, static_batch = shape[:-ndims], value.shape[:-ndims]
         out_shape = tf.concat([batch_shape, tf.shape(out)[1:]], axis=0)
-        static_batch = value.shape[:-ndims]
-        result = tf.reshape(out, out_shape)
-        result = tf.ensure_shape(result, static_batch.concatenate(out.shape[1:]))
-        log_det = tf.reshape(log_det, batch_shape)
-        return result, tf.ensure_shape(log_det, static_batch)
+        result = tf.ensure_shape(
+            tf.reshape(out, out_shape), static_batch.concatenate(out.shape[1:])
+        )
+        log_det = tf.ensure_shape(tf.reshape(log_det, batch_shape), static_batch)
+        return result, log_det
 
 
 def _rebuild(bijector_class: type, parameters: dict[str, Any]) -> FusedBijector:
@@ -256,7 +213,7 @@ def forward_and_log_det(
     if isinstance(bijector, Invert):
         return inverse_and_log_det(bijector.bijector, x, event_ndims, **kwargs)
     if isinstance(bijector, FusedBijector):
-        bijector._check_event(x, "x")
+        bijector._checked_event_shape(x.shape, "x")
         y, log_det = bijector._forward_and_log_det(x, **kwargs)
         return y, _sum_event(log_det, event_ndims - bijector.event_ndims)
     y = bijector.forward(x)
@@ -274,7 +231,7 @@ def inverse_and_log_det(
     if isinstance(bijector, Invert):
         return forward_and_log_det(bijector.bijector, y, event_ndims, **kwargs)
     if isinstance(bijector, FusedBijector):
-        bijector._check_event(y, "y")
+        bijector._checked_event_shape(y.shape, "y")
         x, log_det = bijector._inverse_and_log_det(y, **kwargs)
         return x, _sum_event(log_det, event_ndims - bijector.event_ndims)
     x = bijector.inverse(y)

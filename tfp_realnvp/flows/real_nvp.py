@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import FactorOut, FusedBijector, FusedChain, Squeeze
 from tfp_realnvp.bijectors.condition import check_condition_size
-from tfp_realnvp.bijectors.event import check_event
+from tfp_realnvp.bijectors.event import checked_event_shape
 from tfp_realnvp.bijectors.fused import forward_and_log_det, inverse_and_log_det
 from tfp_realnvp.flows.multi_scale import multi_scale_chain
 from tfp_realnvp.flows.sizes import resolve_sizes
@@ -209,9 +209,9 @@ class RealNVPBijector(FusedBijector):
         """The couplings and all between them, as one chain of bijectors."""
         return self._body
 
-    def _check_event(self, value, name):
-        check_event(
-            value,
+    def _checked_event_shape(self, shape, name):
+        return checked_event_shape(
+            shape,
             name,
             self._event_shape,
             any_size=self.event_ndims == 3,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
+import tensorflow as tf
 
 from tfp_realnvp.bijectors import (
     AffineCoupling,
@@ -47,8 +48,10 @@ def vector_chain(
     bijectors = []
     for i, network_seed in enumerate(spawn_seeds(seed, num_couplings)):
         mask = _MASKS[i % len(_MASKS)]
+        with tf.init_scope():
+            num_kept = int(mask(event_shape).numpy().sum())
         network = MLP(
-            2 * (size - int(mask(event_shape).numpy().sum())),
+            2 * (size - num_kept),
             hidden_units=hidden_units,
             activation=activation,
             residual=residual,

@@ -1,0 +1,95 @@
+"""The cache that spares a second pass, made from one that is internal to TFP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from tensorflow.python.eager import record
+from tensorflow_probability.python.internal import cache_util
+
+
+class OnePassCache(cache_util.BijectorCacheWithGreedyAttrs):
+    """TFP's cache of one-pass bijectors, less the entries that must not be used.
+
+    TFP keys an entry by the tensor object alone. The same object may come again
+    after the weights have changed, under a `tf.GradientTape` that did not see how
+    the entry came about, or in another graph: then the pass runs anew.
+    """
+
+    def _get_or_create_edge(self, input, forward_name, kwargs):
+        edge = super()._get_or_create_edge(input, forward_name, kwargs)
+        if edge.output_ref is None:
+            return edge
+        if not edge.output_ref.alive:
+            edge.attributes.clear()
+        elif not self._is_valid(edge.attributes, input, kwargs):
+            for ref in (edge.input_ref, edge.output_ref):
+                ref.cancel()
+                self.storage.pop(ref, None)
+            return super()._get_or_create_edge(input, forward_name, kwargs)
+        return edge
+
+    @staticmethod
+    def attributes(
+        bijector: tfp.bijectors.Bijector, ildj: tf.Tensor, kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Returns what is to be kept of a pass: its result, and when it holds.
+
+        Args:
+          bijector: The bijector that made the pass.
+          ildj: Its inverse log-determinant.
+          kwargs: The keyword arguments of the pass.
+        """
+        if not tf.executing_eagerly():
+            return {"ildj": ildj}
+        return {
+            "ildj": ildj,
+            "under_tape": record.could_possibly_record(),
+            "recorded": record.should_record_backprop([ildj]),
+            # Reading a variable shares its buffer: this copies nothing.
+            "variables": [v.read_value() for v in bijector.variables],
+            # Arrays are mutable, and the key knows them by their identity.
+            "arrays": {
+                name: value.copy()
+                for name, value in kwargs.items()
+                if isinstance(value, np.ndarray)
+            },
+        }
+
+    def _is_valid(
+        self, attributes: dict[str, Any], input: tf.Tensor, kwargs: dict[str, Any]
+    ) -> bool:
+        log_det = attributes["ildj"]
+        if not tf.executing_eagerly():
+            return _is_reachable(log_det)
+        if not isinstance(log_det, tf.__internal__.EagerTensor):
+            return False
+        if record.could_possibly_record():
+            # The tape of then has ended, or there was none but one would matter now.
+            if attributes["recorded"] and not record.should_record_backprop([log_det]):
+                return False
+            if not attributes["under_tape"] and (
+                self.bijector.trainable_variables
+                or record.should_record_backprop([input])
+            ):
+                return False
+        arrays = attributes["arrays"]
+        if not all(np.array_equal(arrays[name], kwargs[name]) for name in arrays):
+            return False
+        then, now = attributes["variables"], self.bijector.variables
+        return all(
+            bool(tf.reduce_all(tf.equal(a, b))) for a, b in zip(then, now, strict=True)
+        )
+
+
+def _is_reachable(tensor: tf.Tensor) -> bool:
+    """Whether `tensor` belongs to the graph being built or to one around it."""
+    if isinstance(tensor, tf.__internal__.EagerTensor):
+        return False
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None and graph is not tensor.graph:
+        graph = getattr(graph, "outer_graph", None)
+    return graph is not None
