@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -91,7 +92,7 @@ def _vector(size, dtype, kwargs=None, name="real_nvp", **sizes):
 
 
 def _inverted(mask):
-    return lambda shape: mask(shape, invert=True)
+    return functools.partial(mask, invert=True)
 
 
 _ODD_MASK = np.random.default_rng(0).uniform(size=(4, 4, 3)) < 0.5

@@ -1,0 +1,226 @@
+"""Conditions: what they may be, how they broadcast, how they go wrong."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from constructors import perturb
+
+import tfp_realnvp as nvp
+from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+@pytest.fixture(scope="module")
+def vector():
+    flow = nvp.RealNVPBijector(
+        (4,), num_couplings=4, hidden_units=(8,), condition_size=3, seed=0
+    )
+    perturb(flow)
+    return flow
+
+
+@pytest.fixture(scope="module")
+def image():
+    flow = nvp.RealNVPBijector(
+        (4, 4, 1), filters=4, num_blocks=1, condition_size=3, seed=0
+    )
+    perturb(flow)
+    return flow
+
+
+@pytest.fixture(params=["vector", "image"])
+def flow(request):
+    return request.getfixturevalue(request.param)
+
+
+def events(flow, *leading):
+    rng = np.random.default_rng(0)
+    return tf.constant(rng.normal(size=(*leading, *flow.event_shape)), tf.float32)
+
+
+def distribution_of(flow):
+    base = tfd.Sample(tfd.Normal(0.0, 1.0), flow.event_shape)
+    return tfd.TransformedDistribution(base, flow)
+
+
+def test_each_label_gives_another_function(flow):
+    x = events(flow)
+    values = [flow.forward(x, condition=label).numpy() for label in range(3)]
+    for i in range(3):
+        assert np.abs(values[i] - values[i - 1]).max() > 1e-3
+        np.testing.assert_array_equal(
+            flow.forward(tf.identity(x), condition=i), values[i]
+        )
+
+
+def test_labels_are_one_hot_vectors(flow):
+    x = events(flow, 3)
+    labels = [2, 0, 1]
+    by_label = flow.forward(x, condition=labels)
+    for dtype in ("float32", "float64", "bool"):
+        vectors = np.eye(3)[labels].astype(dtype)
+        tf.debugging.assert_equal(flow.forward(x, condition=vectors), by_label)
+    for dtype in ("uint8", "int64"):
+        same = flow.forward(x, condition=np.array(labels, dtype))
+        tf.debugging.assert_equal(same, by_label)
+
+
+@pytest.mark.parametrize(
+    ("leading", "condition_shape", "result"),
+    [
+        ((), (), ()),
+        ((5,), (), (5,)),
+        ((5,), (5,), (5,)),
+        ((2, 5), (5,), (2, 5)),
+        ((2, 5), (2, 1), (2, 5)),
+        ((), (3,), (3,)),
+        ((4, 1), (3,), (4, 3)),
+    ],
+)
+def test_conditions_and_events_broadcast_against_each_other(
+    vector, leading, condition_shape, result
+):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 3, condition_shape)
+    x = events(vector, *leading)
+    y = vector.forward(x, condition=labels)
+    log_det = vector.forward_log_det_jacobian(tf.identity(x), condition=labels)
+    assert y.shape == (*result, 4)
+    assert log_det.shape == result
+    xs = np.broadcast_to(x, (*result, 4)).reshape(-1, 4)
+    for i, label in enumerate(np.broadcast_to(labels, result).ravel()):
+        alone = vector.forward(tf.constant(xs[i]), condition=label)
+        np.testing.assert_allclose(tf.reshape(y, [-1, 4])[i], alone, atol=1e-6)
+
+
+def test_distributions_pass_the_condition_on(flow):
+    distribution = distribution_of(flow)
+    kwargs = {"bijector_kwargs": {"condition": tf.constant([0, 1, 2])}}
+    x = distribution.sample([4, 3], seed=(0, 1), **kwargs)
+    assert x.shape == (4, 3, *flow.event_shape)
+    log_prob = distribution.log_prob(tf.identity(x), **kwargs)
+    latents = flow.inverse(tf.identity(x), condition=[0, 1, 2])
+    expected = distribution.distribution.log_prob(latents)
+    expected += flow.inverse_log_det_jacobian(tf.identity(x), condition=[0, 1, 2])
+    np.testing.assert_allclose(log_prob, expected, rtol=1e-4, atol=1e-4)
+    all_labels = distribution.log_prob(
+        x[:, :1], bijector_kwargs={"condition": tf.range(3)}
+    )
+    np.testing.assert_allclose(all_labels[:, 0], log_prob[:, 0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_conditions_of_unknown_batch_size_work_in_graphs(vector, jit_compile):
+    @tf.function(
+        jit_compile=jit_compile,
+        input_signature=[
+            tf.TensorSpec([None, 4], tf.float32),
+            tf.TensorSpec([None], tf.int32),
+        ],
+    )
+    def inverse(y, labels):
+        return vector.inverse(y, condition=labels)
+
+    y, labels = events(vector, 3), tf.constant([0, 1, 2])
+    np.testing.assert_allclose(
+        inverse(y, labels), vector.inverse(y, condition=labels), atol=1e-5
+    )
+
+
+def test_every_coupling_network_is_conditioned(flow):
+    flow = flow.copy(seed=1)
+    projections = [v for v in flow.trainable_variables if "project" in v.name]
+    couplings = [m for m in flow.submodules if isinstance(m, nvp.AffineCoupling)]
+    assert len(projections) == len(couplings)
+    x = events(flow, 2)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(flow.inverse(x, condition=[0, 1]) ** 2)
+    for gradient in tape.gradient(loss, projections):
+        used, unused = gradient[:2], gradient[2:]
+        assert np.any(used)
+        assert not np.any(unused)
+
+
+def test_a_condition_changed_in_place_is_not_answered_from_the_cache(vector):
+    x, condition = events(vector, 1), np.array([[1.0, 0.0, 0.0]])
+    kept = vector.forward(x, condition=condition)
+    condition[:] = [[0.0, 1.0, 0.0]]
+    expected = vector.forward(tf.identity(x), condition=condition.copy())
+    tf.debugging.assert_equal(vector.forward(x, condition=condition), expected)
+    assert not np.array_equal(kept, expected)
+
+
+def test_another_condition_is_another_entry_of_the_cache(vector):
+    x = events(vector, 1)
+    kept = [vector.forward(x, condition=tf.constant([label])) for label in range(3)]
+    for label in range(3):
+        expected = vector.forward(tf.identity(x), condition=[label])
+        tf.debugging.assert_equal(kept[label], expected)
+
+
+def test_unconditional_members_of_a_conditional_chain_do_without(vector):
+    plain = nvp.RealNVPBijector((4,), num_couplings=2, hidden_units=(8,))
+    chain = nvp.FusedChain([plain, nvp.BatchNorm((4,)), tfb.Invert(vector)])
+    assert chain.condition_size == 3
+    y = chain.forward(events(vector, 2), condition=[0, 1])
+    back = chain.inverse(tf.identity(y), condition=[0, 1])
+    np.testing.assert_allclose(back, events(vector, 2), atol=1e-4)
+    composed = tfb.Chain([plain, vector.copy(name="second")])
+    kwargs = nested_kwargs(composed, training=True, condition=1)
+    assert kwargs == {
+        "real_nvp": {"training": True},
+        "second": {"training": True, "condition": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"),
+    [
+        (None, r"condition: expected integer labels in \[0, 3\) .* got None"),
+        (3, "got labels from 3 to 3"),
+        ([0, -1], "got labels from -1 to 0"),
+        (np.zeros([2, 4]), r"got float64 of shape \(2, 4\)"),
+        (0.5, r"got float64 of shape \(\)"),
+        ("red", "condition: expected integer labels"),
+        ([0, 1, 2], r"broadcast against the batch shape \(2,\), got \(3,\)"),
+    ],
+)
+def test_a_bad_condition_is_refused_with_what_came(flow, condition, message):
+    x = events(flow, 2)
+    for method in (flow.forward, flow.inverse, flow.inverse_log_det_jacobian):
+        with pytest.raises(ValueError, match=message):
+            method(x, condition=condition)
+
+
+def test_labels_out_of_range_are_refused_in_graphs_with_validate_args(vector):
+    checked = vector.copy(validate_args=True)
+    forward = tf.function(lambda x, label: checked.forward(x, condition=label))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="got labels"):
+        forward(events(vector, 1), tf.constant([7]))
+
+
+def test_an_unconditional_bijector_refuses_a_condition():
+    flow = nvp.RealNVPBijector((4,), num_couplings=2, hidden_units=(8,))
+    message = "condition: expected none, .* without condition_size; got int64"
+    for bijector in (flow, flow.body, flow.body.bijectors[0], nvp.BatchNorm((4,))):
+        with pytest.raises(ValueError, match=message):
+            bijector.forward(tf.zeros([4]), condition=1)
+
+
+def test_conditional_parts_that_do_not_fit_are_refused(vector):
+    dense = nvp.ShiftAndLogScale(keras.layers.Dense(2))
+    with pytest.raises(ValueError, match="condition_size: expected a positive int"):
+        nvp.AffineCoupling((2,), dense, nvp.channel_mask, condition_size=0)
+    with pytest.raises(ValueError, match="network: expected a layer whose call takes"):
+        nvp.AffineCoupling(
+            (2,), keras.layers.Dense(2), nvp.channel_mask, condition_size=2
+        )
+    other = nvp.RealNVPBijector(
+        (4,), num_couplings=2, hidden_units=(8,), condition_size=5
+    )
+    with pytest.raises(ValueError, match="one condition_size .* got 3, 5"):
+        nvp.FusedChain([vector, other])

@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from constructors import perturb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tfp_realnvp as nvp
+
+tfd = tfp.distributions
+
+
+def flow_of(size, **sizes):
+    return nvp.RealNVPBijector((size,), **{"hidden_units": (8,), "seed": 0, **sizes})
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    size=st.integers(2, 9),
+    num_couplings=st.integers(2, 5),
+    widths=st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    residual=st.booleans(),
+    condition_size=st.none() | st.integers(1, 4),
+    batch_norm=st.sampled_from([None, "batch", "moving"]),
+    leading=st.lists(st.integers(0, 3), max_size=3),
+    dtype=st.sampled_from(["float32", "float64"]),
+)
+def test_any_sizes_round_trip_with_opposite_log_dets(
+    size, num_couplings, widths, residual, condition_size, batch_norm, leading, dtype
+):
+    flow = flow_of(
+        size,
+        num_couplings=num_couplings,
+        hidden_units=widths[:1] * len(widths) if residual else widths,
+        residual=residual,
+        condition_size=condition_size,
+        batch_norm=batch_norm,
+        dtype=dtype,
+    )
+    perturb(flow)
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.normal(size=(*leading, size)), dtype)
+    kwargs = {} if condition_size is None else {"condition": condition_size - 1}
+    y = flow.forward(x, **kwargs)
+    back = flow.inverse(tf.identity(y), **kwargs)
+    fldj = flow.forward_log_det_jacobian(tf.identity(x), **kwargs)
+    ildj = flow.inverse_log_det_jacobian(tf.identity(y), **kwargs)
+    tolerance = 1e-4 if dtype == "float32" else 1e-10
+    assert y.dtype == fldj.dtype == dtype
+    assert y.shape == (*leading, size)
+    assert fldj.shape == tuple(leading)
+    np.testing.assert_allclose(back, x, atol=tolerance)
+    np.testing.assert_allclose(fldj, -ildj, atol=tolerance)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 7, 16])
+def test_from_four_couplings_on_every_entry_depends_on_every_other(size):
+    flow = flow_of(size, num_couplings=4, dtype="float64")
+    perturb(flow)
+    x = tf.random.stateless_normal([1, size], seed=[0, 0], dtype=tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = flow.forward(x)
+    assert np.all(tape.batch_jacobian(y, x) != 0)
+
+
+def test_a_new_flow_is_near_the_identity():
+    x = tf.random.stateless_normal([100, 6], seed=[0, 0])
+    flow = nvp.RealNVPBijector((6,), seed=0)
+    np.testing.assert_allclose(flow.forward(x), x, atol=0.2)
+
+
+def test_defaults_are_those_of_vectors():
+    flow = nvp.RealNVPBijector((3,))
+    couplings = [b for b in flow.body.bijectors if isinstance(b, nvp.AffineCoupling)]
+    assert len(couplings) == len(flow.body.bijectors) == 6
+    assert couplings[0].network.network.hidden_units == (64, 64)
+    assert flow.num_scales == 1
+    z = tf.zeros([2, 3])
+    assert [tuple(part.shape) for part in flow.split_latent(z)] == [(2, 3)]
+    assert flow.merge_latent([z]) is z
+
+
+def test_the_density_integrates_to_one():
+    flow = flow_of(2, num_couplings=4)
+    perturb(flow)
+    base = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
+    distribution = tfd.TransformedDistribution(base, flow)
+    axis = tf.linspace(-30.0, 30.0, 1201)
+    grid = tf.stack(tf.meshgrid(axis, axis), axis=-1)
+    total = tf.reduce_sum(tf.exp(distribution.log_prob(grid))) * (60 / 1200) ** 2
+    np.testing.assert_allclose(total, 1, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"event_shape": (1,)}, "event_shape: expected at least two dimensions"),
+        ({"event_shape": (0,)}, r"event_shape: expected three positive ints .* \(0,\)"),
+        ({"event_shape": (2, 3)}, r"event_shape: expected .* got \(2, 3\)"),
+        ({"num_couplings": 1}, "num_couplings: expected at least 2"),
+        ({"num_couplings": 2.0}, "num_couplings: expected a positive int, got 2.0"),
+        ({"hidden_units": 64}, "hidden_units: expected a sequence .* got 64"),
+        ({"hidden_units": ()}, "hidden_units: expected at least one width"),
+        ({"hidden_units": (4, 0)}, r"hidden_units: expected .* got \(4, 0\)"),
+        (
+            {"hidden_units": (4, 8), "residual": True},
+            r"hidden_units: expected equal widths .* got \(4, 8\)",
+        ),
+        ({"num_scales": 2}, "num_scales: expected None, .* over images"),
+        ({"filters": 8}, "filters: expected None"),
+        ({"condition_size": -1}, "condition_size: expected a positive int"),
+        (
+            {"event_shape": (4, 4, 1), "hidden_units": (8,)},
+            "hidden_units: expected None, .* over vectors",
+        ),
+        (
+            {"event_shape": (4, 4, 1), "num_couplings": 8},
+            "num_couplings: expected None, .* got 8",
+        ),
+    ],
+)
+def test_bad_sizes_are_refused_with_what_came(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        nvp.RealNVPBijector(**{"event_shape": (3,), **arguments})
+
+
+def test_another_number_of_dimensions_is_refused():
+    flow = flow_of(3)
+    for method in (flow.forward, flow.inverse, flow.forward_log_det_jacobian):
+        with pytest.raises(ValueError, match=r"expected shape \(..., 3\), got \(4,\)"):
+            method(tf.zeros([4]))
+    with pytest.raises(ValueError, match=r"expected shape \(..., 3\), got \(4,\)"):
+        flow.forward_event_shape([4])
+    base = tfd.MultivariateNormalDiag(tf.zeros(4), tf.ones(4))
+    with pytest.raises(ValueError, match=r"expected shape \(..., 3\), got \(4,\)"):
+        tfd.TransformedDistribution(base, flow).sample()
+
+
+def test_unknown_shapes_are_taken_and_found_out():
+    flow = flow_of(3)
+    x = tf.ones([2, 4, 3])
+    for spec in (None, [None, None, None]):
+        forward = tf.function(
+            flow.forward, input_signature=[tf.TensorSpec(spec, tf.float32)]
+        )
+        np.testing.assert_allclose(forward(x), flow.forward(x), atol=1e-6)
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            forward(tf.ones([2, 4, 5]))
