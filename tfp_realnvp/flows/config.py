@@ -111,8 +111,8 @@ class _Writer:
             if function is mask:
                 return {"type": "mask", "of": name, "kwargs": dict(kwargs)}
         if inspect.isfunction(value):
-            name = keras.activations.serialize(value)
-            if isinstance(name, str) and keras.activations.get(name) is value:
+            name = value.__name__
+            if getattr(keras.activations, name, None) is value:
                 return {"type": "activation", "of": name}
         raise TypeError(
             f"{path}: expected something made of public classes of TFP, Keras and "
@@ -217,8 +217,8 @@ class _Reader:
         return keras.activations.get(of)
 
     def _read_object(self, of, config):
-        made_by = _SPACES[config["space"]][config["name"]]
-        if _public_name(made_by) != (config["space"], config["name"]):
+        made_by = _SPACES.get(config["space"], {}).get(config["name"])
+        if not _is_bijector_or_distribution(made_by):
             raise ValueError(
                 f"flow: expected the name of a bijector or distribution, got "
                 f"{config['space']}.{config['name']}."
@@ -235,12 +235,15 @@ def _public_name(cls: type) -> tuple[str | None, str]:
     name = cls.__name__.removeprefix("_")
     for space, names in _SPACES.items():
         public = names.get(name)
-        is_class = isinstance(public, type) and issubclass(
-            public, (tfb.Bijector, tfd.Distribution)
-        )
-        if is_class and (public is cls or issubclass(public, cls)):
+        if _is_bijector_or_distribution(public) and issubclass(public, cls):
             return space, name
     return None, name
+
+
+def _is_bijector_or_distribution(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(
+        value, (tfb.Bijector, tfd.Distribution)
+    )
 
 
 def _array_config(array: np.ndarray) -> dict[str, Any]:
