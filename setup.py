@@ -30,7 +30,13 @@ setup(
     extras_require={
         # What the embedded data sets and the pictures need.
         "demo": DEMO,
-        "test": [*DEMO, "pytest>=8", "pytest-xdist>=3", "hypothesis>=6", "ruff>=0.14,<0.15"],
+        "test": [
+            *DEMO,
+            "pytest>=8",
+            "pytest-xdist>=3",
+            "hypothesis>=6",
+            "ruff>=0.14,<0.15",
+        ],
         "gpu": ["tensorflow[and-cuda]>=2.18,<2.22"],
     },
     entry_points={"console_scripts": ["tfp-realnvp = tfp_realnvp.cli:main"]},

@@ -213,9 +213,7 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
         ),
         (4, 4, 3),
     ),
-    "real_nvp_inverted": lambda dtype: Case(
-        tfb.Invert(_real_nvp((4, 4, 3), dtype).bijector), (4, 4, 3)
-    ),
+    "vector_inverted": lambda dtype: Case(tfb.Invert(_vector(5, dtype).bijector), (5,)),
 }
 
 

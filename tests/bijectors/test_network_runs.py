@@ -1,6 +1,9 @@
 """How often the networks run, counted while they do."""
 
+import dataclasses
 import functools
+import gc
+import weakref
 
 import pytest
 import tensorflow as tf
@@ -10,8 +13,6 @@ import tfp_realnvp as nvp
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
-
-COUPLINGS = 10
 
 
 @pytest.fixture
@@ -28,27 +29,79 @@ def runs(monkeypatch):
     return counter
 
 
-def alone(flow):
-    return flow
+@dataclasses.dataclass(frozen=True)
+class Flow:
+    """A distribution, with what it must be given, and how many networks it has."""
+
+    distribution: tfd.Distribution
+    couplings: int
+    kwargs: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def event_shape(self):
+        return self.distribution.event_shape
+
+    def log_prob(self, x):
+        return self.distribution.log_prob(x, **self.kwargs)
+
+    def sample(self, count):
+        return self.distribution.sample(count, seed=[0, 1], **self.kwargs)
 
 
-def in_chain(flow):
-    return tfb.Chain([tfb.Shift(1.0), flow, tfb.Scale(2.0)], name="chain")
-
-
-def in_invert_twice(flow):
-    return tfb.Invert(tfb.Invert(flow))
-
-
-def in_fused_chain(flow):
-    return nvp.FusedChain([nvp.PixelLogit(), flow])
-
-
-@pytest.fixture(params=[alone, in_chain, in_invert_twice, in_fused_chain])
-def distribution(request):
+def image():
     flow = nvp.RealNVPBijector((4, 4, 1), filters=4, num_blocks=1, seed=0)
     base = tfd.Independent(tfd.Normal(tf.zeros([4, 4, 1]), 1.0), 3)
-    return tfd.TransformedDistribution(base, request.param(flow))
+    return Flow(tfd.TransformedDistribution(base, flow), 10)
+
+
+def vector(wrap=lambda flow: flow, **arguments):
+    flow = nvp.RealNVPBijector(
+        (4,), num_couplings=4, hidden_units=(8,), seed=0, **arguments
+    )
+    base = tfd.MultivariateNormalDiag(tf.zeros(4), tf.ones(4))
+    return Flow(tfd.TransformedDistribution(base, wrap(flow)), 4)
+
+
+def in_chain():
+    return vector(
+        lambda f: tfb.Chain([tfb.Shift(1.0), f, tfb.Scale(2.0)], name="chain")
+    )
+
+
+def in_invert_twice():
+    return vector(lambda flow: tfb.Invert(tfb.Invert(flow)))
+
+
+def in_fused_chain():
+    return vector(lambda flow: nvp.FusedChain([nvp.PixelLogit(), flow]))
+
+
+def of_labels():
+    flow = vector(condition_size=3)
+    kwargs = {"bijector_kwargs": {"condition": tf.constant([0, 2])}}
+    return dataclasses.replace(flow, kwargs=kwargs)
+
+
+def in_blockwise():
+    first, second = (vector(name=name).distribution.bijector for name in "ab")
+    blocks = tfb.Blockwise([first, second], block_sizes=[4, 4])
+    base = tfd.MultivariateNormalDiag(tf.zeros(8), tf.ones(8))
+    return Flow(tfd.TransformedDistribution(base, blocks), 8)
+
+
+@pytest.fixture(
+    params=[
+        image,
+        in_chain,
+        in_invert_twice,
+        in_fused_chain,
+        vector,
+        of_labels,
+        in_blockwise,
+    ]
+)
+def flow(request):
+    return request.param()
 
 
 def eager(function):
@@ -67,48 +120,67 @@ every_mode = pytest.mark.parametrize("mode", [eager, graph, xla])
 
 
 @every_mode
-def test_log_prob_runs_each_network_once(mode, distribution, runs):
-    log_prob = mode(lambda x: distribution.log_prob(x))
-    log_prob(tf.ones([2, 4, 4, 1]))
-    assert runs.numpy() == COUPLINGS
+def test_log_prob_runs_each_network_once(mode, flow, runs):
+    mode(flow.log_prob)(tf.ones([2, *flow.event_shape]))
+    assert runs.numpy() == flow.couplings
 
 
 @every_mode
-def test_gradient_of_log_prob_runs_each_network_forward_once(mode, distribution, runs):
+def test_gradient_of_log_prob_runs_each_network_forward_once(mode, flow, runs):
     @mode
     def gradients(x):
         with tf.GradientTape() as tape:
-            loss = -tf.reduce_mean(distribution.log_prob(x))
-        return tape.gradient(loss, distribution.trainable_variables)
+            loss = -tf.reduce_mean(flow.log_prob(x))
+        return tape.gradient(loss, flow.distribution.trainable_variables)
 
-    assert all(g is not None for g in gradients(tf.ones([2, 4, 4, 1])))
-    assert runs.numpy() == COUPLINGS
-
-
-@every_mode
-def test_sample_runs_each_network_once(mode, distribution, runs):
-    mode(lambda: distribution.sample(2, seed=[0, 1]))()
-    assert runs.numpy() == COUPLINGS
+    assert all(g is not None for g in gradients(tf.ones([2, *flow.event_shape])))
+    assert runs.numpy() == flow.couplings
 
 
 @every_mode
-def test_log_prob_of_a_sample_just_drawn_runs_no_network_again(
-    mode, distribution, runs
-):
+def test_sample_runs_each_network_once(mode, flow, runs):
+    mode(flow.sample)(2)
+    assert runs.numpy() == flow.couplings
+
+
+@every_mode
+def test_log_prob_of_a_sample_just_drawn_runs_no_network_again(mode, flow, runs):
     def sample_and_score():
-        x = distribution.sample(2, seed=[0, 1])
-        return x, distribution.log_prob(x)
+        x = flow.sample(2)
+        return x, flow.log_prob(x)
 
     x, log_prob = mode(sample_and_score)()
-    assert runs.numpy() == COUPLINGS
-    expected = distribution.log_prob(tf.identity(x))
+    assert runs.numpy() == flow.couplings
+    expected = flow.log_prob(tf.identity(x))
     tf.debugging.assert_near(log_prob, expected, rtol=1e-3, atol=1e-3)
 
 
 @every_mode
-def test_sample_and_log_prob_runs_each_network_once(mode, distribution, runs):
-    mode(lambda: distribution.experimental_sample_and_log_prob(2, seed=[0, 1]))()
-    assert runs.numpy() == COUPLINGS
+def test_sample_and_log_prob_runs_each_network_once(mode, flow, runs):
+    def sample_and_log_prob():
+        return flow.distribution.experimental_sample_and_log_prob(
+            2, seed=[0, 1], **flow.kwargs
+        )
+
+    mode(sample_and_log_prob)()
+    assert runs.numpy() == flow.couplings
+
+
+@every_mode
+def test_the_bijector_of_tfp_runs_its_network_twice(mode):
+    counter = tf.Variable(0)
+
+    def shift_and_log_scale(x, output_units, **kwargs):
+        counter.assign_add(1)
+        return x[..., :output_units], x[..., -output_units:]
+
+    bijector = tfb.RealNVP(
+        fraction_masked=0.5, shift_and_log_scale_fn=shift_and_log_scale
+    )
+    base = tfd.MultivariateNormalDiag(tf.zeros(4), tf.ones(4))
+    distribution = tfd.TransformedDistribution(base, bijector)
+    mode(distribution.log_prob)(tf.ones([2, 4]))
+    assert counter.numpy() == 2
 
 
 def test_training_updates_the_moving_averages_once():
@@ -185,3 +257,15 @@ def test_two_tapes_one_after_the_other_both_get_gradients():
             )
         gradients = tape.gradient(loss, flow.trainable_variables)
         assert all(g is not None for g in gradients)
+
+
+def traced_network():
+    flow = nvp.RealNVPBijector((2,), num_couplings=2, hidden_units=(4,))
+    tf.function(flow.inverse_log_det_jacobian)(tf.ones([3, 2]))
+    return weakref.ref(flow.body.bijectors[0].network)
+
+
+def test_a_traced_flow_is_forgotten_when_nobody_uses_it():
+    network = traced_network()
+    gc.collect()
+    assert network() is None

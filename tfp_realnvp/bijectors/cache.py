@@ -19,6 +19,30 @@ class OnePassCache(cache_util.BijectorCacheWithGreedyAttrs):
     the entry came about, or in another graph: then the pass runs anew.
     """
 
+    @property
+    def storage(self) -> cache_util.EphemeralDict:
+        """The entries: of eager mode, or of the graph that is being built.
+
+        An entry holds its input, and through it the whole graph. Kept with the graph,
+        the two can be collected together; TFP's own cache keeps every graph, and every
+        flow that was ever traced, until the end of the process.
+        """
+        if tf.executing_eagerly():
+            return self._eager_storage
+        graph = tf.compat.v1.get_default_graph()
+        if not hasattr(graph, "_tfp_realnvp_cache"):
+            graph._tfp_realnvp_cache = cache_util.EphemeralDict()
+        return graph._tfp_realnvp_cache
+
+    @storage.setter
+    def storage(self, value: cache_util.EphemeralDict) -> None:
+        self._eager_storage = value
+
+    def __get__(self, bijector, bijector_class=None):
+        bound = super().__get__(bijector, bijector_class)
+        bound.storage = self._eager_storage
+        return bound
+
     def _get_or_create_edge(self, input, forward_name, kwargs):
         edge = super()._get_or_create_edge(input, forward_name, kwargs)
         if edge.output_ref is None:

@@ -69,7 +69,7 @@ class RealNVPBijector(FusedBijector):
       hidden_units: Sequence of Python `int`s, vectors only: widths of the hidden layers
         of every network. `None` is (64, 64).
       activation: Name of a Keras activation or a function, vectors only. `None` is
-        `"silu"`, which is smooth, and so are the gradients of the log-density.
+        `"tanh"`: smooth, and so are the gradients of the log-density.
       residual: Python `bool`, vectors only: whether hidden layers add to their input.
         `None` is `False`.
       condition_size: Python `int`, number of classes or length of the vectors to

@@ -54,7 +54,7 @@ class MLP(keras.layers.Layer):
         output_units: int,
         *,
         hidden_units: Sequence[int],
-        activation: Any = "silu",
+        activation: Any = "tanh",
         residual: bool = False,
         condition_size: int | None = None,
         seed: int | None = None,

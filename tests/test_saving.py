@@ -1,0 +1,79 @@
+"""Saved and read in another process, every format gives the very same densities."""
+
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import saved_flows
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_realnvp as nvp
+
+tfd = tfp.distributions
+
+# One worker makes the files for all.
+pytestmark = pytest.mark.xdist_group("saving")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("saved")
+    expected = {name: saved_flows.save(name, directory) for name in saved_flows.FLOWS}
+    script = pathlib.Path(saved_flows.__file__)
+    result = subprocess.run(
+        [sys.executable, script, directory], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    with np.load(directory / "log_probs.npz") as found:
+        return expected, dict(found), directory
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "weights", "keras", "saved_model"])
+@pytest.mark.parametrize("name", saved_flows.FLOWS)
+def test_a_fresh_process_gets_bit_identical_densities(saved, name, kind):
+    expected, found, _ = saved
+    mode = "graph" if kind == "saved_model" else "eager"
+    np.testing.assert_array_equal(found[f"{name}/{kind}"], expected[name][mode])
+    untrained = saved_flows.log_prob(
+        saved_flows.FLOWS[name](seed=1), *saved_flows.examples(name)
+    )
+    assert not np.array_equal(untrained, expected[name][mode])
+
+
+def test_training_goes_on_from_a_keras_file_as_if_never_stopped(saved):
+    _, _, directory = saved
+    models = [keras.saving.load_model(directory / "vector.keras") for _ in range(2)]
+    x = saved_flows.examples("vector")[0]
+    assert models[0].optimizer.iterations == 2
+    models[0].fit(x, epochs=1, verbose=0)
+    models[0].save(directory / "again.keras")
+    again = keras.saving.load_model(directory / "again.keras")
+    again.fit(x, epochs=1, verbose=0)
+    models[1].fit(x, epochs=2, verbose=0)
+    np.testing.assert_array_equal(
+        again.predict(x, verbose=0), models[1].predict(x, verbose=0)
+    )
+
+
+def test_a_model_that_cannot_be_saved_leaves_the_old_file_as_it_was(tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_text("old")
+    flow = nvp.RealNVPBijector((2,), num_couplings=2, activation=lambda x: tf.sin(x))
+    model = nvp.FlowModel(
+        tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), 2), flow)
+    )
+    with pytest.raises(TypeError, match="flow.bijector.activation: expected"):
+        model.save(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["model.keras"]
+    assert path.read_text() == "old"
+
+
+def test_loading_needs_no_unsafe_mode_and_knows_its_optimizer(saved):
+    _, _, directory = saved
+    model = keras.saving.load_model(directory / "image.keras", safe_mode=True)
+    assert isinstance(model.optimizer, keras.optimizers.Adam)
+    assert not model.jit_compile
