@@ -4,13 +4,30 @@ import re
 README = pathlib.Path(__file__).parent.parent / "README.md"
 
 
-def test_the_example_runs_and_stays_short(capsys):
-    (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    lines = [line for line in example.splitlines() if line.strip()]
+def example(number):
+    found = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(found) == 2
+    lines = [line for line in found[number].splitlines() if line.strip()]
     assert len(lines) < 25
-    assert "epochs=10" in example
-    exec(example.replace("epochs=10", "epochs=1"), {})
+    assert "epochs=10" in found[number]
+    return found[number].replace("epochs=10", "epochs=1")
+
+
+def test_the_example_of_images_runs_and_stays_short(capsys):
+    exec(example(0), {})
     assert "[(16, 4, 4, 2), (16, 4, 4, 2)]" in capsys.readouterr().out
+
+
+def test_the_example_of_vectors_runs_and_stays_short(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(example(1), {})
+    assert "(100, 3, 2) (100, 3)" in capsys.readouterr().out
+
+
+def test_the_examples_listed_are_those_there_are():
+    listed = re.findall(r"^\| `(\w+\.py)` \|", README.read_text(), re.MULTILINE)
+    there = [path.name for path in (README.parent / "examples").glob("*.py")]
+    assert sorted(listed) == sorted(there)
 
 
 def test_ci_runs_the_test_command_of_the_readme():
