@@ -25,6 +25,11 @@ LAYERS = {
         initial_gain=0.5,
         gain_regularizer=keras.regularizers.L2(1e-3),
     ),
+    "mlp": lambda: nvp.MLP(4, hidden_units=(6, 5), activation="relu", seed=1),
+    "mlp_residual": lambda: nvp.MLP(4, hidden_units=(6, 6), residual=True),
+    "shift_and_log_scale_of_mlp": lambda: nvp.ShiftAndLogScale(
+        nvp.MLP(4, hidden_units=(6,))
+    ),
 }
 
 every_layer = pytest.mark.parametrize("name", LAYERS)
@@ -162,3 +167,56 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others():
     assert any(np.any(a != b) for a, b in zip(weights(1), weights(2), strict=True))
     kernels = [w for w in weights(1) if w.shape == (3, 3, 6, 6)]
     assert not np.array_equal(kernels[0], kernels[1])
+
+
+def vectors(size, seed=0):
+    return tf.random.stateless_normal([4, size], [seed, 1])
+
+
+@pytest.mark.parametrize(
+    ("network", "inputs"),
+    [
+        (lambda: nvp.MLP(4, hidden_units=(6,), condition_size=3), vectors(2)),
+        (
+            lambda: nvp.ResNet(4, filters=6, num_blocks=1, condition_size=3),
+            images(),
+        ),
+    ],
+    ids=["mlp", "res_net"],
+)
+def test_conditional_networks_use_the_condition_and_need_it(network, inputs):
+    network = nvp.ShiftAndLogScale(network(), initial_gain=1.0)
+    network.build(tuple(inputs.shape), condition_shape=(None, 3))
+    values = [network(inputs, condition=vectors(3, seed))[0] for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(values[0], values[1])
+    assert np.all(np.any(np.abs(values[0] - values[2]) > 1e-5, axis=-1))
+    with pytest.raises(ValueError, match=r"condition: expected shape \(N, 3\) .* None"):
+        network(inputs)
+    with pytest.raises(ValueError, match=r"condition: expected shape \(N, 3\) .*4\)"):
+        network(inputs, condition=vectors(4))
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(network)
+    )
+    again.set_weights(network.get_weights())
+    same = again(inputs, condition=vectors(3))[0]
+    np.testing.assert_array_equal(same, values[0])
+
+
+def test_unconditional_networks_refuse_a_condition():
+    with pytest.raises(ValueError, match="condition: expected None"):
+        nvp.MLP(4, hidden_units=(6,))(vectors(2), condition=vectors(3))
+    with pytest.raises(ValueError, match="condition: expected None"):
+        nvp.ResNet(4, filters=6, num_blocks=1)(images(), condition=vectors(3))
+
+
+def test_residual_layers_add_to_their_input():
+    plain, residual = (
+        nvp.MLP(4, hidden_units=(6, 6), residual=r, seed=1) for r in (False, True)
+    )
+    for network in (plain, residual):
+        network.build((None, 2))
+    x = vectors(2)
+    first = residual.activation(residual.hidden[0](x))
+    second = residual.activation(residual.hidden[1](first))
+    np.testing.assert_allclose(residual(x), residual.output_layer(first + second))
+    np.testing.assert_allclose(plain(x), plain.output_layer(second))

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.nets.condition import check_condition
 from tfp_realnvp.nets.seeds import spawn_seeds
 
 
@@ -122,6 +123,7 @@ class MLP(keras.layers.Layer):
           condition: `Tensor` of shape [N, condition_size].
           training: Python `bool`, of no meaning here.
         """
+        check_condition(self, self.condition_size, condition)
         first, *others = self.hidden
         hidden = first(inputs)
         if self.project is not None:

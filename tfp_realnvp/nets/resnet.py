@@ -7,6 +7,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.nets.condition import check_condition
 from tfp_realnvp.nets.residual_block import ResidualBlock, norm_factory
 from tfp_realnvp.nets.seeds import spawn_seeds
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D, short_direction
@@ -167,6 +168,7 @@ class ResNet(keras.layers.Layer):
           condition: `Tensor` of shape [N, condition_size].
           training: Python `bool`, whether to normalize as in training.
         """
+        check_condition(self, self.condition_size, condition)
         hidden = self.norm_in(inputs, training=training)
         features = [tf.nn.relu(hidden), tf.nn.relu(-hidden)]
         if context is not None:
