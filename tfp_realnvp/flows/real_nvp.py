@@ -69,7 +69,8 @@ class RealNVPBijector(FusedBijector):
       hidden_units: Sequence of Python `int`s, vectors only: widths of the hidden layers
         of every network. `None` is (64, 64).
       activation: Name of a Keras activation or a function, vectors only. `None` is
-        `"tanh"`: smooth, and so are the gradients of the log-density.
+        `"gelu"`: smooth, and so are the gradients of the log-density, and not bounded,
+        so that tails can bend.
       residual: Python `bool`, vectors only: whether hidden layers add to their input.
         `None` is `False`.
       condition_size: Python `int`, number of classes or length of the vectors to

@@ -9,7 +9,7 @@ IMAGE_DEFAULTS = {"num_scales": 2, "filters": 32, "num_blocks": 2}
 VECTOR_DEFAULTS = {
     "num_couplings": 6,
     "hidden_units": (64, 64),
-    "activation": "tanh",
+    "activation": "gelu",
     "residual": False,
 }
 

@@ -55,7 +55,7 @@ class MLP(keras.layers.Layer):
         output_units: int,
         *,
         hidden_units: Sequence[int],
-        activation: Any = "tanh",
+        activation: Any = "gelu",
         residual: bool = False,
         condition_size: int | None = None,
         seed: int | None = None,
