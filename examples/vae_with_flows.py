@@ -1,0 +1,173 @@
+"""Trains a VAE on digits with flows as posterior and prior, and one without.
+
+python examples/vae_with_flows.py --epochs 200
+"""
+
+import argparse
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
+
+import tfp_realnvp as nvp
+from tfp_realnvp.figures import image_grid
+from tfp_realnvp.files import atomic_path
+
+tfd = tfp.distributions
+
+LATENTS, FEATURES, BATCH_SIZE = 4, 32, 64
+
+
+def load_ink(seed):
+    """Returns probabilities of ink: 1,437 images to train on and 360 to test."""
+    ink = np.clip(load_digits().data / 8 - 0.5, 0, 1).astype("float32")
+    return np.split(np.random.default_rng(seed).permutation(ink), [1437])
+
+
+def binarize(ink, seed):
+    return tf.cast(tf.random.stateless_uniform(ink.shape, seed) < ink, tf.float32)
+
+
+def mlp(*widths):
+    layers = [keras.layers.Dense(width, "silu") for width in widths[:-1]]
+    return keras.Sequential([*layers, keras.layers.Dense(widths[-1])])
+
+
+class VAE:
+    """Variational autoencoder of binary images, with flows or without.
+
+    Without, the prior is a unit normal and the posterior a normal of independent
+    entries. With flows, each is pushed through one; that of the posterior is
+    conditioned on what the encoder makes of the image.
+    """
+
+    def __init__(self, flows, seed):
+        keras.utils.set_random_seed(seed)
+        self.encoder, self.moments = mlp(128, FEATURES), mlp(2 * LATENTS)
+        self.decoder = mlp(128, 128, 64)
+        self.prior = tfd.MultivariateNormalDiag(tf.zeros([LATENTS]))
+        self.flow = None
+        if flows:
+            sizes = {"num_couplings": 4, "hidden_units": (32, 32)}
+            self.prior = tfd.TransformedDistribution(
+                self.prior, nvp.RealNVPBijector((LATENTS,), seed=seed, **sizes)
+            )
+            self.flow = nvp.RealNVPBijector(
+                (LATENTS,), condition_size=FEATURES, seed=seed + 1, **sizes
+            )
+        # The Keras networks have weights only once they have been called.
+        self.elbo(tf.zeros([1, 64]), seed=(0, 0))
+        networks = (self.encoder, self.moments, self.decoder)
+        self.trainable_variables = [
+            *(v.value for network in networks for v in network.trainable_variables),
+            *self.prior.trainable_variables,
+            *(self.flow.trainable_variables if flows else ()),
+        ]
+
+    def encode(self, images, seed):
+        """Returns a latent vector of each image and its log-density."""
+        features = self.encoder(2 * images - 1)
+        mean, raw = tf.split(self.moments(features), 2, axis=-1)
+        posterior, kwargs = tfd.MultivariateNormalDiag(mean, tf.nn.softplus(raw)), {}
+        if self.flow is not None:
+            posterior = tfd.TransformedDistribution(posterior, self.flow)
+            kwargs = {"bijector_kwargs": {"condition": features}}
+        z = posterior.sample(seed=seed, **kwargs)
+        # Of a sample just drawn: no network of the flow runs again.
+        return z, posterior.log_prob(z, **kwargs)
+
+    def decode(self, z):
+        return tfd.Independent(tfd.Bernoulli(self.decoder(z)), 1)
+
+    def elbo(self, images, seed):
+        """Returns the evidence lower bound of each image, in nats."""
+        z, log_posterior = self.encode(images, seed)
+        likelihood = self.decode(z).log_prob(images)
+        return likelihood + self.prior.log_prob(z) - log_posterior
+
+
+def train(vae, ink, test, epochs, seed):
+    """Returns the mean bound of the test images every 5 epochs."""
+    steps = len(ink) // BATCH_SIZE
+    schedule = keras.optimizers.schedules.CosineDecay(2e-3, steps * epochs)
+    optimizer = keras.optimizers.Adam(schedule)
+    optimizer.build(vae.trainable_variables)
+
+    @tf.function
+    def step(batch, seed):
+        ink_seed, latent_seed = tf.unstack(tfp.random.split_seed(seed))
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(vae.elbo(binarize(batch, ink_seed), latent_seed))
+        gradients = tape.gradient(loss, vae.trainable_variables)
+        optimizer.apply(gradients, vae.trainable_variables)
+
+    batches = tf.data.Dataset.from_tensor_slices(ink).shuffle(len(ink), seed)
+    batches = batches.batch(BATCH_SIZE, drop_remainder=True)
+    curve = {}
+    for epoch in range(1, epochs + 1):
+        for batch in batches:
+            step(batch, tf.stack([seed, tf.cast(optimizer.iterations, tf.int32)]))
+        if epoch % 5 == 0:
+            curve[epoch] = held_out_elbo(vae, test).mean()
+        if epoch % 40 == 0:
+            print(f"epoch {epoch}: test ELBO {curve[epoch]:.2f} nats")
+    return curve
+
+
+def held_out_elbo(vae, ink, draws=20):
+    """Returns the bound of each image, averaged over draws from the posterior."""
+    images = tf.repeat(binarize(ink, seed=(0, 0)), draws, axis=0)
+    return tf.reshape(vae.elbo(images, seed=(0, 1)), [-1, draws]).numpy().mean(axis=1)
+
+
+def draw(path, vae, ink, curves):
+    figure = Figure(figsize=(12, 4.4), layout="constrained")
+    panels = figure.subplots(1, 3)
+    for name, curve in curves.items():
+        panels[0].plot(curve.keys(), curve.values(), label=name)
+    panels[0].set(xlabel="epoch", ylabel="test ELBO, nats", title="Training")
+    panels[0].legend(loc="lower right")
+    images = binarize(ink[:32], seed=(0, 0))
+    again = vae.decode(vae.encode(images, seed=(0, 1))[0]).mean()
+    pairs = [
+        row for i in range(0, 32, 8) for x in (images, again) for row in x[i : i + 8]
+    ]
+    samples = vae.decode(vae.prior.sample(64, seed=(0, 2))).mean()
+    for panel, title, pixels in (
+        (panels[1], "Test images, reconstructions below", pairs),
+        (panels[2], "Samples", samples),
+    ):
+        grey = np.uint8(255 * (1 - np.reshape(pixels, [64, 8, 8, 1])))
+        panel.imshow(image_grid(grey, columns=8)[..., 0], cmap="gray", vmin=0)
+        panel.set(title=title, xticks=[], yticks=[])
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=100)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", default="vae_with_flows.png")
+    arguments = parser.parse_args()
+
+    ink, test = load_ink(arguments.seed)
+    curves, elbos = {}, {}
+    for name, flows in (("without flows", False), ("with flows", True)):
+        print(name)
+        vae = VAE(flows, arguments.seed)
+        curves[name] = train(vae, ink, test, arguments.epochs, arguments.seed)
+        elbos[name] = held_out_elbo(vae, test)
+    elbos["gain"] = elbos["with flows"] - elbos["without flows"]
+    for name, elbo in elbos.items():
+        error = elbo.std() / np.sqrt(len(elbo))
+        print(f"{name}: test ELBO {elbo.mean():.2f} +- {error:.2f} nats")
+    draw(arguments.output, vae, test, curves)
+    print(f"Wrote {arguments.output}.")
+
+
+if __name__ == "__main__":
+    main()
