@@ -1,6 +1,6 @@
 """Learns the density of two moons, once with Keras `fit`, once with TFP's `minimize`.
 
-python examples/two_moons.py --steps 3000
+python examples/two_moons.py --steps 2500
 """
 
 import argparse
@@ -59,7 +59,7 @@ def train_with_minimize(flow, points, steps, seed):
     def report(state):
         step = state.step + 1
         tf.cond(
-            step % 300 == 0,
+            step % 250 == 0,
             lambda: tf.print("step", step, "nll", state.loss),
             lambda: tf.no_op(),
         )
@@ -105,7 +105,7 @@ def draw(path, points, flows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="two_moons.png")
     arguments = parser.parse_args()

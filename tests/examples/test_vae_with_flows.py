@@ -10,7 +10,7 @@ def test_bound_rises_far_above_the_likelihood_of_independent_pixels(flows):
     ink, test = vae_with_flows.load_ink(seed=0)
     vae = vae_with_flows.VAE(flows, seed=0)
     before = [v.numpy() for v in vae.trainable_variables]
-    vae_with_flows.train(vae, ink, test, epochs=20, seed=0)
+    vae_with_flows.train(vae, ink, test, steps=400, seed=0)
     p = np.clip(ink.mean(axis=0), 1e-3, 1 - 1e-3)
     of_pixels = (test * np.log(p) + (1 - test) * np.log(1 - p)).sum(axis=1).mean()
     assert vae_with_flows.held_out_elbo(vae, test).mean() > of_pixels + 3
@@ -34,6 +34,6 @@ def test_flow_of_the_posterior_sees_the_image():
 
 
 def test_vae_example_writes_its_picture(tmp_path, monkeypatch, capsys):
-    run_main("vae_with_flows", monkeypatch, tmp_path / "vae.png", epochs=5)
+    run_main("vae_with_flows", monkeypatch, tmp_path / "vae.png", steps=200)
     assert "gain: test ELBO" in capsys.readouterr().out
     assert is_png(tmp_path / "vae.png")
