@@ -72,6 +72,29 @@ def test_a_model_that_cannot_be_saved_leaves_the_old_file_as_it_was(tmp_path):
     assert path.read_text() == "old"
 
 
+def test_a_file_is_kept_with_overwrite_false(saved, tmp_path):
+    _, _, directory = saved
+    model = keras.saving.load_model(directory / "mixture.keras")
+    path = tmp_path / "model.keras"
+    path.write_text("old")
+    with pytest.raises(FileExistsError, match="filepath: expected a new file"):
+        model.save(path, overwrite=False)
+    assert path.read_text() == "old"
+    model.save(path)
+    assert path.read_bytes().startswith(b"PK")
+
+
+def test_how_a_model_was_compiled_is_saved(saved, tmp_path):
+    _, _, directory = saved
+    model = keras.saving.load_model(directory / "vector.keras")
+    model.compile(keras.optimizers.SGD(0.25), steps_per_execution=2, jit_compile=True)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.optimizer.learning_rate == 0.25
+    assert again.steps_per_execution == 2
+    assert again.jit_compile
+
+
 def test_loading_needs_no_unsafe_mode_and_knows_its_optimizer(saved):
     _, _, directory = saved
     model = keras.saving.load_model(directory / "image.keras", safe_mode=True)

@@ -82,3 +82,10 @@ def test_images_with_other_channels_are_refused():
     flow = nvp.image_flow(event_shape=(8, 8, 3), filters=2, num_blocks=1)
     with pytest.raises(ValueError, match=r"expected shape \(..., 8, 8, 3\)"):
         flow.log_prob(tf.zeros([2, 8, 8, 1]))
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4,)])
+def test_an_image_without_all_its_axes_is_refused(shape):
+    flow = nvp.image_flow(event_shape=(4, 4, 1), filters=4, num_blocks=1)
+    with pytest.raises(ValueError, match="y: expected events of rank 3, got shape"):
+        flow.log_prob(tf.zeros(shape))

@@ -160,3 +160,21 @@ def test_pairs_of_a_generator_reach_the_flow():
     assert np.isfinite(history["loss"]).all()
     with pytest.raises(ValueError, match="condition: expected None"):
         model(condition_size=None).fit(generator_of_pairs(), verbose=0)
+    with pytest.raises(ValueError, match="condition: expected None"):
+        model(condition_size=None)(tf.zeros([2, 2]), condition=tf.constant([0, 1]))
+
+
+def test_weights_of_a_generator_are_refused():
+    triples = ((x, labels, np.ones(32)) for x, labels in generator_of_pairs())
+    with pytest.raises(ValueError, match="sample_weight: expected None"):
+        model().fit(triples, verbose=0)
+
+
+def test_bad_validation_data_are_refused_before_any_training():
+    x, labels = data(32)
+    made = model()
+    with pytest.raises(ValueError, match="condition: expected the labels"):
+        made.fit(x, labels, validation_data=(x,), verbose=0)
+    with pytest.raises(ValueError, match=r"x: expected batches of shape \(N, 2\)"):
+        made.fit(x, labels, validation_data=(x[:, :1], labels), verbose=0)
+    assert made.optimizer.iterations == 0

@@ -115,6 +115,11 @@ class FusedBijector(tfb.Bijector):
         """
         if shape.rank is None:
             return tf.TensorShape([None] * self.event_ndims)
+        if shape.rank < self.event_ndims:
+            raise ValueError(
+                f"{name}: expected events of rank {self.event_ndims}, got shape "
+                f"{shape}."
+            )
         return shape[shape.rank - self.event_ndims :]
 
     def _forward_event_shape(self, input_shape):
@@ -170,15 +175,13 @@ class FusedBijector(tfb.Bijector):
             kwargs["condition"] = tf.reshape(condition, [-1, self._condition_size])
         if ndims == 0:
             return transform(value, **kwargs)
+        if value.shape.rank == ndims + 1:
+            flat = tf.ensure_shape(value, value.shape[:1].concatenate(event_shape))
+            return transform(flat, **kwargs)
         shape = tf.shape(value)
-        is_flat = value.shape.rank == ndims + 1
-        flat_shape = tf.concat([[-1], shape[-ndims:]], axis=0)
-        flat = value if is_flat else tf.reshape(value, flat_shape)
-        static_count = value.shape[:1] if is_flat else [None]
-        flat = tf.ensure_shape(flat, [*static_count, *event_shape])
+        flat = tf.reshape(value, tf.concat([[-1], shape[-ndims:]], axis=0))
+        flat = tf.ensure_shape(flat, [None, *event_shape])
         out, log_det = transform(flat, **kwargs)
-        if is_flat:
-            return out, log_det
         batch_shape, static_batch = shape[:-ndims], value.shape[:-ndims]
         out_shape = tf.concat([batch_shape, tf.shape(out)[1:]], axis=0)
         result = tf.ensure_shape(

@@ -52,14 +52,6 @@ class Squeeze(FusedBijector):
     def _is_permutation(self):
         return True
 
-    def _checked_event_shape(self, shape, name):
-        if shape.rank is not None and shape.rank < 3:
-            raise ValueError(
-                f"{name}: expected events of rank 3 (height, width, channels), got "
-                f"shape {shape}."
-            )
-        return tf.TensorShape(_last_three(shape))
-
     def _forward_and_log_det(self, x, **kwargs):
         self._forward_event_shape(x.shape[-3:])
         return tf.nn.space_to_depth(x, 2), tf.zeros(tf.shape(x)[:1], x.dtype)

@@ -130,14 +130,6 @@ class FlowModel(keras.Model):
         optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
 
-    def get_compile_config(self) -> dict[str, Any] | None:
-        config = super().get_compile_config()
-        return config and {
-            name: config[name]
-            for name in ("optimizer", "jit_compile", "run_eagerly")
-            if name in config
-        }
-
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
@@ -149,6 +141,9 @@ class FlowModel(keras.Model):
         # Keras's name for what comes with x; its own `fit` calls `evaluate` so.
         condition = kwargs.pop("y", None) if condition is None else condition
         self._check(x, condition, kwargs)
+        validation = kwargs.get("validation_data")
+        if validation is not None:
+            self._check(*keras.utils.unpack_x_y_sample_weight(validation)[:2], {})
         if isinstance(x, tf.data.Dataset):
             # Keras's default, True, warns that a data set shuffles itself.
             kwargs.setdefault("shuffle", False)
@@ -189,12 +184,8 @@ class FlowModel(keras.Model):
 
     def _inputs(self, data: Any) -> tuple[Any]:
         """Returns Keras's (x, y) with y as a part of the input: the condition."""
-        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if y is not None and self.condition_size is None:
-            raise ValueError(
-                "condition: expected None, for the flow was made without "
-                "condition_size and is trained on x alone; got pairs."
-            )
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        _refuse({"sample_weight": sample_weight}, ("sample_weight",))
         return (x if y is None else {"x": x, "condition": y},)
 
     def call(self, x: Any, condition: Any = None, training: bool = False) -> tf.Tensor:
@@ -204,6 +195,11 @@ class FlowModel(keras.Model):
         """
         if isinstance(x, dict):
             x, condition = x["x"], x["condition"]
+        if condition is not None and self.condition_size is None:
+            raise ValueError(
+                "condition: expected None, for the flow was made without "
+                "condition_size and is trained on x alone; got one."
+            )
         if self.is_over_pixels:
             x = checked_pixels(x, "x")
         if self.is_over_pixels and not x.dtype.is_floating:
@@ -230,10 +226,20 @@ class FlowModel(keras.Model):
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         return (tf.reduce_mean(nll) + sum(self.losses)) / replicas
 
-    def save(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
-        """Saves, as `keras.Model.save`; what is there stays until all is written."""
+    def save(
+        self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any
+    ) -> None:
+        """Saves, as `keras.Model.save`; what is there stays until all is written.
+
+        Raises:
+          FileExistsError: If the file is there and `overwrite` is `False`.
+        """
+        if not overwrite and os.path.exists(filepath):
+            raise FileExistsError(
+                f"filepath: expected a new file with overwrite=False, got {filepath}."
+            )
         with atomic_path(filepath) as temporary:
-            super().save(temporary, *args, **kwargs)
+            super().save(temporary, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         return {"flow": to_config(self.flow), "seed": self.seed, "name": self.name}
