@@ -5,6 +5,7 @@ import pathlib
 from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
+TENSORBOARD = "tensorboard>=2.18,<2.22"
 DEMO = ["scikit-learn>=1.3", "pillow>=10", "matplotlib>=3.8"]
 
 setup(
@@ -30,8 +31,11 @@ setup(
     extras_require={
         # What the embedded data sets and the pictures need.
         "demo": DEMO,
+        # What shows the course of training; it must be of TensorFlow's version.
+        "tensorboard": [TENSORBOARD],
         "test": [
             *DEMO,
+            TENSORBOARD,
             "pytest>=8",
             "pytest-xdist>=3",
             "hypothesis>=6",

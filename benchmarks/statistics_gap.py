@@ -8,10 +8,9 @@ A gap means that the moving averages do not describe the data under the final we
 import argparse
 
 import numpy as np
-import tensorflow as tf
 
-import tfp_realnvp as nvp
 from tfp_realnvp.data import load_images
+from tfp_realnvp.training.health import StatisticsGap
 from tfp_realnvp.training.run_directory import RunDirectory
 
 
@@ -26,34 +25,21 @@ def main():
 
     directory = RunDirectory(arguments.run)
     config = directory.load_config()
-    flow = directory.load_model().flow
     data = load_images(
         config.dataset,
         image_size=config.image_size,
         data_dir=arguments.data_dir or config.data_dir,
     )
-    images = data.test.take(arguments.limit).batch(arguments.batch_size)
-    weights = [v.numpy() for v in flow.variables]
-    bits = {}
-    for statistics, training in (("running", False), ("batch", True)):
-        log_prob = tf.function(
-            lambda x, training=training: flow.log_prob(
-                x, bijector_kwargs={"training": training}
-            )
-        )
-        bits[statistics] = []
-        for i, batch in enumerate(images):
-            noise = tf.random.stateless_uniform(batch.shape, [arguments.seed, i])
-            value = log_prob(tf.cast(batch, flow.dtype) + tf.cast(noise, flow.dtype))
-            bits[statistics].append(nvp.bits_per_dim(value, flow.event_shape))
-            # Scoring by batch statistics moves the averages; put them back.
-            for variable, weight in zip(flow.variables, weights, strict=True):
-                variable.assign(weight)
-        bits[statistics] = np.concatenate(bits[statistics])
-        mean = bits[statistics].mean()
-        error = bits[statistics].std() / np.sqrt(len(bits[statistics]))
-        print(f"{statistics} statistics: {mean:.4f} +- {error:.4f} bits/dim")
-    print(f"gap: {bits['running'].mean() - bits['batch'].mean():+.4f} bits/dim")
+    gap = StatisticsGap(directory.load_model())
+    images = data.test_batches(arguments.batch_size, limit=arguments.limit)
+    scores = [
+        gap.scores(batch, seed=(arguments.seed, i)) for i, batch in enumerate(images)
+    ]
+    running, batch = (np.concatenate(values) for values in zip(*scores, strict=True))
+    for statistics, bits in (("running", running), ("batch", batch)):
+        error = bits.std() / np.sqrt(len(bits))
+        print(f"{statistics} statistics: {bits.mean():.4f} +- {error:.4f} bits/dim")
+    print(f"gap: {running.mean() - batch.mean():+.4f} bits/dim")
 
 
 if __name__ == "__main__":

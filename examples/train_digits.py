@@ -21,7 +21,8 @@ def main():
     model.compile()
     model.fit(
         data.training_batches(64, seed=0),
-        validation_data=data.test_batches(64),
+        steps_per_epoch=data.steps_per_epoch(64),
+        validation_data=data.validation_batches(64),
         epochs=arguments.epochs,
     )
     samples = sample_images(model.flow, 64, seed=0)

@@ -8,8 +8,8 @@ def pytest_addoption(parser):
     parser.addoption(
         "--data-dir",
         default=os.environ.get("TFP_REALNVP_DATA_DIR"),
-        help="folder of prepared TFDS data (cifar10), for the tests that read it; "
-        "also taken from TFP_REALNVP_DATA_DIR",
+        help="folder of prepared TFDS data (cifar10, celeb_a), for the tests that "
+        "read it; also taken from TFP_REALNVP_DATA_DIR",
     )
 
 

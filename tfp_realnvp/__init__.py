@@ -23,6 +23,7 @@ from tfp_realnvp.nets import (
     ShiftAndLogScale,
     WeightNormConv2D,
 )
+from tfp_realnvp.serving import export_saved_model
 from tfp_realnvp.training import FlowModel, bits_per_dim
 
 __all__ = [
@@ -48,5 +49,6 @@ __all__ = [
     "channel_mask",
     "checkerboard_mask",
     "diagonal_mask",
+    "export_saved_model",
     "image_flow",
 ]

@@ -105,7 +105,7 @@ def test_a_run_is_never_overwritten_unless_asked_to(runs, capsys):
         (["--dataset", "mnist"], "dataset: expected digits"),
         (["--dataset", "cifar10", "--data-dir", "."], "cifar10 is not prepared"),
         (["--dataset", "folder:nowhere"], "dataset: expected a folder"),
-        (["--batch-size", "0"], "batch_size: expected 1 to 1497"),
+        (["--batch-size", "0"], "batch_size: expected a positive number, got 0"),
         (["--epochs", "0"], "epochs: expected a positive number, got 0"),
         (["--minutes", "-1"], "minutes: expected a positive number, got -1"),
         (["--learning-rate", "nan"], "learning_rate: expected a positive number"),

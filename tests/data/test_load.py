@@ -5,11 +5,14 @@ import tensorflow as tf
 
 from tfp_realnvp import optional
 from tfp_realnvp.data import load_images
-from tfp_realnvp.data.baselines import gaussian_bits_per_dim
 
 
-def arrays(dataset):
-    return np.stack(list(dataset.as_numpy_iterator()))
+def splits(data):
+    return data.train, data.validation, data.test
+
+
+def counts(data):
+    return [split.count for split in splits(data)]
 
 
 @pytest.mark.parametrize(
@@ -17,23 +20,41 @@ def arrays(dataset):
 )
 def test_embedded_data_are_as_they_announce_and_always_the_same(name, options):
     data, again = load_images(name, **options), load_images(name, **options)
-    test = arrays(data.test)
-    assert test.dtype == np.uint8
-    assert test.shape == (data.num_test, *data.event_shape)
-    assert arrays(data.train).shape == (data.num_train, *data.event_shape)
-    np.testing.assert_array_equal(test, arrays(again.test))
-    np.testing.assert_array_equal(test, arrays(data.test))
+    for split, same in zip(splits(data), splits(again), strict=True):
+        images = split.take(split.count)
+        assert images.dtype == np.uint8
+        assert images.shape == (split.count, *data.event_shape)
+        np.testing.assert_array_equal(images, same.take(split.count))
+        np.testing.assert_array_equal(images, split.take(split.count))
 
 
 def test_digits_are_scikit_learns_spread_over_256_values():
     data = load_images("digits")
-    images = sklearn.datasets.load_digits().images
-    train = np.delete(images, np.s_[::6], axis=0)
-    for split, levels in ((data.test, images[::6]), (data.train, train)):
-        pixels = arrays(split)[..., 0].astype(int)
+    levels = sklearn.datasets.load_digits().images
+    rest = np.delete(levels, np.s_[::6], axis=0)
+    validation = np.arange(149) * len(rest) // 149
+    expected = np.delete(rest, validation, axis=0), rest[validation], levels[::6]
+    for split, levels in zip(splits(data), expected, strict=True):
+        pixels = split.take(split.count)[..., 0].astype(int)
         # A pixel's values, one wide, reach into the range of its grey level.
         assert np.all((pixels + 1) * 17 / 256 > levels)
         assert np.all(pixels * 17 / 256 < levels + 1)
+
+
+def test_no_digit_is_in_two_splits():
+    # No two digits have the same grey levels, which are read off the pixels.
+    levels = [
+        {(image.astype(int) * 17 // 255).tobytes() for image in split.take(split.count)}
+        for split in splits(load_images("digits"))
+    ]
+    assert len(set.union(*levels)) == 1797
+
+
+def test_digits_have_new_noise_in_every_epoch_of_training():
+    digits = load_images("digits")
+    number, seeds = tf.zeros([2], tf.int64), tf.constant([[0, 1], [0, 2]])
+    one, two = digits.train.images(number, seeds).numpy().astype(int)
+    assert 0 < np.abs(one - two).max() <= 256 / 17 + 1
 
 
 def test_photo_crops_come_from_the_photographs_and_splits_do_not_overlap():
@@ -51,16 +72,24 @@ def test_photo_crops_come_from_the_photographs_and_splits_do_not_overlap():
                     found.append(left)
         return found
 
-    train = [columns_of(c) for c in arrays(data.train.take(5))]
-    test = [columns_of(c) for c in arrays(data.test.take(5))]
-    assert all(train) and all(test)
-    assert max(max(c) for c in train) + 16 <= 480 <= min(min(c) for c in test)
+    places = []
+    for split in splits(data):
+        found = [columns_of(crop) for crop in split.take(5)]
+        assert all(found)
+        places.append([column for columns in found for column in columns])
+    train, validation, test = places
+    assert max(train) + 16 <= 400 <= min(validation)
+    assert max(validation) + 16 <= 480 <= min(test)
 
 
 def test_photo_crops_are_new_in_every_epoch():
     data = load_images("photos", image_size=16)
-    first, second = arrays(data.train.take(5)), arrays(data.train.take(5))
-    assert np.any(first != second)
+    steps = data.steps_per_epoch(8)
+    one, two = (
+        next(iter(data.training_batches(8, seed=0, first_step=step)))
+        for step in (0, steps)
+    )
+    assert np.any(one != two)
 
 
 def write_images(folder, count, *, size=(40, 60)):
@@ -75,26 +104,31 @@ def test_folders_give_scaled_squares_with_every_tenth_for_testing(tmp_path):
     write_images(tmp_path / "deep" / "er", 25)
     data = load_images(f"folder:{tmp_path}", image_size=16)
     assert data.event_shape == (16, 16, 3)
-    np.testing.assert_array_equal(arrays(data.test)[:, 0, 0, 0], [0, 10, 20])
-    train = arrays(data.train)
-    assert train.shape == (22, 16, 16, 3)
-    assert sorted(train[:, 7, 7, 1]) == [i for i in range(25) if i % 10]
+    np.testing.assert_array_equal(data.test.take(25)[:, 0, 0, 0], [0, 10, 20])
+    validation = data.validation.take(25)[:, 0, 0, 0]
+    np.testing.assert_array_equal(validation, [1, 13])
+    train = data.train.take(25)
+    assert train.shape == (20, 16, 16, 3)
+    rest = [i for i in range(25) if i % 10 and i not in validation]
+    np.testing.assert_array_equal(train[:, 7, 7, 1], rest)
 
 
-def test_folders_with_train_and_test_keep_that_split(tmp_path):
+def test_folders_with_train_and_test_keep_that_split_and_perhaps_validation(tmp_path):
     write_images(tmp_path / "train", 4)
     write_images(tmp_path / "test", 3)
     data = load_images(f"folder:{tmp_path}")
-    assert (data.num_train, data.num_test) == (4, 3)
+    assert counts(data) == [3, 1, 3]
+    write_images(tmp_path / "validation", 2)
+    assert counts(load_images(f"folder:{tmp_path}")) == [4, 2, 3]
 
 
 def test_pictures_are_scaled_by_the_smaller_side_and_cropped_in_the_middle(tmp_path):
     image = np.zeros([20, 60, 3], np.uint8)
     image[:, 20:40] = 200
-    for i in range(2):
+    for i in range(3):
         (tmp_path / f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
     data = load_images(f"folder:{tmp_path}", image_size=10)
-    np.testing.assert_array_equal(arrays(data.test), np.full([1, 10, 10, 3], 200))
+    np.testing.assert_array_equal(data.test.take(1), np.full([1, 10, 10, 3], 200))
 
 
 def test_a_damaged_image_is_named(tmp_path):
@@ -110,7 +144,7 @@ def test_a_damaged_image_is_named(tmp_path):
         ("mnist", {}, ValueError, "dataset: expected digits, .* got 'mnist'"),
         ("digits", {"image_size": 16}, ValueError, "image_size: expected 8.*got 16"),
         ("photos", {"image_size": 0}, ValueError, "image_size: expected 1 to .*got 0"),
-        ("photos", {"image_size": 900}, ValueError, "image_size: .* got 900"),
+        ("photos", {"image_size": 81}, ValueError, "image_size: .* 1 to 80, got 81"),
         ("folder:nowhere", {}, FileNotFoundError, "dataset: .* got nowhere"),
     ],
 )
@@ -119,8 +153,12 @@ def test_bad_names_and_sizes_are_refused(name, options, error, message):
         load_images(name, **options)
 
 
-def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="dataset: expected at least 2 images"):
+@pytest.mark.parametrize("count", [0, 2])
+def test_folders_with_too_few_images_to_split_are_refused(tmp_path, count):
+    write_images(tmp_path, count)
+    with pytest.raises(
+        ValueError, match=f"dataset: expected at least 3 images.*got {count}"
+    ):
         load_images(f"folder:{tmp_path}")
 
 
@@ -129,9 +167,12 @@ def test_data_that_tfds_has_not_prepared_are_explained_at_once(tmp_path):
         load_images("cifar10", data_dir=tmp_path)
 
 
-def test_cifar10_is_read_through_tfds(data_dir):
+def test_cifar10_is_read_through_tfds_and_no_image_is_in_two_splits(data_dir):
     data = load_images("cifar10", data_dir=data_dir)
-    assert (data.num_train, data.num_test) == (50_000, 10_000)
+    assert counts(data) == [49_000, 1_000, 10_000]
+    # CIFAR-10 has no image twice.
+    images = {image.tobytes() for s in splits(data) for image in s.take(s.count)}
+    assert len(images) == 60_000
     batch = next(iter(data.training_batches(32, seed=0)))
     assert batch.shape == (32, 32, 32, 3)
     assert batch.dtype == tf.uint8
@@ -141,12 +182,3 @@ def test_cifar10_is_read_through_tfds(data_dir):
 def test_a_missing_package_is_named_with_the_extra_that_brings_it():
     with pytest.raises(ImportError, match=r"a picture needs nonesuch.*\[demo\]"):
         optional.require("nonesuch.module", "a picture", extra="demo")
-
-
-def test_gaussian_baseline_of_gaussian_pixels_is_their_entropy():
-    rng = np.random.default_rng(0)
-    pixels = np.clip(rng.normal(128, 20, size=[4000, 4, 4, 1]), 0, 255).astype(np.uint8)
-    images = tf.data.Dataset.from_tensor_slices(pixels)
-    entropy = 0.5 * np.log2(2 * np.pi * np.e * 20**2)
-    bits = gaussian_bits_per_dim(images.take(2000), images.skip(2000))
-    assert abs(bits - entropy) < 0.02

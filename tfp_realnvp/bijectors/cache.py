@@ -104,9 +104,13 @@ class OnePassCache(cache_util.BijectorCacheWithGreedyAttrs):
         if not all(np.array_equal(arrays[name], kwargs[name]) for name in arrays):
             return False
         then, now = attributes["variables"], self.bijector.variables
-        return all(
-            bool(tf.reduce_all(tf.equal(a, b))) for a, b in zip(then, now, strict=True)
-        )
+        return all(_are_same(a, b) for a, b in zip(then, now, strict=True))
+
+
+def _are_same(first: tf.Tensor, second: tf.Tensor) -> bool:
+    # A NaN that has stayed NaN has not changed, though it is not equal to itself.
+    both_nan = (first != first) & (second != second)
+    return bool(tf.reduce_all((first == second) | both_nan))
 
 
 def _is_reachable(tensor: tf.Tensor) -> bool:

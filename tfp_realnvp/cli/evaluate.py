@@ -21,6 +21,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--data-dir", help="where the data are now, if elsewhere")
     parser.add_argument("--limit", type=int, help="only the first so many images")
     parser.add_argument("--batch-size", type=int, default=100)
+    parser.add_argument(
+        "--weights",
+        default="last",
+        help="which: last, best (on the validation images), or their average",
+    )
     parser.set_defaults(run=run)
 
 
@@ -37,13 +42,17 @@ def run(arguments: argparse.Namespace) -> None:
         image_size=config.image_size,
         data_dir=arguments.data_dir or config.data_dir,
     )
-    model = directory.load_model()
-    model.compile()
+    model = directory.load_model(arguments.weights)
     batches = data.test_batches(arguments.batch_size, limit=arguments.limit)
     result = model.evaluate(batches, return_dict=True)["bits_per_dim"]
-    images = min(arguments.limit or data.num_test, data.num_test)
+    images = min(arguments.limit or data.test.count, data.test.count)
     write_json(
         directory.path / "evaluation.json",
-        {"dataset": data.name, "images": images, "test_bits_per_dim": result},
+        {
+            "dataset": data.name,
+            "images": images,
+            "weights": arguments.weights,
+            "test_bits_per_dim": result,
+        },
     )
     print(f"{data.name}: {result:.3f} bits/dim on {images} test images.")

@@ -30,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         print(f"tfp-realnvp {arguments.command}: error: {error}", file=sys.stderr)
         return 2
+    except FloatingPointError as error:
+        print(f"tfp-realnvp {arguments.command}: error: {error}", file=sys.stderr)
+        return 1
     except tf.errors.OpError as error:
         print(
             f"tfp-realnvp {arguments.command}: error: {error.message}", file=sys.stderr

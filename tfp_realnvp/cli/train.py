@@ -6,34 +6,33 @@ import argparse
 import itertools
 import pathlib
 
-import keras
-import numpy as np
-
-from tfp_realnvp.data import ImageData, load_images
-from tfp_realnvp.data.baselines import gaussian_bits_per_dim
-from tfp_realnvp.figures import (
-    sample_images,
-    samples_beside_data,
-    write_learning_curve,
-    write_png,
-)
-from tfp_realnvp.files import write_json
-from tfp_realnvp.flows import PRESETS
+from tfp_realnvp.cli.dry_run import dry_run
+from tfp_realnvp.cli.train_options import add_options
+from tfp_realnvp.data import load_images
 from tfp_realnvp.flows.presets import resolve_preset
 from tfp_realnvp.optional import require
-from tfp_realnvp.training.callbacks import (
-    CosineDecay,
-    SaveWeights,
-    Throughput,
-    TimeLimit,
-)
-from tfp_realnvp.training.flow_model import FlowModel
-from tfp_realnvp.training.run_directory import RunConfig, RunDirectory
+from tfp_realnvp.training.report import evaluate_run, write_report
+from tfp_realnvp.training.run import train
+from tfp_realnvp.training.run_config import RunConfig
+from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.training.strategy import is_chief, make_strategy
 
-_DEFAULT_PRESETS = {"digits": "digits", "cifar10": "cifar10"}
-_DEFAULT_EPOCHS = 20
-_VALIDATION_IMAGES = 1000
-_PICTURED = 64
+_DEFAULT_PRESETS = {"digits": "digits", "cifar10": "cifar10", "celeb_a": "celeba64"}
+_COPIED = (
+    "dataset",
+    "batch_size",
+    "epochs",
+    "learning_rate",
+    "seed",
+    "data_dir",
+    "image_size",
+    "minutes",
+    "accumulate",
+    "jit_compile",
+    "average_decay",
+    "on_non_finite",
+    "max_skipped_in_a_row",
+)
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -41,26 +40,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "train",
         help="train a flow on images",
-        description="Trains a flow and writes config, weights, pictures and a summary "
-        "into a folder of its own. Without arguments: on scikit-learn's digits, in "
-        "about two minutes on two CPU cores.",
+        description="Trains a flow and writes config, checkpoints, weights, pictures "
+        "and a summary into a folder of its own. Without arguments: on scikit-learn's "
+        "digits, in about two minutes on two CPU cores.",
     )
-    add = parser.add_argument
-    add("--dataset", default="digits", help="digits, photos, cifar10, folder:PATH")
-    add("--data-dir", help="folder of prepared TFDS data, for cifar10")
-    add("--image-size", type=int, help="side of the images, for photos and folder:")
-    add("--preset", help=f"sizes of the flow: {', '.join(PRESETS)}")
-    add("--num-scales", type=int, help="override the preset's number of scales")
-    add("--filters", type=int, help="override the preset's feature maps")
-    add("--num-blocks", type=int, help="override the preset's residual blocks")
-    add("--batch-size", type=int, default=64)
-    add("--epochs", type=int, default=_DEFAULT_EPOCHS, help="passes through the data")
-    add("--minutes", type=float, help="end training after so many minutes")
-    add("--learning-rate", type=float, default=1e-3)
-    add("--seed", type=int, default=0, help="the same seed gives the same run")
-    add("--runs", default="runs", help="folder of all runs")
-    add("--name", help="folder of this run in RUNS; by default a new one")
-    add("--overwrite", action="store_true", help="write over the run of that name")
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -68,45 +52,40 @@ def run(arguments: argparse.Namespace) -> None:
     """Trains as the arguments say."""
     # What the report needs at the end is missed now rather than then.
     require("matplotlib", "the learning curve", extra="demo")
+    if arguments.tensorboard:
+        require("tensorboard", "--tensorboard", extra="tensorboard")
     config = _config(arguments)
+    # TensorFlow must know of other workers before it does anything else.
+    strategy = make_strategy(arguments.strategy)
     data = load_images(
         config.dataset, image_size=config.image_size, data_dir=config.data_dir
     )
     config.flow["event_shape"] = data.event_shape
-    batches = data.training_batches(config.batch_size, seed=config.seed)
-    limit = None if config.minutes is None else TimeLimit(config.minutes)
-    keras.utils.set_random_seed(config.seed)
-    model = config.build_model()
-    directory = RunDirectory.create(
-        _run_path(arguments), config, overwrite=arguments.overwrite
+    data.steps_per_epoch(config.step_size)
+    model = config.build_model(strategy)
+    if arguments.dry_run:
+        dry_run(model, config, data)
+        return
+    directory = _directory(arguments, config, strategy)
+    print(f"Training on {data.train.count} images of {data.name}: {directory.path}")
+    replicas = strategy.num_replicas_in_sync
+    print(f"Replicas: {replicas} ({type(strategy).__name__}).", flush=True)
+    progress = train(
+        model,
+        config,
+        data,
+        directory,
+        checkpoint_steps=arguments.checkpoint_steps,
+        callbacks=_callbacks(arguments, config, data, directory, strategy),
     )
-    print(f"Training on {data.num_train} images of {data.name}: {directory.path}")
-
-    steps = data.num_train // config.batch_size
-    model.compile(keras.optimizers.Adam(config.learning_rate, global_clipnorm=100.0))
-    throughput = Throughput(config.batch_size)
-    history = model.fit(
-        batches,
-        epochs=config.epochs,
-        validation_data=data.test_batches(config.batch_size, limit=_VALIDATION_IMAGES),
-        callbacks=[
-            throughput,
-            SaveWeights(directory.weights),
-            keras.callbacks.CSVLogger(directory.path / "history.csv"),
-            # The decay asks the limit, so the limit must begin first.
-            *([] if limit is None else [limit]),
-            CosineDecay(config.epochs * steps, limit),
-        ],
-        verbose="auto",
-    )
-    _report(model, data, config, directory, throughput, history.history)
+    summary = evaluate_run(model, data, config, progress)
+    if is_chief(strategy):
+        write_report(model, data, config, progress, summary, directory)
 
 
 def _config(arguments: argparse.Namespace) -> RunConfig:
-    for name, value in (
-        ("epochs", arguments.epochs),
-        ("learning_rate", arguments.learning_rate),
-    ):
+    for name in ("batch_size", "epochs", "learning_rate", "minutes"):
+        value = getattr(arguments, name)
         if value is not None and not value > 0:
             raise ValueError(f"{name}: expected a positive number, got {value}.")
     preset = arguments.preset or _DEFAULT_PRESETS.get(
@@ -116,66 +95,49 @@ def _config(arguments: argparse.Namespace) -> RunConfig:
     for name in ("num_scales", "filters", "num_blocks"):
         if getattr(arguments, name) is not None:
             flow[name] = getattr(arguments, name)
-    return RunConfig(
-        dataset=arguments.dataset,
-        flow=flow,
-        batch_size=arguments.batch_size,
-        epochs=arguments.epochs,
-        learning_rate=arguments.learning_rate,
-        seed=arguments.seed,
-        data_dir=arguments.data_dir,
-        image_size=arguments.image_size,
-        minutes=arguments.minutes,
-    )
+    if arguments.precision != "float32":
+        flow["network_dtype"] = arguments.precision
+    return RunConfig(flow=flow, **{name: getattr(arguments, name) for name in _COPIED})
 
 
-def _run_path(arguments: argparse.Namespace) -> pathlib.Path:
+def _directory(arguments, config, strategy) -> RunDirectory:
+    """Returns the folder of a new run, or of the one to go on with."""
     runs = pathlib.Path(arguments.runs)
-    if arguments.name is not None:
-        return runs / arguments.name
     stem = arguments.dataset.partition(":")[0]
-    names = itertools.chain([stem], (f"{stem}-{i}" for i in itertools.count(2)))
-    return next(runs / name for name in names if not (runs / name).exists())
+    numbered = itertools.chain([stem], (f"{stem}-{i}" for i in itertools.count(2)))
+    taken = list(itertools.takewhile(lambda name: (runs / name).exists(), numbered))
+    name = arguments.name
+    if name is None and arguments.resume:
+        name = taken[-1] if taken else stem
+    elif name is None:
+        name = stem if not taken else f"{stem}-{len(taken) + 1}"
+    directory = RunDirectory(runs / name)
+    if arguments.resume and directory.is_begun:
+        config.check_goes_on_from(directory.load_config())
+        return directory
+    if arguments.resume:
+        print(f"Nothing to go on with in {directory.path}: a new run begins.")
+    if not is_chief(strategy):
+        return directory
+    return RunDirectory.create(directory.path, config, overwrite=arguments.overwrite)
 
 
-def _report(
-    model: FlowModel,
-    data: ImageData,
-    config: RunConfig,
-    directory: RunDirectory,
-    throughput: Throughput,
-    history: dict[str, list[float]],
-) -> None:
-    def score(images) -> float:
-        return model.evaluate(images, return_dict=True)["bits_per_dim"]
+def _callbacks(arguments, config, data, directory, strategy) -> list:
+    if not (arguments.tensorboard and is_chief(strategy)):
+        return []
+    from tfp_realnvp.training.tensorboard import TensorBoard
 
-    print("Evaluating on training and test images.")
-    train_images = data.train.take(data.num_test).batch(config.batch_size)
-    gaussian = gaussian_bits_per_dim(data.train, data.test)
-    summary = {
-        "train_bits_per_dim": score(train_images),
-        "test_bits_per_dim": score(data.test_batches(config.batch_size)),
-        "gaussian_test_bits_per_dim": gaussian,
-        "uniform_bits_per_dim": 8.0,
-        "images_per_second": throughput.images_per_second,
-        "epochs": len(history["bits_per_dim"]),
-        "parameters": model.count_params(),
+    settings = {
+        name: value
+        for name, value in {**config.flow, **vars(config)}.items()
+        if name != "flow"
     }
-    write_json(directory.path / "summary.json", summary)
-    pictured = min(_PICTURED, data.num_test)
-    examples = np.stack(list(data.test.take(pictured).as_numpy_iterator()))
-    samples = sample_images(model.flow, pictured, seed=config.seed)
-    write_png(directory.path / "samples.png", samples_beside_data(examples, samples))
-    write_learning_curve(
-        directory.path / "learning_curve.png",
-        history,
-        references={"Gaussian per pixel": gaussian, "uniform": 8.0},
-    )
-    print(
-        f"{data.name}: {summary['train_bits_per_dim']:.3f} bits/dim on training "
-        f"images, {summary['test_bits_per_dim']:.3f} on test images (a Gaussian for "
-        f"each pixel: {gaussian:.3f}, uniform: 8), "
-        f"{summary['images_per_second']:.0f} images/s.\n"
-        f"Wrote {directory.path}/samples.png, learning_curve.png, summary.json, "
-        f"{directory.weights.name} and config.json."
-    )
+    images = data.validation.take(64)
+    return [
+        TensorBoard(
+            directory.path / "tensorboard",
+            images=images,
+            seed=config.seed,
+            settings=settings,
+        )
+    ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import tensorflow as tf
+
+from tfp_realnvp.data.image_split import ImageSplit
 
 
-def gaussian_bits_per_dim(train: tf.data.Dataset, test: tf.data.Dataset) -> float:
+def gaussian_bits_per_dim(train: ImageSplit, test: ImageSplit) -> float:
     """Returns the bits/dim of an independent Gaussian for each pixel.
 
     Mean and variance of each pixel are those of the training images with the same
@@ -16,8 +17,8 @@ def gaussian_bits_per_dim(train: tf.data.Dataset, test: tf.data.Dataset) -> floa
     expectation over the jitter.
 
     Args:
-      train: `tf.data.Dataset` of `uint8` images.
-      test: `tf.data.Dataset` of `uint8` images.
+      train: `ImageSplit` to take mean and variance from.
+      test: `ImageSplit` to score.
     """
     mean, squares = _moments(train)
     test_mean, test_squares = _moments(test)
@@ -29,12 +30,11 @@ def gaussian_bits_per_dim(train: tf.data.Dataset, test: tf.data.Dataset) -> floa
     return float(nats.mean() / math.log(2))
 
 
-def _moments(images: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+def _moments(split: ImageSplit) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and mean square of each pixel."""
-    count, total, squares = 0, 0.0, 0.0
-    for batch in images.batch(1000).as_numpy_iterator():
+    total, squares = 0.0, 0.0
+    for batch in split.batches(1000).as_numpy_iterator():
         batch = batch.astype(np.float64)
-        count += len(batch)
         total = total + batch.sum(axis=0)
         squares = squares + np.square(batch).sum(axis=0)
-    return total / count, squares / count
+    return total / split.count, squares / split.count

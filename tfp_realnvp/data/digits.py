@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.data.image_data import ImageData
+from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.optional import require
 
 _GREY_LEVELS = 17
@@ -18,31 +19,33 @@ def load_digits() -> ImageData:
     They have 17 grey levels. To be modelled as 8-bit images each level is spread
     evenly over its 256 / 17 values: the jitter of the paper, at the depth these images
     really have. No density over them can then gain by finding 17 spikes. The noise is
-    new in every epoch of training, and always the same on the test images.
+    new in every epoch of training, and always the same on validation and test images.
 
     Raises:
       ImportError: If scikit-learn is not installed.
     """
     datasets = require("sklearn.datasets", "the digits data set", extra="demo")
-    levels = datasets.load_digits().images[..., np.newaxis].astype(np.float32)
-    is_test = np.arange(len(levels)) % _EVERY_NTH_IS_TEST == 0
+    digits = _spread(datasets.load_digits().images[..., np.newaxis])
+    numbers = np.arange(digits.count)
+    is_test = numbers % _EVERY_NTH_IS_TEST == 0
+    train, validation = digits.select(numbers[~is_test]).take_out()
     return ImageData(
         name="digits",
         event_shape=(8, 8, 1),
-        train=_spread(levels[~is_test], seed=0, fresh=True),
-        test=_spread(levels[is_test], seed=1, fresh=False),
-        num_train=int((~is_test).sum()),
-        num_test=int(is_test.sum()),
+        train=train,
+        validation=validation,
+        test=digits.select(numbers[is_test]),
     )
 
 
-def _spread(levels: np.ndarray, *, seed: int, fresh: bool) -> tf.data.Dataset:
-    """Returns 8-bit images, with `fresh` noise in every iteration or the same."""
+def _spread(levels: np.ndarray) -> ImageSplit:
+    """Returns 8-bit images, with noise of their seeds."""
+    with tf.device("CPU:0"):
+        levels = tf.constant(levels, tf.float32)
 
-    def spread(image: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
-        noise = tf.random.stateless_uniform([8, 8, 1], seed=[seed, number])
-        return tf.cast((image + noise) * (256 / _GREY_LEVELS), tf.uint8)
+    def image(number: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        noise = tf.random.stateless_uniform([8, 8, 1], seed)
+        spread = (tf.gather(levels, number) + noise) * (256 / _GREY_LEVELS)
+        return tf.cast(spread, tf.uint8)
 
-    images = tf.data.Dataset.from_tensor_slices(levels)
-    numbers = tf.data.Dataset.random(seed, rerandomize_each_iteration=fresh)
-    return tf.data.Dataset.zip(images, numbers).map(spread)
+    return ImageSplit.from_function(len(levels), image)

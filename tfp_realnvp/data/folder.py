@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import pathlib
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.data.image_data import ImageData
+from tfp_realnvp.data.image_split import ImageSplit
+from tfp_realnvp.data.progress import Progress
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 _EVERY_NTH_IS_TEST = 10
@@ -20,7 +21,9 @@ def load_folder(path: str | os.PathLike, image_size: int = 32) -> ImageData:
 
     Each image is scaled until its smaller side has `image_size` pixels, and its
     centre is taken. If there are subfolders `train` and `test`, they are the splits;
-    otherwise every tenth image, in the order of their names, is for testing.
+    otherwise every tenth image, in the order of their names, is for testing. A
+    subfolder `validation` beside them is a split too; otherwise one training image in
+    ten is taken out for validation, but no more than 1,000.
 
     Args:
       path: Folder with PNG, JPEG or BMP images, at any depth. Links are not followed.
@@ -37,22 +40,27 @@ def load_folder(path: str | os.PathLike, image_size: int = 32) -> ImageData:
         raise ValueError(f"image_size: expected a positive int, got {image_size}.")
     if (folder / "train").is_dir() and (folder / "test").is_dir():
         train, test = _find(folder / "train"), _find(folder / "test")
+        validation = _find(folder / "validation")
     else:
         files = _find(folder)
         test = files[::_EVERY_NTH_IS_TEST]
         train = [f for i, f in enumerate(files) if i % _EVERY_NTH_IS_TEST]
-    if not train or not test:
+        validation = []
+    if len(train) + len(validation) < 2 or not train or not test:
         raise ValueError(
-            f"dataset: expected at least 2 images (PNG, JPEG, BMP) in {path!s}, got "
-            f"{len(train) + len(test)}."
+            "dataset: expected at least 3 images (PNG, JPEG, BMP), to train, validate "
+            f"and test, in {path!s}; got {len(train) + len(validation) + len(test)}."
         )
+    if validation:
+        splits = _read_all(train, image_size), _read_all(validation, image_size)
+    else:
+        splits = _read_all(train, image_size).take_out()
     return ImageData(
         name=f"folder:{path!s}",
         event_shape=(image_size, image_size, 3),
-        train=tf.data.Dataset.from_tensor_slices(_read_all(train, image_size)),
-        test=tf.data.Dataset.from_tensor_slices(_read_all(test, image_size)),
-        num_train=len(train),
-        num_test=len(test),
+        train=splits[0],
+        validation=splits[1],
+        test=_read_all(test, image_size),
     )
 
 
@@ -66,14 +74,13 @@ def _find(folder: pathlib.Path) -> list[pathlib.Path]:
     )
 
 
-def _read_all(files: list[pathlib.Path], image_size: int) -> np.ndarray:
+def _read_all(files: list[pathlib.Path], image_size: int) -> ImageSplit:
     images = np.empty([len(files), image_size, image_size, 3], np.uint8)
-    progress = keras.utils.Progbar(len(files), unit_name="image")
+    progress = Progress(len(files))
     for i, file in enumerate(files):
         images[i] = _read(file, image_size)
-        if len(files) >= 1000:
-            progress.update(i + 1)
-    return images
+        progress.update(i + 1)
+    return ImageSplit.from_array(images)
 
 
 def _read(file: pathlib.Path, image_size: int) -> np.ndarray:

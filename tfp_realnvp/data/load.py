@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from tfp_realnvp.data.celeb_a import load_celeb_a
 from tfp_realnvp.data.digits import load_digits
 from tfp_realnvp.data.folder import load_folder
 from tfp_realnvp.data.image_data import ImageData
@@ -22,10 +23,11 @@ def load_images(
     """Returns the data set of that name.
 
     Args:
-      name: `"digits"`, `"photos"`, `"cifar10"`, or `"folder:PATH"` for your own.
+      name: `"digits"`, `"photos"`, `"cifar10"`, `"celeb_a"`, or `"folder:PATH"` for
+        your own.
       image_size: Python `int`, side of the images, for data sets that come in any
-        size; `None` is 32, or the size that the data set has.
-      data_dir: Folder of prepared TFDS data, for `"cifar10"`.
+        size; `None` is 32 (`"celeb_a"`: 64), or the size that the data set has.
+      data_dir: Folder of prepared TFDS data, for `"cifar10"` and `"celeb_a"`.
 
     Raises:
       FileNotFoundError: If the data are not there.
@@ -37,8 +39,8 @@ def load_images(
     ```python
     >>> from tfp_realnvp.data import load_images
     >>> data = load_images("digits")
-    >>> data.event_shape, data.num_train, data.num_test
-    ((8, 8, 1), 1497, 300)
+    >>> data.event_shape, data.train.count, data.validation.count, data.test.count
+    ((8, 8, 1), 1348, 149, 300)
 
     ```
     """
@@ -54,8 +56,11 @@ def load_images(
         return load_photos(**size)
     if name == "cifar10":
         return load_cifar10(data_dir)
+    if name == "celeb_a":
+        return load_celeb_a(data_dir, **size)
     if name.startswith("folder:"):
         return load_folder(name.removeprefix("folder:"), **size)
     raise ValueError(
-        f"dataset: expected digits, photos, cifar10 or folder:PATH, got {name!r}."
+        "dataset: expected digits, photos, cifar10, celeb_a or folder:PATH, got "
+        f"{name!r}."
     )

@@ -37,6 +37,7 @@ def multi_scale_chain(
     l2: float,
     seed: int | None,
     dtype: str,
+    network_dtype: str,
 ) -> FusedChain:
     """Returns the chain that `RealNVPBijector` documents, with new weights."""
     height, width, channels = event_shape
@@ -50,6 +51,7 @@ def multi_scale_chain(
         l2=l2,
         seeds=seeds,
         dtype=dtype,
+        network_dtype=network_dtype,
     )
     if num_scales == 1:
         last = couplings(4, event_shape, checkerboard_mask, filters, initial_gain=0.0)
@@ -72,6 +74,7 @@ def multi_scale_chain(
         l2=l2,
         seed=next(seeds),
         dtype=dtype,
+        network_dtype=network_dtype,
     )
     return FusedChain(
         [
@@ -99,6 +102,7 @@ def _couplings(
     l2: float,
     seeds: Iterator[int | None],
     dtype: str,
+    network_dtype: str,
 ) -> list[tfb.Bijector]:
     """Returns couplings with alternating masks, each with its normalization."""
     regularizer = keras.regularizers.L2(l2) if l2 else None
@@ -118,7 +122,7 @@ def _couplings(
             magnitude_regularizer=regularizer,
             condition_size=condition_size,
             seed=next(seeds),
-            dtype=dtype,
+            dtype=network_dtype,
         )
         head = ShiftAndLogScale(
             network,

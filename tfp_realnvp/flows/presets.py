@@ -44,6 +44,15 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "num_blocks": 2,
             }
         ),
+        # The 64 x 64 images of Section 4.1, CelebA and LSUN, are modelled alike.
+        "celeba64": MappingProxyType(
+            {
+                "event_shape": (64, 64, 3),
+                "num_scales": 5,
+                "filters": 32,
+                "num_blocks": 2,
+            }
+        ),
         "digits": MappingProxyType(
             {
                 "event_shape": (8, 8, 1),

@@ -13,6 +13,7 @@ from tfp_realnvp.bijectors.condition import check_condition_size
 from tfp_realnvp.bijectors.event import checked_event_shape
 from tfp_realnvp.bijectors.fused import forward_and_log_det, inverse_and_log_det
 from tfp_realnvp.flows.multi_scale import multi_scale_chain
+from tfp_realnvp.flows.precision import resolve_network_dtype
 from tfp_realnvp.flows.sizes import resolve_sizes
 from tfp_realnvp.flows.vector_chain import vector_chain
 
@@ -88,12 +89,19 @@ class RealNVPBijector(FusedBijector):
       body: `FusedChain` of an equally configured flow to share its weights with, as
         `copy()` does; `None` makes a new one.
       dtype: Dtype of events and weights, `tf.float32` or `tf.float64`.
+      network_dtype: Python `str`, name of the Keras dtype policy of the networks;
+        `None` is that of `dtype`. With `"mixed_bfloat16"` the networks of a float32
+        flow compute in bfloat16, which processors with bfloat16 units do faster.
+        Weights, statistics and log-scales, and all that the flow computes from what
+        the networks return, stay float32, so it is as invertible as before but for
+        one thing: where float32's rounding moves an entry across a boundary between
+        two bfloat16 numbers, what depends on it comes back in bfloat16's accuracy.
       validate_args: Python `bool`, as for every `tfb.Bijector`.
       name: Python `str`.
 
     Raises:
       ValueError: If a size is not positive or belongs to events of the other kind, or
-        `event_shape` is not as described.
+        `event_shape` or `network_dtype` is not as described.
 
     #### Example
 
@@ -136,6 +144,7 @@ class RealNVPBijector(FusedBijector):
         seed: int | None = None,
         body: FusedChain | None = None,
         dtype: tf.DType = tf.float32,
+        network_dtype: str | None = None,
         validate_args: bool = False,
         name: str = "real_nvp",
     ):
@@ -154,6 +163,7 @@ class RealNVPBijector(FusedBijector):
             },
         )
         check_condition_size(condition_size)
+        policy = resolve_network_dtype(network_dtype, dtype)
         is_image = len(event_shape) == 3
         if batch_norm == "auto":
             batch_norm = "batch" if is_image else None
@@ -168,6 +178,7 @@ class RealNVPBijector(FusedBijector):
                 l2=l2,
                 seed=seed,
                 dtype=tf.as_dtype(dtype).name,
+                network_dtype=policy,
             )
             # With the body among the parameters a copy shares the weights, and two
             # flows made from the same numbers are not taken for equal.

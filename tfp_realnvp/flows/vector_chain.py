@@ -41,6 +41,7 @@ def vector_chain(
     l2: float,
     seed: int | None,
     dtype: str,
+    network_dtype: str,
 ) -> FusedChain:
     """Returns the chain that `RealNVPBijector` documents, with new weights."""
     (size,) = event_shape
@@ -57,7 +58,7 @@ def vector_chain(
             residual=residual,
             condition_size=condition_size,
             seed=network_seed,
-            dtype=dtype,
+            dtype=network_dtype,
         )
         head = ShiftAndLogScale(
             network, initial_gain=1.0, gain_regularizer=regularizer, dtype=dtype

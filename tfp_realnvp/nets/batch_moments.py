@@ -7,12 +7,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-
-def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    replica = tf.distribute.get_replica_context()
-    if replica is None or replica.num_replicas_in_sync == 1:
-        return value
-    return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)
+from tfp_realnvp.nets.replicas import num_replicas, sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
@@ -67,10 +62,7 @@ class BatchMoments(keras.layers.Layer):
     @property
     def is_plain_batch(self) -> bool:
         """Whether training uses this replica's batch and nothing else."""
-        return (
-            self.normalize_by == "batch"
-            and tf.distribute.get_strategy().num_replicas_in_sync == 1
-        )
+        return self.normalize_by == "batch" and num_replicas() == 1
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
         channels = (inputs_shape[-1],)
@@ -142,11 +134,11 @@ class BatchMoments(keras.layers.Layer):
             tf.size(weights) // weights.shape[-1]
         )
         count = tf.cast(repeats, inputs.dtype) * tf.reduce_sum(weights, axes)
-        count = _sum_over_replicas(count)
-        total = _sum_over_replicas(tf.reduce_sum(inputs * weights, axes))
+        count = sum_over_replicas(count)
+        total = sum_over_replicas(tf.reduce_sum(inputs * weights, axes))
         mean = tf.math.divide_no_nan(total, count)
         squares = tf.square(inputs - mean) * weights
-        total = _sum_over_replicas(tf.reduce_sum(squares, axes))
+        total = sum_over_replicas(tf.reduce_sum(squares, axes))
         return mean, tf.math.divide_no_nan(total, count)
 
     def compute_output_shape(self, inputs_shape, weights_shape=None):

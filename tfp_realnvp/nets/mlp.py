@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.nets.condition import check_condition
+from tfp_realnvp.nets.dense import Dense
 from tfp_realnvp.nets.seeds import spawn_seeds
 
 
@@ -79,7 +80,7 @@ class MLP(keras.layers.Layer):
 
         def dense(units: int, name: str, scale: float = 1.0, **kwargs: Any):
             initializer = keras.initializers.VarianceScaling(scale, seed=next(seeds))
-            return keras.layers.Dense(
+            return Dense(
                 units,
                 kernel_initializer=initializer,
                 dtype=self.dtype_policy,

@@ -7,6 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.nets.bias import add_bias
+from tfp_realnvp.nets.replicas import num_replicas
+
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
 class WeightNormConv2D(keras.layers.Layer):
@@ -101,9 +104,9 @@ class WeightNormConv2D(keras.layers.Layer):
         if self.learn_magnitude:
             scale *= tf.convert_to_tensor(self.magnitude)
         kernel = tf.cast(direction * scale, inputs.dtype)
-        outputs = tf.nn.conv2d(inputs, kernel, strides=1, padding="SAME")
+        outputs = _conv2d(inputs, kernel)
         if self.use_bias:
-            outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
+            outputs = add_bias(outputs, self.bias)
         return outputs
 
     def compute_output_shape(
@@ -126,6 +129,21 @@ class WeightNormConv2D(keras.layers.Layer):
                 self.direction_initializer
             ),
         }
+
+
+def _conv2d(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    def convolve():
+        return tf.nn.conv2d(inputs, kernel, strides=1, padding="SAME")
+
+    if inputs.shape[0] is not None or num_replicas() == 1:
+        return convolve()
+    # A replica can be left without examples, and on a CPU a convolution of none
+    # fails, if only in a graph and behind other layers.
+    shape = tf.concat([tf.shape(inputs)[:-1], tf.shape(kernel)[-1:]], axis=0)
+    outputs = tf.cond(
+        tf.shape(inputs)[0] > 0, convolve, lambda: tf.zeros(shape, inputs.dtype)
+    )
+    return tf.ensure_shape(outputs, [*inputs.shape[:-1], kernel.shape[-1]])
 
 
 def short_direction(seed: int | None = None) -> keras.initializers.Initializer:

@@ -3,29 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from typing import Any
 
 import keras
-
-from tfp_realnvp.files import atomic_path
-
-
-class SaveWeights(keras.callbacks.Callback):
-    """Writes the weights after every epoch, never leaving a half-written file.
-
-    Args:
-      path: Where to, ending in `.weights.h5`.
-    """
-
-    def __init__(self, path: str | os.PathLike):
-        super().__init__()
-        self._path = path
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        with atomic_path(self._path) as temporary:
-            self.model.save_weights(temporary)
 
 
 class CosineDecay(keras.callbacks.Callback):
@@ -34,26 +15,25 @@ class CosineDecay(keras.callbacks.Callback):
     The end is after `steps` steps or at the time limit, whichever comes first.
 
     Args:
+      learning_rate: Python `float`, at the start.
       steps: Python `int`, number of training steps.
       time_limit: `TimeLimit` of the same `fit`, or `None`.
     """
 
-    def __init__(self, steps: int, time_limit: TimeLimit | None = None):
+    def __init__(
+        self, learning_rate: float, steps: int, time_limit: TimeLimit | None = None
+    ):
         super().__init__()
+        self._learning_rate = learning_rate
         self._steps = steps
         self._time_limit = time_limit
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._begin = int(self.model.optimizer.iterations)
-        self._initial = float(self.model.optimizer.learning_rate)
-
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        optimizer = self.model.optimizer
-        progress = (int(optimizer.iterations) - self._begin) / self._steps
+        progress = self.model.step / self._steps
         if self._time_limit is not None:
             progress = max(progress, self._time_limit.progress)
         factor = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        optimizer.learning_rate = self._initial * factor
+        self.model.optimizer.learning_rate = self._learning_rate * factor
 
 
 class TimeLimit(keras.callbacks.Callback):
@@ -61,24 +41,28 @@ class TimeLimit(keras.callbacks.Callback):
 
     Args:
       minutes: Python `float`, counted from the start of `fit`.
+      seconds_before: Python `float`, what a run that goes on has already spent.
 
     Raises:
       ValueError: If `minutes` is not positive.
     """
 
-    def __init__(self, minutes: float):
+    def __init__(self, minutes: float, seconds_before: float = 0.0):
         super().__init__()
         if not minutes > 0:
             raise ValueError(f"minutes: expected a positive number, got {minutes}.")
-        self._minutes = minutes
+        self.minutes = minutes
+        self._seconds_before = seconds_before
+        self._begin: float | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
-        self._begin = time.monotonic()
+        self._begin = self._begin or time.monotonic()
 
     @property
     def progress(self) -> float:
         """Share of the time that has passed."""
-        return (time.monotonic() - self._begin) / (60 * self._minutes)
+        seconds = self._seconds_before + time.monotonic() - self._begin
+        return seconds / (60 * self.minutes)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.progress >= 1:
@@ -86,15 +70,23 @@ class TimeLimit(keras.callbacks.Callback):
 
 
 class Throughput(keras.callbacks.Callback):
-    """Measures images per second over all steps but the first, which compiles.
+    """Adds images per second and the minutes left to what the progress bar shows.
+
+    The first step, which compiles, does not count, nor does validation.
 
     Args:
       batch_size: Python `int`, images in a step.
+      steps: Python `int`, steps of the whole training.
+      time_limit: `TimeLimit` of the same `fit`, or `None`.
     """
 
-    def __init__(self, batch_size: int):
+    def __init__(
+        self, batch_size: int, steps: int, time_limit: TimeLimit | None = None
+    ):
         super().__init__()
         self._batch_size = batch_size
+        self._total_steps = steps
+        self._time_limit = time_limit
         self._steps = 0
         self._seconds = 0.0
 
@@ -112,3 +104,38 @@ class Throughput(keras.callbacks.Callback):
         if self._steps:
             self._seconds += time.perf_counter() - self._begin
         self._steps += 1
+        if logs is None or self._steps < 2:
+            return
+        left = self._total_steps - self.model.step
+        minutes = left * self._batch_size / self.images_per_second / 60
+        if self._time_limit is not None:
+            limit = self._time_limit
+            minutes = min(minutes, max(0.0, (1 - limit.progress) * limit.minutes))
+        logs["images_per_second"] = self.images_per_second
+        logs["minutes_left"] = minutes
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if logs is not None:
+            logs["images_per_second"] = self.images_per_second
+
+
+class EvaluateAverage(keras.callbacks.Callback):
+    """Scores the averaged weights on the validation images after every epoch.
+
+    The score enters the logs beside that of the weights themselves, as
+    `val_average_...`.
+
+    Args:
+      images: `tf.data.Dataset` of batches.
+    """
+
+    def __init__(self, images: Any):
+        super().__init__()
+        self._images = images
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        with self.model.averaged_weights():
+            result = self.model.evaluate(self._images, verbose=0, return_dict=True)
+        for name, value in result.items():
+            if name != "loss":
+                logs[f"val_average_{name}"] = value

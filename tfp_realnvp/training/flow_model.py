@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -12,18 +15,21 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import PixelLogit
 from tfp_realnvp.files import atomic_path
-from tfp_realnvp.flows.call_arguments import (
-    condition_size_of_flow,
-    distribution_kwargs,
-)
+from tfp_realnvp.flows.call_arguments import condition_size_of_flow
 from tfp_realnvp.flows.config import from_config, to_config
 from tfp_realnvp.training.checks import check_data, checked_pixels
 from tfp_realnvp.training.flow_weights import (
     check_reached,
+    check_strategy,
     keras_layers,
     other_variables,
 )
+from tfp_realnvp.training.functions import EvaluationFunction, TrainingFunction
+from tfp_realnvp.training.log_prob_parts import jittered, log_prob_parts
+from tfp_realnvp.training.non_finite import NonFinitePolicy
+from tfp_realnvp.training.steps import evaluation_step, training_step
 from tfp_realnvp.training.units import bits_per_dim
+from tfp_realnvp.training.weight_average import WeightAverage
 
 tfd = tfp.distributions
 
@@ -93,6 +99,7 @@ class FlowModel(keras.Model):
                 f"flow: expected a tfd.Distribution, got {type(flow).__name__}."
             )
         check_reached(flow)
+        check_strategy(flow)
         super().__init__(name=name, dtype=tf.as_dtype(flow.dtype).name)
         self.flow = flow
         self.seed = seed
@@ -109,30 +116,93 @@ class FlowModel(keras.Model):
         self._likelihood = keras.metrics.Mean(
             "bits_per_dim" if self.is_over_pixels else "nll"
         )
+        self._average: WeightAverage | None = None
+        self.step = 0
+        self.last_report: dict[str, tf.Tensor] = {}
         self.built = True
 
     def compile(
-        self, optimizer: Any = None, *, jit_compile: bool = False, **kwargs: Any
+        self,
+        optimizer: Any = None,
+        *,
+        jit_compile: bool = False,
+        on_non_finite: Literal["stop", "skip"] = "stop",
+        max_skipped_in_a_row: int = 10,
+        average_decay: float | None = None,
+        **kwargs: Any,
     ) -> None:
         """Configures training, as `keras.Model.compile`, with other defaults.
 
+        A step whose loss or gradient is NaN or infinite changes nothing, neither
+        weights nor moving averages nor the optimizer.
+
         Args:
           optimizer: Keras optimizer; `None` is the paper's Adam with default
-            hyperparameters, with gradients clipped to a global norm of 100.
+            hyperparameters, with gradients clipped to a global norm of 100. With
+            `gradient_accumulation_steps` it updates after so many batches; batch
+            normalization then still goes by single batches.
           jit_compile: Python `bool`, whether XLA compiles the steps. `False` unless
             said: on CPUs XLA's convolutions are slower than TensorFlow's own.
+          on_non_finite: `"stop"` raises `FloatingPointError` at the first step that
+            is not finite, naming the layer where it arose; `"skip"` prints that and
+            goes on.
+          max_skipped_in_a_row: Python `int`; with `"skip"`, so many such steps in a
+            row end training too.
+          average_decay: Python `float` in (0, 1) keeps an exponential moving average
+            of the weights beside them, see `averaged_weights`; `None` keeps none.
           **kwargs: Passed to `keras.Model.compile`.
 
         Raises:
-          ValueError: If a loss or metrics are given; the model has its own.
+          ValueError: If a loss or metrics are given (the model has its own), or an
+            argument is not as described.
         """
         _refuse(kwargs, ("loss", "loss_weights", "metrics", "weighted_metrics"))
         optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
+        policy = NonFinitePolicy(on_non_finite, max_skipped_in_a_row)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if jit_compile and replicas > 1:
+            raise ValueError(
+                f"jit_compile: expected False with {replicas} replicas, for XLA does "
+                "not compile what replicas exchange inside a step; got True."
+            )
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            raise ValueError(
+                "optimizer: expected one without loss scaling, for a step that is not "
+                "finite counts as failed here; got LossScaleOptimizer. bfloat16 needs "
+                "none: make the flow with network_dtype='mixed_bfloat16'."
+            )
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
+            self._average = None
+            if average_decay is not None:
+                self._average = WeightAverage(self.weights, average_decay)
+        self._policy = policy
+        self._own_compile_config = {
+            "on_non_finite": on_non_finite,
+            "max_skipped_in_a_row": max_skipped_in_a_row,
+            "average_decay": average_decay,
+        }
+
+    def after_step(self, batch: Any, report: dict[str, tf.Tensor]) -> None:
+        """Takes note of a step of training that is over.
+
+        Args:
+          batch: What the step was given.
+          report: What `training_step` knows of it, under `"report"`.
+
+        Raises:
+          FloatingPointError: See `on_non_finite` of `compile`.
+        """
+        self.last_report = report
+        self._policy.after_step(bool(report["is_finite"]), self, batch)
+        self.step += 1
+
+    def get_compile_config(self) -> dict[str, Any]:
+        return {**super().get_compile_config(), **self._own_compile_config}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
 
     def fit(
         self, x: Any = None, condition: Any = None, *args: Any, **kwargs: Any
@@ -174,24 +244,57 @@ class FlowModel(keras.Model):
         return super().predict(x, batch_size=batch_size, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        return super().train_step(self._inputs(data))
+        return training_step(self, data)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        return super().test_step(self._inputs(data))
+        return evaluation_step(self, data)
 
     def predict_step(self, data: Any) -> tf.Tensor:
-        return super().predict_step(self._inputs(data))
+        return self(self.inputs_of(data))
 
-    def _inputs(self, data: Any) -> tuple[Any]:
-        """Returns Keras's (x, y) with y as a part of the input: the condition."""
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        _refuse({"sample_weight": sample_weight}, ("sample_weight",))
-        return (x if y is None else {"x": x, "condition": y},)
+    def make_train_function(self, force: bool = False) -> Any:
+        if self.train_function is None or force:
+            self.train_function = TrainingFunction(self)
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        if self.test_function is None or force:
+            self.test_function = EvaluationFunction(self)
+        return self.test_function
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # All is built from the start. Keras would average the first batch over the
+        # replicas, which fails if their parts differ in size or on several workers.
+        pass
+
+    def inputs_of(self, data: Any) -> Any:
+        """Returns what `call` takes, from a batch as Keras hands it on.
+
+        Raises:
+          ValueError: If there are sample weights.
+        """
+        x, condition, weight = keras.utils.unpack_x_y_sample_weight(data)
+        _refuse({"sample_weight": weight}, ("sample_weight",))
+        return x if condition is None else {"x": x, "condition": condition}
 
     def call(self, x: Any, condition: Any = None, training: bool = False) -> tf.Tensor:
         """Returns `log_prob(x | condition)` in nats, of shape [batch].
 
         Instead of two arguments, `x` may be a `dict` with the keys x and condition.
+        """
+        return self.log_prob_parts(x, condition, training=training)[0]
+
+    def log_prob_parts(
+        self, x: Any, condition: Any = None, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Returns `log_prob(x | condition)`, and the base's part of it.
+
+        Arguments as for `call`.
+
+        Returns:
+          Two `Tensor`s of shape [batch], in nats. The second is the log-density of
+          the latents under the base, so that the difference is the log-determinant;
+          `None` if the model's distribution is not a transformed one.
         """
         if isinstance(x, dict):
             x, condition = x["x"], x["condition"]
@@ -200,31 +303,63 @@ class FlowModel(keras.Model):
                 "condition: expected None, for the flow was made without "
                 "condition_size and is trained on x alone; got one."
             )
-        if self.is_over_pixels:
-            x = checked_pixels(x, "x")
-        if self.is_over_pixels and not x.dtype.is_floating:
+        if not self.is_over_pixels:
+            return log_prob_parts(self.flow, x, condition, training=training)
+        is_bad = None
+        if training and x.dtype.is_floating:
+            # The flow's own checks would end training; what is to happen is for
+            # `on_non_finite` to say.
+            is_bad = tf.reduce_any(tf.math.is_nan(x), axis=[1, 2, 3])
+            x = tf.where(is_bad[:, None, None, None], tf.zeros([], x.dtype), x)
+        x = checked_pixels(x, "x")
+        if not x.dtype.is_floating:
             noise = self._training_noise if training else self._evaluation_noise
-            x = tf.cast(x, self.flow.dtype)
-            x += keras.random.uniform(tf.shape(x), dtype=x.dtype, seed=noise)
-        arguments = {} if condition is None else {"condition": condition}
-        kwargs = distribution_kwargs(self.flow, training=training, **arguments)
-        return self.flow.log_prob(x, **kwargs)
+            x = jittered(tf.cast(x, self.flow.dtype), noise.next())
+        log_prob, prior = log_prob_parts(self.flow, x, condition, training=training)
+        if is_bad is not None:
+            log_prob = tf.where(is_bad, tf.constant(math.nan, x.dtype), log_prob)
+        return log_prob, prior
 
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> tf.Tensor:
-        """Returns the loss of a batch, of which `y_pred` is the `log_prob`."""
-        nll = -y_pred
+    def to_units(self, log_prob: tf.Tensor) -> tf.Tensor:
+        """Returns the negative of a log-density, in bits/dim over pixels or nats."""
         if self.is_over_pixels:
-            nll = bits_per_dim(y_pred, self.flow.event_shape)
-        self._likelihood.update_state(nll)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        return (tf.reduce_mean(nll) + sum(self.losses)) / replicas
+            return bits_per_dim(log_prob, self.flow.event_shape)
+        return -log_prob
+
+    @property
+    def average(self) -> WeightAverage | None:
+        """The running average of the weights, if `compile` was told to keep one."""
+        return self._average
+
+    @property
+    def skipped_steps(self) -> int:
+        """Number of steps left out because they were not finite."""
+        return self._policy.skipped
+
+    @property
+    def noise_states(self) -> list[keras.Variable]:
+        """Where the streams of noise for training and for evaluation are."""
+        return [self._training_noise.state, self._evaluation_noise.state]
+
+    @property
+    def non_trainable_state(self) -> list[keras.Variable]:
+        """What a pass in training changes: moving averages, the state of the noise."""
+        return [*self.non_trainable_variables, self._training_noise.state]
+
+    @contextlib.contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Lets the model use the average of its weights for a while.
+
+        Raises:
+          ValueError: If `compile` was not given an `average_decay`.
+        """
+        if self._average is None:
+            raise ValueError(
+                "averaged_weights: expected a model compiled with average_decay, got "
+                "none."
+            )
+        with self._average.swapped_in():
+            yield
 
     def save(
         self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any

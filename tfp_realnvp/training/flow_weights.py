@@ -72,3 +72,21 @@ def check_reached(flow: tfd.Distribution) -> None:
                 "which does not tell its parts when they are trained; got "
                 f"{module.name!r} with batch normalization."
             )
+
+
+def check_strategy(flow: tfd.Distribution) -> None:
+    """Checks that the variables were made under the strategy that is in force.
+
+    Raises:
+      ValueError: If there is a strategy and a variable was not made in its scope.
+    """
+    if not tf.distribute.has_strategy():
+        return
+    strategy = tf.distribute.get_strategy()
+    for variable in flow.variables:
+        if not strategy.extended.variable_created_in_scope(variable):
+            raise ValueError(
+                "flow: expected one made in the scope of the same "
+                f"{type(strategy).__name__} as the model, got variables from outside "
+                f"of it, {variable.name!r} for one."
+            )

@@ -7,47 +7,14 @@ import importlib.metadata
 import json
 import os
 import pathlib
-from typing import Any
 
 from tfp_realnvp.files import write_json
-from tfp_realnvp.flows import image_flow
 from tfp_realnvp.training.flow_model import FlowModel
-
-
-@dataclasses.dataclass(frozen=True)
-class RunConfig:
-    """All that a run depends on.
-
-    Attributes:
-      dataset: Name of the data set, see `tfp_realnvp.data.load_images`.
-      flow: Arguments of `image_flow`.
-      batch_size: Images in a training step.
-      epochs: Passes through the data, unless `minutes` ends training earlier.
-      learning_rate: Of Adam, at the start; see `CosineDecay`.
-      seed: Seeds weights, order of the data and noise.
-      data_dir: Folder of prepared TFDS data, or `None`.
-      image_size: Side of the images, or `None` for the data set's own.
-      minutes: Time limit of training, or `None`.
-    """
-
-    dataset: str
-    flow: dict[str, Any]
-    batch_size: int
-    epochs: int
-    learning_rate: float
-    seed: int
-    data_dir: str | None = None
-    image_size: int | None = None
-    minutes: float | None = None
-
-    def build_model(self) -> FlowModel:
-        """Returns the run's model with its initial weights, not compiled."""
-        flow = image_flow(**self.flow, seed=self.seed)
-        return FlowModel(flow, seed=self.seed)
+from tfp_realnvp.training.run_config import RunConfig
 
 
 class RunDirectory:
-    """The folder of one run: `config.json`, `model.weights.h5`, pictures, summary.
+    """The folder of one run: configuration, checkpoint, weights, pictures, summary.
 
     Args:
       path: The folder.
@@ -56,10 +23,40 @@ class RunDirectory:
     def __init__(self, path: str | os.PathLike):
         self.path = pathlib.Path(path)
 
+    def weights(self, which: str = "last") -> pathlib.Path:
+        """Returns where weights are.
+
+        Args:
+          which: `"last"`, `"best"` on the validation images, or their `"average"`.
+
+        Raises:
+          ValueError: If it is none of these.
+        """
+        names = {
+            "last": "model.weights.h5",
+            "best": "best.weights.h5",
+            "average": "average.weights.h5",
+        }
+        if which not in names:
+            raise ValueError(
+                f"weights: expected one of {', '.join(names)}; got {which!r}."
+            )
+        return self.path / names[which]
+
     @property
-    def weights(self) -> pathlib.Path:
-        """Where the weights are."""
-        return self.path / "model.weights.h5"
+    def checkpoint(self) -> pathlib.Path:
+        """Where training that was cut off can go on from."""
+        return self.path / "checkpoint.npz"
+
+    @property
+    def history(self) -> pathlib.Path:
+        """Where the logs of all epochs are."""
+        return self.path / "history.csv"
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a run in the folder."""
+        return self._config.is_file()
 
     @property
     def _config(self) -> pathlib.Path:
@@ -85,13 +82,16 @@ class RunDirectory:
         if run.path.exists() and any(run.path.iterdir()) and not overwrite:
             raise FileExistsError(
                 f"run: {run.path} is not empty. Choose another --name, or pass "
-                "--overwrite to lose what is there."
+                "--resume to go on with it, or --overwrite to lose what is there."
             )
         run.path.mkdir(parents=True, exist_ok=True)
         packages = ("tensorflow", "tensorflow-probability", "keras", "numpy")
         versions = {name: importlib.metadata.version(name) for name in packages}
-        # The old weights do not belong to the new configuration.
-        run.weights.unlink(missing_ok=True)
+        # What the run before has left does not belong to the new configuration.
+        for which in ("last", "best", "average"):
+            run.weights(which).unlink(missing_ok=True)
+        for path in (run.checkpoint, run.history):
+            path.unlink(missing_ok=True)
         write_json(run._config, {**dataclasses.asdict(config), "versions": versions})
         return run
 
@@ -114,24 +114,28 @@ class RunDirectory:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"run: {self._config} is damaged: {error}") from error
 
-    def load_model(self) -> FlowModel:
-        """Returns the trained model, not compiled.
+    def load_model(self, which: str = "last") -> FlowModel:
+        """Returns the trained model.
+
+        Args:
+          which: Which weights, see `weights`.
 
         Raises:
           FileNotFoundError: If there are no weights.
           ValueError: If the weights do not fit the configuration.
         """
         config = self.load_config()
-        if not self.weights.is_file():
+        weights = self.weights(which)
+        if not weights.is_file():
             raise FileNotFoundError(
-                f"run: {self.path} holds no weights; training ended before its first "
-                "epoch."
+                f"run: {self.path} holds no weights {weights.name}; training ended "
+                "before its first epoch, or keeps none of this kind."
             )
         model = config.build_model()
         try:
-            model.load_weights(self.weights)
+            model.load_weights(weights)
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
-                f"run: {self.weights} is damaged or belongs to another flow: {error}"
+                f"run: {weights} is damaged or belongs to another flow: {error}"
             ) from error
         return model

@@ -1,0 +1,243 @@
+"""Flows whose networks compute in bfloat16."""
+
+import copy
+import json
+import pickle
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from constructors import Case, latents, perturb
+
+import tfp_realnvp as nvp
+from tfp_realnvp.flows.config import from_config, to_config
+
+tfd = tfp.distributions
+
+IMAGE = {"event_shape": (8, 8, 3), "filters": 8, "num_blocks": 1}
+VECTOR = {"event_shape": (6,), "num_couplings": 4, "hidden_units": (16, 16)}
+FLOWS = {
+    "image": (IMAGE, {}),
+    "image_moving": ({**IMAGE, "batch_norm": "moving"}, {}),
+    "image_without_batch_norm": ({**IMAGE, "batch_norm": None}, {}),
+    "image_of_labels": ({**IMAGE, "condition_size": 3}, {"condition": 1}),
+    "vector": (VECTOR, {}),
+    "vector_batch_norm": ({**VECTOR, "batch_norm": "batch", "residual": True}, {}),
+    "vector_of_features": (
+        {**VECTOR, "condition_size": 3},
+        {"condition": np.array([0.5, -1.0, 2.0])},
+    ),
+}
+
+every_flow = pytest.mark.parametrize("name", FLOWS)
+
+
+def make(name, network_dtype="mixed_bfloat16"):
+    """Returns the named flow, with the same random weights in every precision."""
+    sizes, kwargs = FLOWS[name]
+    bijector = nvp.RealNVPBijector(**sizes, seed=0, network_dtype=network_dtype)
+    perturb(bijector)
+    return Case(bijector, sizes["event_shape"], kwargs)
+
+
+def networks(bijector):
+    return [m.network for m in bijector.submodules if isinstance(m, nvp.AffineCoupling)]
+
+
+def negative_log_prob(case, y, training=False):
+    ndims = len(case.latent_shape)
+    z = case.bijector.inverse(y, training=training, **case.kwargs)
+    log_det = case.bijector.inverse_log_det_jacobian(
+        y, ndims, training=training, **case.kwargs
+    )
+    axes = list(range(1, ndims + 1))
+    return tf.reduce_sum(tf.square(z), axes) / 2 - log_det
+
+
+@every_flow
+def test_networks_compute_in_bfloat16_and_all_else_is_float32(name):
+    case = make(name)
+    x = latents(case, 4)
+    assert {v.dtype for v in case.bijector.variables} == {tf.float32}
+    assert case.forward(x).dtype == case.forward_log_det(x).dtype == tf.float32
+    heads = networks(case.bijector)
+    assert heads
+    for head in heads:
+        assert head.compute_dtype == head.network.variable_dtype == "float32"
+        inner = head.network._flatten_layers()
+        assert {layer.compute_dtype for layer in inner} == {"bfloat16"}
+
+
+@every_flow
+@pytest.mark.parametrize("training", [False, True])
+def test_densities_and_gradients_are_those_of_float32_within_bfloat16(name, training):
+    values, gradients = [], []
+    for network_dtype in (None, "mixed_bfloat16"):
+        case = make(name, network_dtype)
+        y = latents(case, 32)
+        with tf.GradientTape() as tape:
+            nll = negative_log_prob(case, y, training)
+            loss = tf.reduce_mean(nll)
+        variables = case.bijector.trainable_variables
+        found = tape.gradient(loss, variables)
+        assert all(g is not None and g.dtype == tf.float32 for g in found)
+        assert all(np.any(g) for g in found)
+        values.append(nll.numpy())
+        gradients.append(np.concatenate([np.ravel(g) for g in found]))
+        moments = [v for v in case.bijector.variables if "moving" in v.name]
+        values.append(np.concatenate([np.ravel(m) for m in moments] or [[0.0]]))
+    assert not np.array_equal(values[0], values[2])
+    size = np.prod(case.latent_shape)
+    np.testing.assert_allclose(values[2], values[0], rtol=0.02, atol=0.005 * size)
+    np.testing.assert_allclose(values[3], values[1], rtol=0.05, atol=0.02)
+    error = np.linalg.norm(gradients[1] - gradients[0])
+    assert error < 0.1 * np.linalg.norm(gradients[0])
+
+
+@every_flow
+def test_inverse_is_undone_as_in_float32_almost_everywhere(name):
+    case = make(name)
+    y = latents(case, 64)
+    # Copies are other tensors, so no cache can answer for the bijector.
+    error = np.abs(case.forward(tf.identity(case.inverse(y))) - y)
+    # Where rounding to float32 moves an entry to another bfloat16 number, and there
+    # alone, what depends on it is another.
+    assert np.mean(error < 1e-4) > 0.98
+    assert error.max() < 0.05
+
+
+@every_flow
+def test_log_det_is_that_of_the_jacobian_from_autodiff(name):
+    case = make(name)
+    x = latents(case, 2)
+    size = int(np.prod(case.latent_shape))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = tf.reshape(case.forward(x), [2, size])
+    jacobian = tf.reshape(tape.batch_jacobian(y, x), [2, size, size])
+    _, expected = np.linalg.slogdet(jacobian.numpy().astype(np.float64))
+    np.testing.assert_allclose(
+        case.forward_log_det(tf.identity(x)), expected, rtol=1e-4, atol=1e-3
+    )
+
+
+@every_flow
+@pytest.mark.parametrize(
+    "how",
+    [
+        copy.deepcopy,
+        lambda b: pickle.loads(pickle.dumps(b)),
+        lambda b: b.copy(name="copied"),
+        lambda b: from_config(json.loads(json.dumps(to_config(b)))),
+    ],
+    ids=["deepcopy", "pickle", "copy", "config"],
+)
+def test_a_copy_computes_in_bfloat16_too(name, how):
+    case = make(name)
+    x = latents(case, 2)
+    expected = case.forward(x)
+    twin = how(case.bijector)
+    for variable, value in zip(twin.variables, case.bijector.variables, strict=True):
+        variable.assign(value)
+    again = twin.forward(tf.identity(x), **case.kwargs)
+    np.testing.assert_array_equal(again, expected)
+    assert twin.parameters["network_dtype"] == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_graph_and_xla_train_as_eager_does(jit_compile):
+    case = make("image")
+
+    def step(y):
+        return negative_log_prob(case, y, training=True)
+
+    y = latents(case, 8)
+    actual = tf.function(step, jit_compile=jit_compile)(y)
+    size = np.prod(case.latent_shape)
+    np.testing.assert_allclose(actual, step(y), rtol=0.02, atol=0.005 * size)
+
+
+def test_a_model_trains_and_comes_back_from_its_file(tmp_path):
+    base = tfd.Sample(tfd.Normal(0.0, 1.0), 6)
+    bijector = make("vector_batch_norm").bijector
+    model = nvp.FlowModel(tfd.TransformedDistribution(base, bijector), seed=0)
+    model.compile(keras.optimizers.Adam(1e-2))
+    x = np.random.default_rng(0).normal(3.0, size=(64, 6)).astype("float32")
+    history = model.fit(x, epochs=10, verbose=0).history["loss"]
+    assert history[-1] < history[0]
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(
+        again.predict(x, verbose=0), model.predict(x, verbose=0)
+    )
+    assert {h.network.compute_dtype for h in networks(again.flow)} == {"bfloat16"}
+
+
+@pytest.mark.parametrize("normalize_by", ["batch", "moving"])
+def test_batch_normalization_in_bfloat16_has_float32_moments(normalize_by):
+    # The mean is large beside the deviation, so that bfloat16 moments would be noise.
+    x = tf.random.stateless_normal([16, 8, 8, 3], [0, 0], mean=8.0)
+    x = tf.cast(x, tf.bfloat16)
+    outputs, moments = [], []
+    for dtype in ("float32", "mixed_bfloat16"):
+        layer = nvp.BatchNormalization(normalize_by, momentum=0.5, dtype=dtype)
+        outputs.append(tf.cast(layer(x, training=True), tf.float32))
+        moments.append([layer.moments.moving_mean, layer.moments.moving_variance])
+    np.testing.assert_allclose(outputs[1], outputs[0], rtol=0.01, atol=0.01)
+    for actual, expected in zip(moments[1], moments[0], strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda dtype: nvp.WeightNormConv2D(4, 1, dtype=dtype),
+        lambda dtype: nvp.MLP(4, hidden_units=(4,), dtype=dtype),
+    ],
+    ids=["conv", "dense"],
+)
+def test_the_gradient_of_a_bias_sums_up_in_more_than_bfloat16(layer):
+    x = tf.ones([64, 8, 8, 2])
+    weights = tf.random.stateless_normal([64, 8, 8, 4], [0, 0], mean=1.0)
+    gradients = []
+    for dtype in ("float32", "mixed_bfloat16"):
+        made = layer(dtype)
+        x = x if made.__class__ is nvp.WeightNormConv2D else tf.reshape(x, [-1, 2])
+        made.build(tuple(x.shape))
+        bias = made.bias if x.shape.rank == 4 else made.output_layer.bias
+        with tf.GradientTape() as tape:
+            outputs = tf.cast(made(x), tf.float32)
+            loss = tf.reduce_sum(outputs * tf.reshape(weights, outputs.shape))
+        gradients.append(tape.gradient(loss, bias.value))
+    np.testing.assert_allclose(gradients[1], gradients[0], rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("network_dtype", "dtype", "message"),
+    [
+        ("mixed_bfloat16", "float64", "None or 'float64' for a flow of dtype float64"),
+        ("float32", "float64", "network_dtype: expected None or 'float64'"),
+        (
+            "float64",
+            "float32",
+            "None or 'float32' or 'mixed_bfloat16' .* got 'float64'",
+        ),
+        ("bfloat16", "float32", "network_dtype: .* got 'bfloat16'"),
+        ("mixed_float16", "float32", "got 'mixed_float16'. .* loss is scaled"),
+        (tf.float32, "float32", "network_dtype: expected .* got tf.float32"),
+    ],
+)
+def test_other_precisions_are_refused(network_dtype, dtype, message):
+    with pytest.raises(ValueError, match=message):
+        nvp.RealNVPBijector((2,), dtype=dtype, network_dtype=network_dtype)
+
+
+def test_the_name_of_the_dtype_is_the_same_as_none():
+    bijectors = [
+        nvp.RealNVPBijector((2,), dtype=tf.float64, network_dtype=n, seed=0)
+        for n in (None, "float64")
+    ]
+    x = tf.ones([3, 2], tf.float64)
+    np.testing.assert_array_equal(*(b.forward(x) for b in bijectors))

@@ -1,0 +1,174 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_realnvp as nvp
+from tfp_realnvp.training.part_names import part_names
+
+tfd = tfp.distributions
+
+
+def vector_model(seed=0, **kwargs):
+    flow = tfd.TransformedDistribution(
+        tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2)),
+        nvp.RealNVPBijector(
+            (2,), num_couplings=4, hidden_units=(8, 8), batch_norm="batch", seed=seed
+        ),
+    )
+    model = nvp.FlowModel(flow, seed=seed)
+    model.compile(keras.optimizers.Adam(1e-2), **kwargs)
+    return model
+
+
+def vectors(count=64):
+    return np.random.default_rng(0).normal(size=[count, 2]).astype("float32")
+
+
+def with_nan(x, number):
+    # A data set: arrays are looked through before training.
+    x = x.copy()
+    x[number] = np.nan
+    return tf.data.Dataset.from_tensor_slices(x).batch(16)
+
+
+def state(model):
+    variables = [*model.weights, *model.optimizer.variables, *model.noise_states]
+    return [v.numpy() for v in variables]
+
+
+def assert_same(first, second):
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_bad_example_stops_training_and_leaves_the_weights_of_the_step_before():
+    model, reference = vector_model(), vector_model()
+    reference.fit(vectors()[:32], batch_size=16, shuffle=False, verbose=0)
+    with pytest.raises(FloatingPointError) as error:
+        model.fit(with_nan(vectors(), 37), verbose=0)
+    assert "step 3: " in str(error.value)
+    assert "1 of the 16 examples hold NaN" in str(error.value)
+    assert "number 5 of the batch" in str(error.value)
+    assert_same(state(model), state(reference))
+    assert model.step == 2
+
+
+def test_a_bad_example_can_be_skipped_as_if_it_had_not_been_there(capfd):
+    model, reference = vector_model(on_non_finite="skip"), vector_model()
+    history = model.fit(with_nan(vectors(), 20), verbose=0).history
+    kept = np.concatenate([vectors()[:16], vectors()[32:]])
+    expected = reference.fit(kept, batch_size=16, shuffle=False, verbose=0).history
+    assert_same(state(model), state(reference))
+    assert history == expected
+    assert (model.skipped_steps, model.step) == (1, 4)
+    assert "step 2: " in capfd.readouterr().err
+
+
+def test_training_gives_up_when_too_many_steps_in_a_row_are_bad():
+    model = vector_model(on_non_finite="skip", max_skipped_in_a_row=3)
+    before = state(model)
+    x = np.full([64, 2], np.nan, "float32")
+    with pytest.raises(FloatingPointError, match="step 3 in a row"):
+        model.fit(tf.data.Dataset.from_tensor_slices(x).batch(8), verbose=0)
+    assert_same(state(model), before)
+
+
+def test_good_steps_between_bad_ones_are_not_in_a_row():
+    model = vector_model(on_non_finite="skip", max_skipped_in_a_row=2)
+    x = vectors()
+    x[[0, 32]] = np.inf
+    model.fit(tf.data.Dataset.from_tensor_slices(x).batch(16), verbose=0)
+    assert model.skipped_steps == 2
+
+
+def layer_named_in(message, model):
+    name = message.split("arose in ")[1].split(" (")[0]
+    return eval(name, {"flow": model.flow})
+
+
+def test_the_layer_is_named_whose_output_is_not_finite():
+    model = vector_model()
+    layers = [
+        part
+        for part, name in part_names(model.flow)
+        if type(part).__name__ == "Dense" and "bijectors[2]" in name
+    ]
+    # Finite, but not after the product with a second kernel as large.
+    for layer in layers[:2]:
+        layer.kernel.assign(tf.fill(layer.kernel.shape, 1e25))
+    with pytest.raises(FloatingPointError) as error:
+        model.fit(vectors(), batch_size=16, verbose=0)
+    assert layer_named_in(str(error.value), model) is layers[1]
+    assert "(Dense)" in str(error.value)
+
+
+def test_a_weight_that_is_not_finite_is_named():
+    model = vector_model()
+    model.trainable_variables[3].assign(model.trainable_variables[3] * np.nan)
+    with pytest.raises(FloatingPointError, match="is not finite before the step"):
+        model.fit(vectors(), batch_size=16, verbose=0)
+
+
+class Root(keras.layers.Layer):
+    """Finite at 0, with a gradient that is not."""
+
+    def build(self, inputs_shape):
+        self.weight = self.add_weight(shape=(), initializer="zeros", name="weight")
+        self.built = True
+
+    def call(self, inputs, training=False):
+        return inputs, tf.sqrt(tf.convert_to_tensor(self.weight)) * inputs
+
+
+def test_the_layer_is_named_whose_gradient_is_not_finite():
+    inner, bad = vector_model().flow.bijector.body.bijectors[0].network, Root()
+    masks = np.array([True, False]), np.array([False, True])
+    chain = nvp.FusedChain(
+        [
+            nvp.AffineCoupling((2,), inner, masks[0]),
+            nvp.AffineCoupling((2,), bad, masks[1]),
+        ]
+    )
+    base = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
+    model = nvp.FlowModel(tfd.TransformedDistribution(base, chain))
+    model.compile()
+    with pytest.raises(FloatingPointError, match="a gradient is not finite") as error:
+        model.fit(vectors(), batch_size=16, verbose=0)
+    assert layer_named_in(str(error.value), model) is bad
+
+
+def test_bad_images_are_for_the_guard_in_training_and_an_error_elsewhere():
+    sizes = {"num_scales": 1, "filters": 2, "num_blocks": 1}
+    model = nvp.FlowModel(nvp.image_flow(event_shape=(4, 4, 1), seed=0, **sizes))
+    model.compile(on_non_finite="skip")
+    x = np.full([32, 4, 4, 1], 100.0, "float32")
+    x += np.random.default_rng(0).normal(scale=20, size=x.shape)
+    x[3, 1, 2] = np.nan
+    data = tf.data.Dataset.from_tensor_slices(x).batch(8)
+    model.fit(data, verbose=0)
+    assert model.skipped_steps == 1
+    assert all(np.all(np.isfinite(v)) for v in model.get_weights())
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected pixels"):
+        model.evaluate(data, verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"on_non_finite": "ignore"}, 'on_non_finite: expected "stop" or "skip"'),
+        ({"max_skipped_in_a_row": 0}, "max_skipped_in_a_row: expected a positive int"),
+        ({"average_decay": 1.0}, "average_decay: expected a number between 0 and 1"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        vector_model(**arguments)
+
+
+def test_optimizers_with_loss_scaling_are_refused():
+    model = vector_model()
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())
+    with pytest.raises(ValueError, match="expected one without loss scaling"):
+        model.compile(scaled)

@@ -1,0 +1,78 @@
+"""The options of `tfp-realnvp train`."""
+
+from __future__ import annotations
+
+import argparse
+
+from tfp_realnvp.flows import PRESETS
+from tfp_realnvp.training.strategy import STRATEGIES
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds them to the parser."""
+    add = parser.add_argument_group("data").add_argument
+    add("--dataset", default="digits", help="digits, photos, cifar10, folder:PATH")
+    add("--data-dir", help="folder of prepared TFDS data, for cifar10 and celeb_a")
+    add("--image-size", type=int, help="side of the images, where one can choose")
+
+    add = parser.add_argument_group("flow").add_argument
+    add("--preset", help=f"sizes of the flow: {', '.join(PRESETS)}")
+    add("--num-scales", type=int, help="override the preset's number of scales")
+    add("--filters", type=int, help="override the preset's feature maps")
+    add("--num-blocks", type=int, help="override the preset's residual blocks")
+    add(
+        "--precision",
+        choices=("float32", "mixed_bfloat16"),
+        default="float32",
+        help="of the networks; the flow's own arithmetic is in float32",
+    )
+
+    add = parser.add_argument_group("training").add_argument
+    add("--batch-size", type=int, default=64, help="images in an update")
+    add(
+        "--accumulate",
+        type=int,
+        default=1,
+        help="process each batch in so many parts, to save memory",
+    )
+    add("--epochs", type=int, default=20, help="passes through the data")
+    add("--minutes", type=float, help="end training after so many minutes")
+    add("--learning-rate", type=float, default=1e-3, help="at the start")
+    add("--seed", type=int, default=0, help="the same seed gives the same run")
+    add(
+        "--average-decay",
+        type=float,
+        help="keep a moving average of the weights too, for instance 0.999",
+    )
+    add(
+        "--on-non-finite",
+        choices=("stop", "skip"),
+        default="stop",
+        help="what to do when loss or gradient is NaN or infinite",
+    )
+    add(
+        "--max-skipped-in-a-row",
+        type=int,
+        default=10,
+        help="with --on-non-finite skip, give up after so many",
+    )
+    add("--strategy", choices=STRATEGIES, default="auto", help="tf.distribute's")
+    add("--jit-compile", action="store_true", help="let XLA compile the steps")
+
+    add = parser.add_argument_group("run").add_argument
+    add("--runs", default="runs", help="folder of all runs")
+    add("--name", help="folder of this run in RUNS; by default a new one")
+    add("--overwrite", action="store_true", help="write over the run of that name")
+    add(
+        "--resume",
+        action="store_true",
+        help="go on with the run of that name, or with the latest; if there is none, "
+        "begin one",
+    )
+    add("--checkpoint-steps", type=int, default=500, help="steps between checkpoints")
+    add("--tensorboard", action="store_true", help="write for TensorBoard too")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="print what training would cost, make one step, and write nothing",
+    )

@@ -1,0 +1,52 @@
+"""Writing folders so that a killed run leaves none half written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+
+def check_directory(path: pathlib.Path, *, overwrite: bool) -> None:
+    """Raises `FileExistsError` if `path` is a file, or a folder not to be lost."""
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f"directory: expected a folder, but {path} is a file.")
+    if path.exists() and any(path.iterdir()) and not overwrite:
+        raise FileExistsError(
+            f"directory: expected an empty or new folder, but {path} is not empty. "
+            "Choose another, or pass overwrite=True to replace it."
+        )
+
+
+@contextlib.contextmanager
+def atomic_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+    """Yields a folder to write to, which takes the place of `path` when all is well.
+
+    The temporary folder lies beside `path`. If the writer fails it is removed, with
+    the parents that were made for it, and `path` stays as it was.
+    """
+    # What a symbolic link points to is replaced, not the link.
+    path = pathlib.Path(os.path.realpath(path))
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    replaced = path.with_name(f".{os.getpid()}.{path.name}.replaced")
+    made = [parent for parent in path.parents if not parent.exists()]
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            os.rename(path, replaced)
+        try:
+            os.rename(temporary, path)
+        except OSError:
+            if replaced.exists():
+                os.rename(replaced, path)
+            raise
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        for parent in made:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)

@@ -1,0 +1,108 @@
+"""Keeping what a run has reached."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from typing import Any
+
+import keras
+
+from tfp_realnvp.files import atomic_path
+from tfp_realnvp.training.checkpoint import Progress, save_checkpoint
+from tfp_realnvp.training.run_directory import RunDirectory
+
+
+class Keeper(keras.callbacks.Callback):
+    """Writes checkpoints, weights and the history of a run into its folder.
+
+    A checkpoint is written every so many steps and after every epoch; after an epoch
+    also the weights, the averaged ones, the best on the validation images, and
+    `history.csv`. All that is in these files is in the checkpoint, or follows from it
+    again: a run that was killed between two of them loses nothing.
+
+    Args:
+      directory: The run's folder; `None`, as for all workers but the chief, writes
+        nothing.
+      progress: How far the run has come; it is kept up to date.
+      every_steps: Python `int`, steps between checkpoints.
+    """
+
+    def __init__(
+        self, directory: RunDirectory | None, progress: Progress, every_steps: int
+    ):
+        super().__init__()
+        if every_steps < 1:
+            raise ValueError(
+                f"checkpoint_steps: expected a positive int, got {every_steps}."
+            )
+        self._directory = directory
+        self._progress = progress
+        self._every_steps = every_steps
+        self._seconds_before = progress.seconds
+        self._skipped_before = progress.skipped_steps
+        self._begin: float | None = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._begin = self._begin or time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        for variable, value in zip(
+            self.model.metrics_variables, self._progress.metrics, strict=False
+        ):
+            variable.assign(value)
+        self._progress.metrics = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.model.step % self._every_steps == 0:
+            self._progress.metrics = [
+                float(variable.numpy()) for variable in self.model.metrics_variables
+            ]
+            self.save()
+            self._progress.metrics = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._progress.history.append({k: float(v) for k, v in logs.items()})
+        if self._is_best(logs):
+            self._save_weights("best")
+        self.save()
+        self._save_weights("last")
+        if self.model.average is not None:
+            with self.model.averaged_weights():
+                self._save_weights("average")
+        if self._directory is not None:
+            _write_csv(self._directory.history, self._progress.history)
+
+    def save(self) -> None:
+        """Writes a checkpoint."""
+        progress = self._progress
+        progress.step = self.model.step
+        progress.seconds = self._seconds_before + time.monotonic() - self._begin
+        progress.skipped_steps = self._skipped_before + self.model.skipped_steps
+        path = None if self._directory is None else self._directory.checkpoint
+        save_checkpoint(path, self.model, progress)
+
+    def _is_best(self, logs: dict[str, float]) -> bool:
+        score = logs.get("val_bits_per_dim", logs.get("val_nll"))
+        best = self._progress.best
+        if score is None or not (best is None or score < best):
+            return False
+        self._progress.best = score
+        return True
+
+    def _save_weights(self, which: str) -> None:
+        if self._directory is not None:
+            with atomic_path(self._directory.weights(which)) as temporary:
+                self.model.save_weights(temporary)
+
+
+def _write_csv(path: Any, history: list[dict[str, float]]) -> None:
+    names = list(dict.fromkeys(name for logs in history for name in logs))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["epoch", *names], lineterminator="\n")
+    writer.writeheader()
+    for epoch, logs in enumerate(history):
+        writer.writerow({"epoch": epoch, **logs})
+    with atomic_path(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")

@@ -1,0 +1,46 @@
+"""The two parts of a flow's log-density, and the noise that comes before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.flows.call_arguments import distribution_kwargs, is_transformed
+from tfp_realnvp.nets.replicas import global_batch
+
+tfd = tfp.distributions
+
+
+def log_prob_parts(
+    flow: tfd.Distribution, x: tf.Tensor, condition: Any, *, training: bool
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Returns `flow.log_prob(x)` and, of a transformed distribution, the base's part.
+
+    The networks run once for both.
+    """
+    arguments = {} if condition is None else {"condition": condition}
+    kwargs = distribution_kwargs(flow, training=training, **arguments)
+    log_prob = flow.log_prob(x, **kwargs)
+    if not is_transformed(flow) or flow.distribution.event_shape != flow.event_shape:
+        return log_prob, None
+    latents = flow.bijector.inverse(x, **kwargs.get("bijector_kwargs", {}))
+    prior = flow.distribution.log_prob(latents, **kwargs.get("distribution_kwargs", {}))
+    return log_prob, tf.broadcast_to(prior, tf.shape(log_prob))
+
+
+def jittered(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Returns images plus uniform noise in [0, 1) (Section 4.1).
+
+    The noise of an example depends on its place in the global batch, and not on the
+    replica that has it.
+
+    Args:
+      images: Floating `Tensor` of shape [N, height, width, channels].
+      seed: Integer `Tensor` of shape [2], the same on all replicas.
+    """
+    batch = global_batch(tf.shape(images)[0])
+    shape = tf.concat([[batch.size], tf.shape(images)[1:]], axis=0)
+    noise = tf.random.stateless_uniform(shape, seed, dtype=images.dtype)
+    return images + noise[batch.start : batch.start + tf.shape(images)[0]]

@@ -1,0 +1,117 @@
+"""What a training run is made from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from tfp_realnvp.flows import image_flow
+from tfp_realnvp.training.flow_model import FlowModel
+
+# Where the data lie, and what is to happen when something goes wrong, may change
+# while a run goes on: its steps are the same.
+_FREE = frozenset({"data_dir", "on_non_finite", "max_skipped_in_a_row"})
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """All that a run depends on.
+
+    Attributes:
+      dataset: Name of the data set, see `tfp_realnvp.data.load_images`.
+      flow: Arguments of `image_flow`.
+      batch_size: Images in an update.
+      epochs: Passes through the data, unless `minutes` ends training earlier.
+      learning_rate: Of Adam, at the start; see `CosineDecay`.
+      seed: Seeds weights, order of the data and noise.
+      data_dir: Folder of prepared TFDS data, or `None`.
+      image_size: Side of the images, or `None` for the data set's own.
+      minutes: Time limit of training, or `None`.
+      accumulate: Parts that each batch is processed in, one after the other.
+      jit_compile: Whether XLA compiles the steps.
+      average_decay: Of the running average of the weights, or `None` for none.
+      on_non_finite: See `FlowModel.compile`.
+      max_skipped_in_a_row: See `FlowModel.compile`.
+
+    Raises:
+      ValueError: If `batch_size` is not divisible by `accumulate`.
+    """
+
+    dataset: str
+    flow: dict[str, Any]
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    seed: int
+    data_dir: str | None = None
+    image_size: int | None = None
+    minutes: float | None = None
+    accumulate: int = 1
+    jit_compile: bool = False
+    average_decay: float | None = None
+    on_non_finite: Literal["stop", "skip"] = "stop"
+    max_skipped_in_a_row: int = 10
+
+    def __post_init__(self):
+        if self.accumulate < 1 or self.batch_size % self.accumulate:
+            raise ValueError(
+                "accumulate: expected a divisor of the batch size, "
+                f"{self.batch_size}; got {self.accumulate}."
+            )
+
+    @property
+    def step_size(self) -> int:
+        """Images in a step of training."""
+        return self.batch_size // self.accumulate
+
+    def build_model(self, strategy: tf.distribute.Strategy | None = None) -> FlowModel:
+        """Returns the run's model with its initial weights, compiled.
+
+        Args:
+          strategy: The `tf.distribute` strategy to train it under, see `make_strategy`;
+            `None` is a single device.
+        """
+        keras.utils.set_random_seed(self.seed)
+        with (strategy or tf.distribute.get_strategy()).scope():
+            flow = image_flow(**self.flow, seed=self.seed)
+            model = FlowModel(flow, seed=self.seed)
+            self._compile(model)
+        return model
+
+    def _compile(self, model: FlowModel) -> None:
+        parts = self.accumulate if self.accumulate > 1 else None
+        model.compile(
+            keras.optimizers.Adam(
+                self.learning_rate,
+                global_clipnorm=100.0,
+                gradient_accumulation_steps=parts,
+            ),
+            jit_compile=self.jit_compile,
+            average_decay=self.average_decay,
+            on_non_finite=self.on_non_finite,
+            max_skipped_in_a_row=self.max_skipped_in_a_row,
+        )
+
+    def check_goes_on_from(self, before: RunConfig) -> None:
+        """Checks that a run made from `before` can be continued with this.
+
+        Raises:
+          ValueError: Naming the first thing that differs.
+        """
+        old, new = dataclasses.asdict(before), dataclasses.asdict(self)
+        old["flow"] = {k: _listed(v) for k, v in old["flow"].items()}
+        new["flow"] = {k: _listed(v) for k, v in new["flow"].items()}
+        for name in sorted(set(new) - _FREE):
+            if old[name] != new[name]:
+                raise ValueError(
+                    f"resume: expected {name} as the run began with, {old[name]!r}; "
+                    f"got {new[name]!r}."
+                )
+
+
+def _listed(value: Any) -> Any:
+    # JSON gives lists back for tuples.
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,74 @@
+"""How many devices train one model."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Literal
+
+import tensorflow as tf
+
+STRATEGIES = ("auto", "none", "mirrored", "multiworker")
+
+
+def make_strategy(
+    name: Literal["auto", "none", "mirrored", "multiworker"] = "auto",
+) -> tf.distribute.Strategy:
+    """Returns the `tf.distribute` strategy of that name.
+
+    Args:
+      name: `"none"` is one device; `"mirrored"` all GPUs of this machine, or its CPU
+        if it has none; `"multiworker"` all machines that the environment variable
+        TF_CONFIG names, which is to be asked for before TensorFlow runs anything.
+        `"auto"` is `"multiworker"` where there is a TF_CONFIG, `"mirrored"` where
+        there are two GPUs or more, and `"none"` elsewhere.
+
+    Raises:
+      ValueError: If there is no such strategy, or TF_CONFIG does not name a cluster.
+      RuntimeError: If TensorFlow cannot make it.
+    """
+    if name not in STRATEGIES:
+        expected = ", ".join(STRATEGIES)
+        raise ValueError(f"strategy: expected one of {expected}; got {name!r}.")
+    if name == "auto":
+        if os.environ.get("TF_CONFIG"):
+            name = "multiworker"
+        elif len(tf.config.list_logical_devices("GPU")) > 1:
+            name = "mirrored"
+        else:
+            name = "none"
+    if name == "none":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    _check_cluster()
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that writes files."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    if "chief" in resolver.cluster_spec().jobs:
+        return resolver.task_type == "chief"
+    return resolver.task_id == 0
+
+
+def _check_cluster() -> None:
+    text = os.environ.get("TF_CONFIG")
+    expected = (
+        'strategy: expected TF_CONFIG like {"cluster": {"worker": ["host:port", ...]}, '
+        '"task": {"type": "worker", "index": 0}} for multiworker'
+    )
+    if not text:
+        raise ValueError(f"{expected}; it is not set.")
+    try:
+        config = json.loads(text)
+        workers = config["cluster"]["worker"]
+        kind, index = config["task"]["type"], config["task"]["index"]
+        config["cluster"][kind][index]
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"{expected}; got {text!r}.") from error
+    if not isinstance(workers, list):
+        raise ValueError(f"{expected}; got {text!r}.")

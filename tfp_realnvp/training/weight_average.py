@@ -1,0 +1,73 @@
+"""A running average of the weights, which is often better than the last weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import keras
+import tensorflow as tf
+
+
+class WeightAverage:
+    """Exponential moving average of variables.
+
+    After the t-th update, with `d = min(decay, (1 + t) / (10 + t))`:
+
+    ```none
+    average <- d * average + (1 - d) * value
+    ```
+
+    The smaller decay of the first updates forgets the initial weights soon. Moving
+    averages of batch normalizations are averaged too: they belong to the weights.
+
+    Args:
+      variables: Keras variables to average; the averages start at their values.
+      decay: Python `float` in (0, 1).
+
+    Raises:
+      ValueError: If `decay` is not between 0 and 1.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable], decay: float):
+        if not 0 < decay < 1:
+            raise ValueError(
+                f"average_decay: expected a number between 0 and 1, got {decay}."
+            )
+        self._decay = decay
+        self._values = [v.value for v in variables]
+        self._averages = [
+            tf.Variable(tf.convert_to_tensor(v), trainable=False) for v in self._values
+        ]
+        self._count = tf.Variable(0.0, trainable=False)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """All that must be saved to go on later."""
+        return [self._count, *self._averages]
+
+    def update(self, *, is_due: tf.Tensor) -> None:
+        """Moves the averages; on several replicas each moves its own copies.
+
+        Args:
+          is_due: Boolean scalar; nothing happens unless it is `True`, as while
+            gradients are being accumulated.
+        """
+        step = tf.cast(is_due, tf.float32)
+        count = self._count + step
+        self._count.assign(count)
+        share = step * (1 - tf.minimum(self._decay, (1 + count) / (10 + count)))
+        for average, value in zip(self._averages, self._values, strict=True):
+            average.assign(average + tf.cast(share, average.dtype) * (value - average))
+
+    @contextlib.contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Puts the averages in the place of the weights for a while."""
+        weights = [tf.identity(v) for v in self._values]
+        for value, average in zip(self._values, self._averages, strict=True):
+            value.assign(tf.convert_to_tensor(average))
+        try:
+            yield
+        finally:
+            for value, weight in zip(self._values, weights, strict=True):
+                value.assign(weight)
