@@ -1,6 +1,6 @@
 import pytest
 
-from tfp_realnvp.files import atomic_path, write_json
+from tfp_realnvp.files import atomic_path, remove_unfinished, write_json
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
@@ -28,3 +28,11 @@ def test_what_json_cannot_hold_leaves_the_old_file(tmp_path):
     with pytest.raises(TypeError):
         write_json(path, {"a": object()})
     assert path.read_text() == '{\n  "a": 1\n}\n'
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
+    kept = [".gitignore", "model.weights.h5", ".hidden.7"]
+    for name in (*kept, ".1234.model.weights.h5", ".7.config.json"):
+        (tmp_path / name).write_text("")
+    remove_unfinished(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
 import os
 import pathlib
@@ -16,15 +15,11 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a path to write to, which takes the place of `path` when all is well.
 
     The temporary file lies beside `path` and ends like it, for writers that look at
-    the ending. If the writer fails it is removed and `path` stays as it was; what a
-    killed one leaves, the next to write `path` removes.
+    the ending. If the writer fails it is removed and `path` stays as it was. What a
+    killed one leaves, `remove_unfinished` removes.
     """
     path = pathlib.Path(path)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    for left in path.parent.glob(f".*.{glob.escape(path.name)}"):
-        writer = left.name.split(".")[1]
-        if writer.isdecimal() and not _is_running(int(writer)):
-            left.unlink(missing_ok=True)
     try:
         yield temporary
         with open(temporary, "rb") as file:
@@ -35,14 +30,11 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+def remove_unfinished(directory: str | os.PathLike) -> None:
+    """Removes what writers that were killed have left in a folder nobody writes to."""
+    for path in pathlib.Path(directory).glob(".*"):
+        if path.name.split(".")[1].isdecimal():
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

@@ -1,7 +1,12 @@
 import json
+import resource
+import shutil
+import signal
 import subprocess
 import sys
+import time
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -26,6 +31,8 @@ def png(path):
 def test_training_leaves_all_that_it_promises(runs):
     names = {p.name for p in (runs / "digits").iterdir()}
     assert {
+        "best.weights.h5",
+        "checkpoint.npz",
         "config.json",
         "history.csv",
         "learning_curve.png",
@@ -43,6 +50,8 @@ def test_the_summary_reports_the_flow_beside_trivial_models(runs):
     assert 7 < summary["gaussian_test_bits_per_dim"] < 7.5
     assert 5 < summary["test_bits_per_dim"] < 8
     assert summary["images_per_second"] > 0
+    assert summary["pipeline_images_per_second"] > summary["images_per_second"]
+    assert (summary["epochs"], summary["steps"], summary["skipped_steps"]) == (1, 21, 0)
 
 
 def test_evaluation_finds_the_same_bits_per_dim_again(runs, capsys):
@@ -70,12 +79,98 @@ def test_samples_are_drawn_from_the_trained_flow_repeatably(runs, tmp_path):
     assert np.any(draw("d.png", "--temperature", "0.5") != first)
 
 
-def test_two_runs_with_one_seed_have_the_same_history(runs):
-    assert main(["train", *QUICK, "--runs", str(runs)]) == 0
-    histories = [
-        (runs / name / "history.csv").read_text() for name in ("digits", "digits-2")
-    ]
-    assert histories[0] == histories[1]
+def weights(directory):
+    with h5py.File(directory / "model.weights.h5") as file:
+        found = {}
+        file.visititems(lambda name, item: found.update({name: item}))
+        return {k: v[()] for k, v in found.items() if isinstance(v, h5py.Dataset)}
+
+
+def test_a_killed_run_goes_on_to_the_weights_of_one_that_was_not(runs):
+    arguments = ["train", *QUICK, "--runs", str(runs), "--name", "killed"]
+    arguments += ["--checkpoint-steps", "2", "--resume"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tfp_realnvp", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    checkpoint = runs / "killed" / "checkpoint.npz"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    output, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL, output[-2000:]
+    assert "a new run begins" in output
+    with np.load(checkpoint) as file:
+        assert 0 < json.loads(str(file["progress"]))["step"] < 21
+    assert main(arguments) == 0
+    expected, found = weights(runs / "digits"), weights(runs / "killed")
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert not [p for p in (runs / "killed").iterdir() if p.name.startswith(".")]
+
+
+def test_a_run_is_not_resumed_with_other_arguments(runs, capsys):
+    arguments = ["train", *QUICK, "--runs", str(runs), "--name", "digits", "--resume"]
+    assert main([*arguments, "--learning-rate", "0.5"]) == 2
+    error = capsys.readouterr().err
+    assert "resume: expected learning_rate as the run began with, 0.001" in error
+
+
+def test_a_damaged_checkpoint_is_refused_and_stays(runs, tmp_path, capsys):
+    shutil.copytree(runs / "digits", tmp_path / "digits")
+    path = tmp_path / "digits" / "checkpoint.npz"
+    contents = path.read_bytes()[:1000]
+    path.write_bytes(contents)
+    assert main(["train", *QUICK, "--runs", str(tmp_path), "--resume"]) == 2
+    assert "is damaged or no checkpoint" in capsys.readouterr().err
+    assert path.read_bytes() == contents
+
+
+def test_a_full_disk_ends_the_run_with_a_message_and_nothing_half_written(tmp_path):
+    def limit():
+        # No file may grow beyond this; the checkpoint would.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    arguments = ["train", *QUICK, "--runs", str(tmp_path), "--checkpoint-steps", "1"]
+    result = subprocess.run(
+        [sys.executable, "-m", "tfp_realnvp", *arguments],
+        capture_output=True,
+        text=True,
+        preexec_fn=limit,
+    )
+    assert result.returncode == 2, result.stderr[-2000:]
+    assert "tfp-realnvp train: error: [Errno 27] File too large" in result.stderr
+    assert [p.name for p in (tmp_path / "digits").iterdir()] == ["config.json"]
+
+
+def test_a_dry_run_tells_the_cost_makes_a_step_and_writes_nothing(tmp_path, capsys):
+    arguments = ["train", *QUICK, "--runs", str(tmp_path / "runs"), "--dry-run"]
+    assert main([*arguments, "--strategy", "mirrored"]) == 0
+    output = capsys.readouterr().out
+    for text in ("21 steps of 64 images", "parameters: ", "2 x 4 x 4, ", "FLOP", "KiB"):
+        assert text in output.replace("4 x 4 x 2", "2 x 4 x 4"), text
+    assert "A second step: " in output and "bits/dim" in output
+    assert not (tmp_path / "runs").exists()
+
+
+def test_all_that_training_can_be_told_works_together(tmp_path, capsys):
+    arguments = ["train", *QUICK, "--runs", str(tmp_path), "--strategy", "mirrored"]
+    arguments += ["--precision", "mixed_bfloat16", "--average-decay", "0.9"]
+    arguments += ["--tensorboard", "--on-non-finite", "skip"]
+    assert main(arguments) == 0
+    assert "With averaged weights: " in capsys.readouterr().out
+    run = tmp_path / "digits"
+    assert list((run / "tensorboard").iterdir())
+    summary = json.loads((run / "summary.json").read_text())
+    assert main(["evaluate", str(run), "--weights", "average"]) == 0
+    found = json.loads((run / "evaluation.json").read_text())
+    assert found["weights"] == "average"
+    np.testing.assert_allclose(
+        found["test_bits_per_dim"], summary["average_test_bits_per_dim"], rtol=1e-4
+    )
 
 
 def test_own_images_are_trained_on(tmp_path):
@@ -111,6 +206,10 @@ def test_a_run_is_never_overwritten_unless_asked_to(runs, capsys):
         (["--learning-rate", "nan"], "learning_rate: expected a positive number"),
         (["--num-scales", "5"], "event_shape: expected height and width divisible"),
         (["--filters", "0"], "filters: expected a positive int, got 0"),
+        (["--accumulate", "3"], "accumulate: expected a divisor of the batch size, 64"),
+        (["--checkpoint-steps", "0"], "checkpoint_steps: expected a positive number"),
+        (["--average-decay", "2"], "average_decay: expected a number between 0 and 1"),
+        (["--strategy", "multiworker"], "strategy: expected TF_CONFIG like"),
     ],
 )
 def test_bad_arguments_end_training_before_it_begins(

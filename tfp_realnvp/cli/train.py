@@ -84,7 +84,13 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _config(arguments: argparse.Namespace) -> RunConfig:
-    for name in ("batch_size", "epochs", "learning_rate", "minutes"):
+    for name in (
+        "batch_size",
+        "epochs",
+        "learning_rate",
+        "minutes",
+        "checkpoint_steps",
+    ):
         value = getattr(arguments, name)
         if value is not None and not value > 0:
             raise ValueError(f"{name}: expected a positive number, got {value}.")

@@ -129,11 +129,11 @@ def measure_cost(model: Any, batch_size: int) -> Cost:
     """
     if batch_size < 1:
         raise ValueError(f"batch_size: expected a positive int, got {batch_size}.")
-    average = getattr(model, "average", None)
+    # Keras's models have none before they are compiled.
     optimizer = getattr(model, "optimizer", None)
     of_optimizer = [
         *([] if optimizer is None else optimizer.variables),
-        *([] if average is None else average.variables),
+        *([] if model.average is None else model.average.variables),
     ]
     step = _trace(model, batch_size, _training_step)
     evaluation = _trace(model, batch_size, _log_prob)
@@ -172,7 +172,9 @@ def _trace(model: Any, batch_size: int, computation: Any) -> _Traced:
         results, forward = computation(model, x, condition)
         found.append((results, {op.name for op in forward}))
 
-    graph = tf.function(run, autograph=False).get_concrete_function(*specs).graph
+    # Several replicas normalize by other operations than one.
+    with model.distribute_strategy.scope():
+        graph = tf.function(run, autograph=False).get_concrete_function(*specs).graph
     return _Traced(*found[0], graph)
 
 
@@ -261,7 +263,7 @@ def _kept_bytes(
         seen.add(op.name)
         for tensor in op.inputs:
             todo.append(tensor.op)
-            if tensor.op.name in forward and op.type not in _SHAPE_ONLY:
+            if tensor.op.name in forward:
                 origin = _origin(tensor)
                 kept[origin.ref()] = origin
     return sum(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from typing import Any
 
 import keras
 
-from tfp_realnvp.files import atomic_path
+from tfp_realnvp.files import atomic_path, remove_unfinished
 from tfp_realnvp.training.checkpoint import Progress, save_checkpoint
 from tfp_realnvp.training.run_directory import RunDirectory
 
@@ -37,6 +38,8 @@ class Keeper(keras.callbacks.Callback):
             raise ValueError(
                 f"checkpoint_steps: expected a positive int, got {every_steps}."
             )
+        if directory is not None:
+            remove_unfinished(directory.path)
         self._directory = directory
         self._progress = progress
         self._every_steps = every_steps
@@ -55,7 +58,10 @@ class Keeper(keras.callbacks.Callback):
         self._progress.metrics = []
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.model.step % self._every_steps == 0:
+        # After the last step of an epoch its validation is still to come, which a run
+        # that went on from there would leave out.
+        is_last = batch + 1 == self.params["steps"]
+        if self.model.step % self._every_steps == 0 and not is_last:
             self._progress.metrics = [
                 float(variable.numpy()) for variable in self.model.metrics_variables
             ]
@@ -92,9 +98,19 @@ class Keeper(keras.callbacks.Callback):
         return True
 
     def _save_weights(self, which: str) -> None:
-        if self._directory is not None:
-            with atomic_path(self._directory.weights(which)) as temporary:
+        if self._directory is None:
+            return
+        path = self._directory.weights(which)
+        try:
+            with atomic_path(path) as temporary:
                 self.model.save_weights(temporary)
+        except RuntimeError as error:
+            # h5py's word for a full disk, and its message is for its authors.
+            reason = re.search(r"error message = '([^']*)'", str(error))
+            raise OSError(
+                f"weights: {path} could not be written: "
+                f"{reason[1] if reason else error}"
+            ) from error
 
 
 def _write_csv(path: Any, history: list[dict[str, float]]) -> None:
