@@ -4,8 +4,8 @@
     python examples/train_celeba.py --smoke
 
 Trains on all GPUs of this machine, or on its CPU. Asked again with the same arguments,
-it goes on where it was stopped. `--smoke` goes through all of it in a few minutes on two
-CPU cores, with a small flow and few steps; without `--data-dir` on made-up images.
+it goes on where it was stopped. `--smoke` goes through all of it in a few minutes on
+two CPU cores, with a small flow and few steps; without `--data-dir` on made-up images.
 """
 
 import argparse

@@ -172,3 +172,17 @@ def test_optimizers_with_loss_scaling_are_refused():
     scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())
     with pytest.raises(ValueError, match="expected one without loss scaling"):
         model.compile(scaled)
+
+
+def test_what_replicas_cannot_do_is_said_before_training():
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = nvp.FlowModel(tfd.Normal(tf.Variable(0.0), 1.0))
+    optimizer = keras.optimizers.Adam(gradient_accumulation_steps=2)
+    with pytest.raises(ValueError, match="where Keras cannot accumulate gradients"):
+        model.compile(optimizer)
+    flow = vector_model().flow
+    with (
+        tf.distribute.MirroredStrategy(["CPU:0"]).scope(),
+        pytest.raises(ValueError, match="expected one made in the scope of the same"),
+    ):
+        nvp.FlowModel(flow)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -160,3 +161,44 @@ def checked_pixels(x: tf.Tensor, name: str) -> tf.Tensor:
     details = [message, tf.reduce_min(x), "to", tf.reduce_max(x)]
     with tf.control_dependencies([tf.debugging.Assert(is_pixel, details)]):
         return tf.identity(x)
+
+
+def check_compile(
+    optimizer: Any, jit_compile: bool, strategy: tf.distribute.Strategy
+) -> None:
+    """Checks that Keras and TensorFlow can train as they are asked to.
+
+    Raises:
+      ValueError: If they cannot.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if jit_compile and replicas > 1:
+        raise ValueError(
+            f"jit_compile: expected False with {replicas} replicas, for XLA does not "
+            "compile what replicas exchange inside a step; got True."
+        )
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        raise ValueError(
+            "optimizer: expected one without loss scaling, for a step that is not "
+            "finite counts as failed here; got LossScaleOptimizer. bfloat16 needs "
+            "none: make the flow with network_dtype='mixed_bfloat16'."
+        )
+    parts = getattr(optimizer, "gradient_accumulation_steps", None)
+    with strategy.scope():
+        is_distributed = tf.distribute.has_strategy()
+    if parts and is_distributed:
+        raise ValueError(
+            "optimizer: expected none with gradient_accumulation_steps under a "
+            f"{type(strategy).__name__}, where Keras cannot accumulate gradients; got "
+            f"{parts}. Take more replicas or smaller batches instead."
+        )
+
+
+def refuse(arguments: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Raises `ValueError` for arguments of Keras that mean nothing to a density."""
+    for name in names:
+        if arguments.get(name) is not None:
+            raise ValueError(
+                f"{name}: expected None, for a FlowModel is trained and measured by "
+                f"the likelihood of x alone; got {arguments[name]!r}."
+            )

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfp_realnvp.bijectors import FusedBijector
 from tfp_realnvp.training.part_names import part_names
+from tfp_realnvp.training.unchanged import unchanged
 
 _PASSES = ("_forward_and_log_det", "_inverse_and_log_det")
 
@@ -46,7 +47,7 @@ def find_non_finite(model: Any, batch: Any) -> str:
             f"the loss is not finite, for {len(bad)} of the {len(examples)} examples "
             f"hold NaN or infinity; the first is number {bad[0]} of the batch."
         )
-    with _unchanged(model.non_trainable_state):
+    with unchanged(model.non_trainable_state):
         return _find_in_layers(model, data)
 
 
@@ -126,16 +127,6 @@ def _wrapped(part: Any, method: str, name: str, passes: list) -> Iterator[None]:
         yield
     finally:
         object.__delattr__(part, method)
-
-
-@contextlib.contextmanager
-def _unchanged(variables: list[keras.Variable]) -> Iterator[None]:
-    values = [tf.identity(v.value) for v in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
 
 
 def _all_finite(values: Any) -> bool:

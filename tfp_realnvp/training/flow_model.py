@@ -17,7 +17,7 @@ from tfp_realnvp.bijectors import PixelLogit
 from tfp_realnvp.files import atomic_path
 from tfp_realnvp.flows.call_arguments import condition_size_of_flow
 from tfp_realnvp.flows.config import from_config, to_config
-from tfp_realnvp.training.checks import check_data, checked_pixels
+from tfp_realnvp.training.checks import check_compile, check_data, refuse
 from tfp_realnvp.training.flow_weights import (
     check_reached,
     check_strategy,
@@ -25,7 +25,7 @@ from tfp_realnvp.training.flow_weights import (
     other_variables,
 )
 from tfp_realnvp.training.functions import EvaluationFunction, TrainingFunction
-from tfp_realnvp.training.log_prob_parts import jittered, log_prob_parts
+from tfp_realnvp.training.log_prob_parts import log_prob_parts, real_pixels
 from tfp_realnvp.training.non_finite import NonFinitePolicy
 from tfp_realnvp.training.steps import evaluation_step, training_step
 from tfp_realnvp.training.units import bits_per_dim
@@ -156,22 +156,11 @@ class FlowModel(keras.Model):
           ValueError: If a loss or metrics are given (the model has its own), or an
             argument is not as described.
         """
-        _refuse(kwargs, ("loss", "loss_weights", "metrics", "weighted_metrics"))
+        refuse(kwargs, ("loss", "loss_weights", "metrics", "weighted_metrics"))
         optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
         policy = NonFinitePolicy(on_non_finite, max_skipped_in_a_row)
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        if jit_compile and replicas > 1:
-            raise ValueError(
-                f"jit_compile: expected False with {replicas} replicas, for XLA does "
-                "not compile what replicas exchange inside a step; got True."
-            )
+        check_compile(optimizer, jit_compile, self.distribute_strategy)
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            raise ValueError(
-                "optimizer: expected one without loss scaling, for a step that is not "
-                "finite counts as failed here; got LossScaleOptimizer. bfloat16 needs "
-                "none: make the flow with network_dtype='mixed_bfloat16'."
-            )
         with self.distribute_strategy.scope():
             self.optimizer.build(self.trainable_variables)
             self._average = None
@@ -274,7 +263,7 @@ class FlowModel(keras.Model):
           ValueError: If there are sample weights.
         """
         x, condition, weight = keras.utils.unpack_x_y_sample_weight(data)
-        _refuse({"sample_weight": weight}, ("sample_weight",))
+        refuse({"sample_weight": weight}, ("sample_weight",))
         return x if condition is None else {"x": x, "condition": condition}
 
     def call(self, x: Any, condition: Any = None, training: bool = False) -> tf.Tensor:
@@ -305,20 +294,10 @@ class FlowModel(keras.Model):
             )
         if not self.is_over_pixels:
             return log_prob_parts(self.flow, x, condition, training=training)
-        is_bad = None
-        if training and x.dtype.is_floating:
-            # The flow's own checks would end training; what is to happen is for
-            # `on_non_finite` to say.
-            is_bad = tf.reduce_any(tf.math.is_nan(x), axis=[1, 2, 3])
-            x = tf.where(is_bad[:, None, None, None], tf.zeros([], x.dtype), x)
-        x = checked_pixels(x, "x")
-        if not x.dtype.is_floating:
-            noise = self._training_noise if training else self._evaluation_noise
-            x = jittered(tf.cast(x, self.flow.dtype), noise.next())
+        noise = self._training_noise if training else self._evaluation_noise
+        x, is_bad = real_pixels(x, self.flow.dtype, noise, training=training)
         log_prob, prior = log_prob_parts(self.flow, x, condition, training=training)
-        if is_bad is not None:
-            log_prob = tf.where(is_bad, tf.constant(math.nan, x.dtype), log_prob)
-        return log_prob, prior
+        return tf.where(is_bad, tf.constant(math.nan, log_prob.dtype), log_prob), prior
 
     def to_units(self, log_prob: tf.Tensor) -> tf.Tensor:
         """Returns the negative of a log-density, in bits/dim over pixels or nats."""
@@ -384,7 +363,7 @@ class FlowModel(keras.Model):
         return cls(**{**config, "flow": from_config(config["flow"])})
 
     def _check(self, x: Any, condition: Any, kwargs: dict[str, Any]) -> None:
-        _refuse(kwargs, ("sample_weight", "class_weight"))
+        refuse(kwargs, ("sample_weight", "class_weight"))
         check_data(
             x,
             condition,
@@ -396,13 +375,3 @@ class FlowModel(keras.Model):
     def _rewind_evaluation_noise(self) -> None:
         start = keras.random.SeedGenerator(self._evaluation_seed)
         self._evaluation_noise.state.assign(start.state)
-
-
-def _refuse(arguments: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Raises `ValueError` for arguments of Keras that mean nothing to a density."""
-    for name in names:
-        if arguments.get(name) is not None:
-            raise ValueError(
-                f"{name}: expected None, for a FlowModel is trained and measured by "
-                f"the likelihood of x alone; got {arguments[name]!r}."
-            )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.flows.call_arguments import distribution_kwargs, is_transformed
 from tfp_realnvp.training.log_prob_parts import jittered
+from tfp_realnvp.training.unchanged import unchanged
 
 tfd = tfp.distributions
 
@@ -124,7 +123,7 @@ class StatisticsGap:
         x = tf.cast(x, model.flow.dtype)
         if needs_noise:
             x = jittered(x, tf.constant(seed))
-        with _unchanged(model.non_trainable_state):
+        with unchanged(model.non_trainable_state):
             running, batch = (
                 self._run(x, condition, training=training) for training in (False, True)
             )
@@ -135,13 +134,3 @@ class StatisticsGap:
     ) -> tf.Tensor:
         log_prob, _ = self._model.log_prob_parts(x, condition, training=training)
         return self._model.to_units(log_prob)
-
-
-@contextlib.contextmanager
-def _unchanged(variables: list[keras.Variable]) -> Iterator[None]:
-    values = [tf.identity(v.value) for v in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)

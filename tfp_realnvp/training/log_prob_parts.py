@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.flows.call_arguments import distribution_kwargs, is_transformed
 from tfp_realnvp.nets.replicas import global_batch
+from tfp_realnvp.training.checks import checked_pixels
 
 tfd = tfp.distributions
 
@@ -44,3 +46,29 @@ def jittered(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     shape = tf.concat([[batch.size], tf.shape(images)[1:]], axis=0)
     noise = tf.random.stateless_uniform(shape, seed, dtype=images.dtype)
     return images + noise[batch.start : batch.start + tf.shape(images)[0]]
+
+
+def real_pixels(
+    x: tf.Tensor, dtype: tf.DType, noise: keras.random.SeedGenerator, *, training: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns images as a flow over pixels takes them, and which of them are NaN.
+
+    Args:
+      x: `Tensor` of shape [N, height, width, channels]; integer images are jittered.
+      dtype: Of the flow.
+      noise: Where the seed of the jitter comes from.
+      training: Python `bool`. In training an image with NaN is replaced by zeros, or
+        the checks of the flow would end training; what is to happen is for
+        `on_non_finite` to say. Elsewhere it is an error.
+
+    Raises:
+      tf.errors.InvalidArgumentError: If there are values that are no pixels.
+    """
+    if not x.dtype.is_floating:
+        x = tf.cast(checked_pixels(x, "x"), dtype)
+        return jittered(x, noise.next()), tf.constant(False)
+    is_bad = tf.constant(False)
+    if training:
+        is_bad = tf.reduce_any(tf.math.is_nan(x), axis=[1, 2, 3])
+        x = tf.where(is_bad[:, None, None, None], tf.zeros([], x.dtype), x)
+    return checked_pixels(x, "x"), is_bad
