@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from training.test_non_finite import state, vector_model, vectors
+from small_model import state, vector_model, vectors
 
 from tfp_realnvp.training.checkpoint import (
     Progress,

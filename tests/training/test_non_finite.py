@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from small_model import assert_same, state, vector_model, vectors
 
 import tfp_realnvp as nvp
 from tfp_realnvp.training.part_names import part_names
@@ -10,37 +11,11 @@ from tfp_realnvp.training.part_names import part_names
 tfd = tfp.distributions
 
 
-def vector_model(seed=0, **kwargs):
-    flow = tfd.TransformedDistribution(
-        tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2)),
-        nvp.RealNVPBijector(
-            (2,), num_couplings=4, hidden_units=(8, 8), batch_norm="batch", seed=seed
-        ),
-    )
-    model = nvp.FlowModel(flow, seed=seed)
-    model.compile(keras.optimizers.Adam(1e-2), **kwargs)
-    return model
-
-
-def vectors(count=64):
-    return np.random.default_rng(0).normal(size=[count, 2]).astype("float32")
-
-
 def with_nan(x, number):
     # A data set: arrays are looked through before training.
     x = x.copy()
     x[number] = np.nan
     return tf.data.Dataset.from_tensor_slices(x).batch(16)
-
-
-def state(model):
-    variables = [*model.weights, *model.optimizer.variables, *model.noise_states]
-    return [v.numpy() for v in variables]
-
-
-def assert_same(first, second):
-    for a, b in zip(first, second, strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 def test_a_bad_example_stops_training_and_leaves_the_weights_of_the_step_before():

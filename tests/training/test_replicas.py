@@ -1,51 +1,16 @@
-import json
-import os
 import pathlib
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from workers import finish, start, start_workers
 
 SCRIPT = pathlib.Path(__file__).with_name("replica_run.py")
-
-
-def start(kind, output, **environment):
-    return subprocess.Popen(
-        [sys.executable, SCRIPT, kind, output],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process):
-    output, _ = process.communicate(timeout=600)
-    assert process.returncode == 0, output[-3000:]
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-def cluster(ports, index):
-    workers = [f"127.0.0.1:{port}" for port in ports]
-    task = {"type": "worker", "index": index}
-    return json.dumps({"cluster": {"worker": workers}, "task": task})
 
 
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory):
     path = tmp_path_factory.mktemp("one") / "run.npz"
-    finish(start("none", path))
+    finish(start(SCRIPT, "none", path))
     return np.load(path)
 
 
@@ -64,17 +29,12 @@ def assert_same_run(result, one_device):
 
 @pytest.mark.xdist_group("replicas")
 def test_two_replicas_train_as_one_device_does(one_device, tmp_path):
-    finish(start("mirrored", tmp_path / "run.npz"))
+    finish(start(SCRIPT, "mirrored", tmp_path / "run.npz"))
     assert_same_run(np.load(tmp_path / "run.npz"), one_device)
 
 
 @pytest.mark.xdist_group("replicas")
 def test_two_workers_train_as_one_device_does(one_device, tmp_path):
-    ports = free_ports(2)
-    processes = [
-        start("multiworker", tmp_path / "run.npz", TF_CONFIG=cluster(ports, i))
-        for i in range(2)
-    ]
-    for process in processes:
+    for process in start_workers(2, SCRIPT, "multiworker", tmp_path / "run.npz"):
         finish(process)
     assert_same_run(np.load(tmp_path / "run.npz"), one_device)

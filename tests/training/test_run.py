@@ -4,7 +4,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from training.test_non_finite import assert_same, state
+from small_model import assert_same, state
 
 from tfp_realnvp.data import ImageData, ImageSplit
 from tfp_realnvp.training.checkpoint import load_checkpoint

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from training.test_non_finite import state, vector_model, vectors
+from small_model import state, vector_model, vectors
 
 
 def test_the_average_follows_the_weights_as_its_formula_says():

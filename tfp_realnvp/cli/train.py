@@ -68,8 +68,7 @@ def run(arguments: argparse.Namespace) -> None:
         return
     directory = _directory(arguments, config, strategy)
     print(f"Training on {data.train.count} images of {data.name}: {directory.path}")
-    replicas = strategy.num_replicas_in_sync
-    print(f"Replicas: {replicas} ({type(strategy).__name__}).", flush=True)
+    print(f"Replicas: {strategy.num_replicas_in_sync}.", flush=True)
     progress = train(
         model,
         config,

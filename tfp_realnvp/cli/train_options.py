@@ -11,7 +11,11 @@ from tfp_realnvp.training.strategy import STRATEGIES
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds them to the parser."""
     add = parser.add_argument_group("data").add_argument
-    add("--dataset", default="digits", help="digits, photos, cifar10, folder:PATH")
+    add(
+        "--dataset",
+        default="digits",
+        help="digits, photos, cifar10, celeb_a, folder:PATH",
+    )
     add("--data-dir", help="folder of prepared TFDS data, for cifar10 and celeb_a")
     add("--image-size", type=int, help="side of the images, where one can choose")
 

@@ -1,0 +1,55 @@
+import json
+import time
+
+import numpy as np
+import pytest
+from workers import finish, start_workers
+
+from tfp_realnvp.cli import main
+
+QUICK = ["--filters", "4", "--num-blocks", "1", "--epochs", "1"]
+
+
+def arguments(runs, *options):
+    return ["train", *QUICK, "--runs", str(runs), "--name", "run", *options]
+
+
+@pytest.mark.xdist_group("replicas")
+def test_two_workers_end_with_the_figures_of_one(tmp_path):
+    several = ["-m", "tfp_realnvp", *arguments(tmp_path / "two")]
+    outputs = [finish(process) for process in start_workers(2, *several)]
+    assert all("Replicas: 2." in text for text in outputs)
+    assert "Wrote " in outputs[0] and "Wrote " not in outputs[1]
+    assert main(arguments(tmp_path / "one")) == 0
+    two, one = (
+        json.loads((tmp_path / name / "run" / "summary.json").read_text())
+        for name in ("two", "one")
+    )
+    for name in ("train_bits_per_dim", "test_bits_per_dim"):
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-4)
+    assert two["steps"] == one["steps"]
+
+
+@pytest.mark.xdist_group("replicas")
+def test_a_dead_worker_ends_the_others_with_a_message_and_a_good_checkpoint(tmp_path):
+    options = ["--checkpoint-steps", "2", "--epochs", "50"]
+    command = ["-m", "tfp_realnvp", *arguments(tmp_path, *options)]
+    chief, other = start_workers(2, *command)
+    checkpoint = tmp_path / "run" / "checkpoint.npz"
+    while not checkpoint.exists() and chief.poll() is None:
+        time.sleep(0.1)
+    other.kill()
+    other.communicate()
+    output = finish(chief, returncode=2)
+    assert "error: strategy: another worker is gone or out of reach" in output
+    assert "--resume" in output.splitlines()[-1]
+    with np.load(checkpoint) as file:
+        assert all(np.all(np.isfinite(file[n])) for n in file.files if n != "progress")
+        assert json.loads(str(file["progress"]))["step"] % 2 == 0
+
+
+@pytest.mark.xdist_group("replicas")
+def test_time_limits_are_refused_on_several_workers(tmp_path):
+    command = ["-m", "tfp_realnvp", *arguments(tmp_path, "--minutes", "1")]
+    for process in start_workers(2, *command):
+        assert "minutes: expected None on several workers" in finish(process, 2)
