@@ -19,7 +19,8 @@ def write_learning_curve(
 
     Args:
       path: Where to write it.
-      history: `bits_per_dim` and `val_bits_per_dim` after each epoch.
+      history: `bits_per_dim`, `val_bits_per_dim` and, where weights are averaged,
+        `val_average_bits_per_dim` after each epoch.
       references: Horizontal lines to draw, by their labels.
 
     Raises:
@@ -34,9 +35,11 @@ def write_learning_curve(
     epochs = range(1, len(history["bits_per_dim"]) + 1)
     for key, label in (
         ("bits_per_dim", "training, batch statistics"),
-        ("val_bits_per_dim", "test, running statistics"),
+        ("val_bits_per_dim", "validation, running statistics"),
+        ("val_average_bits_per_dim", "validation, averaged weights"),
     ):
-        axes.plot(epochs, history[key], marker=".", label=label)
+        if key in history:
+            axes.plot(epochs, history[key], marker=".", label=label)
     for style, (label, value) in zip(("--", ":"), references.items(), strict=False):
         axes.axhline(value, color="gray", linestyle=style, label=f"{label} {value:.2f}")
     lowest = min(*history["bits_per_dim"], *history["val_bits_per_dim"])

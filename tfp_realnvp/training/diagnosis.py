@@ -78,11 +78,7 @@ def _find_in_layers(model: Any, data: Any) -> str:
         (order.get(name, -1), name, type(part).__name__)
         for part, name in names
         if isinstance(part, keras.layers.Layer)
-        and any(
-            id(variable.value) in bad
-            for variable in vars(part).values()
-            if isinstance(variable, keras.Variable)
-        )
+        and any(id(getattr(v, "value", None)) in bad for v in vars(part).values())
     ]
     if found:
         _, name, kind = max(found)

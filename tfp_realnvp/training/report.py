@@ -20,7 +20,7 @@ from tfp_realnvp.training.run_config import RunConfig
 from tfp_realnvp.training.run_directory import RunDirectory
 
 _PICTURED = 64
-_CURVES = ("bits_per_dim", "val_bits_per_dim")
+_CURVES = ("bits_per_dim", "val_bits_per_dim", "val_average_bits_per_dim")
 
 
 def evaluate_run(
@@ -83,7 +83,11 @@ def write_report(
     gaussian = summary["gaussian_test_bits_per_dim"]
     write_learning_curve(
         directory.path / "learning_curve.png",
-        {name: [logs[name] for logs in progress.history] for name in _CURVES},
+        {
+            name: [logs[name] for logs in progress.history]
+            for name in _CURVES
+            if name in progress.history[-1]
+        },
         references={"Gaussian per pixel": gaussian, "uniform": 8.0},
     )
     average = summary.get("average_test_bits_per_dim")
