@@ -202,3 +202,14 @@ def test_what_is_no_distribution_is_refused():
         nvp.FlowModel(keras.Sequential())
     with pytest.raises(TypeError, match=r"flow: expected .*, got RealNVPBijector"):
         nvp.FlowModel(nvp.RealNVPBijector((2,)))
+
+
+def test_a_model_can_be_saved_before_it_is_compiled_and_keeps_how_it_was(tmp_path):
+    model = nvp.FlowModel(tfd.Normal(tf.Variable(0.5), 1.0))
+    model.save(tmp_path / "model.keras")
+    assert not keras.saving.load_model(tmp_path / "model.keras").compiled
+    options = {"on_non_finite": "skip", "max_skipped_in_a_row": 3, "average_decay": 0.9}
+    model.compile("sgd", **options)
+    model.save(tmp_path / "model.keras")
+    config = keras.saving.load_model(tmp_path / "model.keras").get_compile_config()
+    assert {name: config[name] for name in options} == options

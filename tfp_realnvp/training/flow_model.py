@@ -187,8 +187,9 @@ class FlowModel(keras.Model):
         self._policy.after_step(bool(report["is_finite"]), self, batch)
         self.step += 1
 
-    def get_compile_config(self) -> dict[str, Any]:
-        return {**super().get_compile_config(), **self._own_compile_config}
+    def get_compile_config(self) -> dict[str, Any] | None:
+        config = super().get_compile_config()
+        return config and {**config, **self._own_compile_config}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from tfp_realnvp.data import ImageData
@@ -50,9 +51,11 @@ def evaluate_run(
     if model.average is not None:
         with model.averaged_weights():
             summary["average_test_bits_per_dim"] = score(data.test_batches(size))
+    speed = progress.history[-1]["images_per_second"]
     return {
         **summary,
-        "images_per_second": progress.history[-1]["images_per_second"],
+        # A single step compiles and tells nothing; JSON knows no NaN.
+        "images_per_second": None if math.isnan(speed) else speed,
         "pipeline_images_per_second": pipeline_images_per_second(
             data.training_batches(size, seed=config.seed), size
         ),
@@ -90,14 +93,15 @@ def write_report(
         },
         references={"Gaussian per pixel": gaussian, "uniform": 8.0},
     )
+    speed = summary["images_per_second"]
     average = summary.get("average_test_bits_per_dim")
     skipped = summary["skipped_steps"]
     print(
         f"{data.name}: {summary['train_bits_per_dim']:.3f} bits/dim on training "
         f"images, {summary['test_bits_per_dim']:.3f} on test images (a Gaussian for "
         f"each pixel: {gaussian:.3f}, uniform: 8), "
-        f"{summary['images_per_second']:.0f} images/s (the input alone: "
-        f"{summary['pipeline_images_per_second']:.0f})."
+        + (f"{speed:.0f} images/s" if speed else "speed unknown after one step")
+        + f" (the input alone: {summary['pipeline_images_per_second']:.0f})."
         + (f"\nWith averaged weights: {average:.3f} on test images." if average else "")
         + (f"\n{skipped} steps were skipped, see above." if skipped else "")
         + f"\nWrote {directory.path}/samples.png, learning_curve.png, summary.json, "

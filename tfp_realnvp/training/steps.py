@@ -31,9 +31,12 @@ def training_step(model: Any, data: Any) -> dict[str, Any]:
     reached = [
         (g, v) for g, v in zip(gradients, variables, strict=True) if g is not None
     ]
-    gradients = sum_over_replicas([gradient for gradient, _ in reached])
+    gradients = [gradient for gradient, _ in reached]
     variables = [variable for _, variable in reached]
-    norm = tf.linalg.global_norm(gradients) if reached else tf.zeros([])
+    norm = tf.zeros([])
+    if reached:
+        gradients = sum_over_replicas(gradients)
+        norm = tf.linalg.global_norm(gradients)
     is_finite = tf.math.is_finite(terms["loss"]) & tf.math.is_finite(norm)
     update_if(is_finite, model.optimizer, gradients, variables, model.average)
     restore_unless(is_finite, state, before)
