@@ -34,5 +34,8 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
     kept = [".gitignore", "model.weights.h5", ".hidden.7"]
     for name in (*kept, ".1234.model.weights.h5", ".7.config.json"):
         (tmp_path / name).write_text("")
+    for name in (".12.saved_model", ".12.old.replaced", ".12.new.replaced", "new"):
+        (tmp_path / name).mkdir()
     remove_unfinished(tmp_path)
+    kept += ["new", "old"]
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(kept)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,8 +33,19 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 def remove_unfinished(directory: str | os.PathLike) -> None:
     """Removes what writers that were killed have left in a folder nobody writes to."""
-    for path in pathlib.Path(directory).glob(".*"):
-        if path.name.split(".")[1].isdecimal():
+    for path in sorted(pathlib.Path(directory).glob(".*")):
+        _, writer, *name = path.name.split(".")
+        if not writer.isdecimal():
+            continue
+        if name[-1] == "replaced":
+            # The writer was killed between taking the old away and putting the new.
+            old = path.with_name(".".join(name[:-1]))
+            if not old.exists():
+                path.rename(old)
+                continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
             path.unlink(missing_ok=True)
 
 

@@ -1,8 +1,8 @@
-from tfp_realnvp.data.progress import Progress
+from tfp_realnvp.data.progress import ProgressBar
 
 
 def test_a_bar_is_shown_only_if_there_are_many_images(capsys):
-    Progress(999).update(999)
+    ProgressBar(999).update(999)
     assert capsys.readouterr().out == ""
-    Progress(1000).update(1000)
+    ProgressBar(1000).update(1000)
     assert "1000/1000" in capsys.readouterr().out

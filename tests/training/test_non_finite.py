@@ -129,6 +129,15 @@ def test_bad_images_are_for_the_guard_in_training_and_an_error_elsewhere():
         model.evaluate(data, verbose=0)
 
 
+def test_parts_that_are_not_ours_are_not_taken_for_ours():
+    chain = tfp.bijectors.Chain([tfp.bijectors.Exp(), vector_model().flow.bijector])
+    base = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
+    model = nvp.FlowModel(tfd.TransformedDistribution(base, chain))
+    model.compile()
+    with pytest.raises(FloatingPointError, match="it arose before flow.bijector"):
+        model.fit(np.full([8, 2], -1.0, "float32"), verbose=0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -152,9 +161,12 @@ def test_optimizers_with_loss_scaling_are_refused():
 def test_what_replicas_cannot_do_is_said_before_training():
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = nvp.FlowModel(tfd.Normal(tf.Variable(0.0), 1.0))
-    optimizer = keras.optimizers.Adam(gradient_accumulation_steps=2)
+        optimizer = keras.optimizers.Adam(gradient_accumulation_steps=2)
     with pytest.raises(ValueError, match="where Keras cannot accumulate gradients"):
         model.compile(optimizer)
+    with pytest.raises(ValueError, match="optimizer: expected one made in the scope"):
+        model.compile(keras.optimizers.Adam())
+    model.compile()
     flow = vector_model().flow
     with (
         tf.distribute.MirroredStrategy(["CPU:0"]).scope(),

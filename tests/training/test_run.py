@@ -7,7 +7,7 @@ import pytest
 from small_model import assert_same, state
 
 from tfp_realnvp.data import ImageData, ImageSplit
-from tfp_realnvp.training.checkpoint import load_checkpoint
+from tfp_realnvp.training.checkpoint import load_checkpoint, save_checkpoint
 from tfp_realnvp.training.run import train
 from tfp_realnvp.training.run_config import RunConfig
 from tfp_realnvp.training.run_directory import RunDirectory
@@ -194,6 +194,33 @@ def test_a_checkpoint_of_another_run_is_refused_and_stays(whole, tmp_path):
     with pytest.raises(ValueError, match="belongs to another model"):
         run(directory.path, config=config)
     assert directory.checkpoint.read_bytes() == contents
+
+
+def test_other_images_are_noticed(whole):
+    path, *_ = whole
+    with pytest.raises(ValueError, match="resume: expected the images of the check"):
+        run(path, data=made_up(shift=1))
+
+
+def test_all_files_are_there_when_a_run_is_cut_off_after_its_last_checkpoint(
+    tmp_path, monkeypatch
+):
+    config = dataclasses.replace(CONFIG, epochs=1)
+    saved = []
+
+    def cut_off(path, *args):
+        save_checkpoint(path, *args)
+        saved.append(path)
+        if args[1].step == STEPS:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("tfp_realnvp.training.keeper.save_checkpoint", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", config=config)
+    directory = RunDirectory(tmp_path / "run")
+    assert saved and directory.history.exists()
+    for which in ("last", "best", "average"):
+        directory.load_model(which)
 
 
 @pytest.mark.parametrize(

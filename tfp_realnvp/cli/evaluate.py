@@ -23,6 +23,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--batch-size", type=int, default=100)
     parser.add_argument(
         "--weights",
+        choices=("last", "best", "average"),
         default="last",
         help="which: last, best (on the validation images), or their average",
     )

@@ -55,6 +55,9 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.tensorboard:
         require("tensorboard", "--tensorboard", extra="tensorboard")
     config = _config(arguments)
+    directory = _locate(arguments)
+    if not (arguments.resume or arguments.dry_run):
+        directory.check_free(overwrite=arguments.overwrite)
     # TensorFlow must know of other workers before it does anything else.
     strategy = make_strategy(arguments.strategy)
     data = load_images(
@@ -66,7 +69,7 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         dry_run(model, config, data)
         return
-    directory = _directory(arguments, config, strategy)
+    _begin(directory, arguments, config, strategy)
     print(f"Training on {data.train.count} images of {data.name}: {directory.path}")
     print(f"Replicas: {strategy.num_replicas_in_sync}.", flush=True)
     progress = train(
@@ -105,26 +108,28 @@ def _config(arguments: argparse.Namespace) -> RunConfig:
     return RunConfig(flow=flow, **{name: getattr(arguments, name) for name in _COPIED})
 
 
-def _directory(arguments, config, strategy) -> RunDirectory:
+def _locate(arguments: argparse.Namespace) -> RunDirectory:
     """Returns the folder of a new run, or of the one to go on with."""
     runs = pathlib.Path(arguments.runs)
+    if arguments.name is not None:
+        return RunDirectory(runs / arguments.name)
     stem = arguments.dataset.partition(":")[0]
     numbered = itertools.chain([stem], (f"{stem}-{i}" for i in itertools.count(2)))
     taken = list(itertools.takewhile(lambda name: (runs / name).exists(), numbered))
-    name = arguments.name
-    if name is None and arguments.resume:
-        name = taken[-1] if taken else stem
-    elif name is None:
-        name = stem if not taken else f"{stem}-{len(taken) + 1}"
-    directory = RunDirectory(runs / name)
+    if arguments.resume:
+        return RunDirectory(runs / (taken[-1] if taken else stem))
+    return RunDirectory(runs / (f"{stem}-{len(taken) + 1}" if taken else stem))
+
+
+def _begin(directory, arguments, config, strategy) -> None:
+    """Makes the folder of a new run, or checks that the run in it can go on."""
     if arguments.resume and directory.is_begun:
         config.check_goes_on_from(directory.load_config())
-        return directory
+        return
     if arguments.resume:
         print(f"Nothing to go on with in {directory.path}: a new run begins.")
-    if not is_chief(strategy):
-        return directory
-    return RunDirectory.create(directory.path, config, overwrite=arguments.overwrite)
+    if is_chief(strategy):
+        RunDirectory.create(directory.path, config, overwrite=arguments.overwrite)
 
 
 def _callbacks(arguments, config, data, directory, strategy) -> list:

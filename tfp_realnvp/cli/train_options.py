@@ -66,8 +66,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("run").add_argument
     add("--runs", default="runs", help="folder of all runs")
     add("--name", help="folder of this run in RUNS; by default a new one")
-    add("--overwrite", action="store_true", help="write over the run of that name")
-    add(
+    either = parser.add_mutually_exclusive_group().add_argument
+    either("--overwrite", action="store_true", help="write over the run of that name")
+    either(
         "--resume",
         action="store_true",
         help="go on with the run of that name, or with the latest; if there is none, "

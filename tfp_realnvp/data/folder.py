@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.image_split import ImageSplit
-from tfp_realnvp.data.progress import Progress
+from tfp_realnvp.data.progress import ProgressBar
 
 _SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 _EVERY_NTH_IS_TEST = 10
@@ -76,7 +76,7 @@ def _find(folder: pathlib.Path) -> list[pathlib.Path]:
 
 def _read_all(files: list[pathlib.Path], image_size: int) -> ImageSplit:
     images = np.empty([len(files), image_size, image_size, 3], np.uint8)
-    progress = Progress(len(files))
+    progress = ProgressBar(len(files))
     for i, file in enumerate(files):
         images[i] = _read(file, image_size)
         progress.update(i + 1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import zlib
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.data.image_split import ImageSplit
@@ -44,6 +46,11 @@ class ImageData:
                 raise ValueError(
                     f"dataset: expected images in {self.name!r}, got none to {purpose}."
                 )
+
+    def fingerprint(self) -> str:
+        """Returns a few words that other data, or fewer or more, do not share."""
+        images = np.ascontiguousarray(self.train.take(min(16, self.train.count)))
+        return f"{self.train.count} of {self.name}, checksum {zlib.crc32(images):08x}"
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Returns the number of full batches in an epoch.

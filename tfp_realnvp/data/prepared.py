@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.image_split import ImageSplit
-from tfp_realnvp.data.progress import Progress
+from tfp_realnvp.data.progress import ProgressBar
 
 _READ_AT_ONCE = 500
 
@@ -92,7 +92,7 @@ def read_prepared(
         lambda example: convert(example["image"]), num_parallel_calls=tf.data.AUTOTUNE
     )
     result = np.empty([len(examples), *event_shape], np.uint8)
-    progress, done = Progress(len(result)), 0
+    progress, done = ProgressBar(len(result)), 0
     for batch in images.batch(_READ_AT_ONCE).prefetch(1).as_numpy_iterator():
         result[done : done + len(batch)] = batch
         done += len(batch)

@@ -7,7 +7,7 @@ import keras
 _FEW = 1000
 
 
-class Progress:
+class ProgressBar:
     """A progress bar that is shown if there are many images to read.
 
     Args:

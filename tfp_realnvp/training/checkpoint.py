@@ -27,6 +27,7 @@ class Progress:
       best: Smallest validation score so far, `None` before the first.
       skipped_steps: How many of the steps were not finite and left out.
       metrics: Variables of the metrics in the middle of an epoch.
+      data: What the images were, see `ImageData.fingerprint`.
     """
 
     step: int = 0
@@ -34,7 +35,8 @@ class Progress:
     history: list[dict[str, float]] = dataclasses.field(default_factory=list)
     best: float | None = None
     skipped_steps: int = 0
-    metrics: list[list[float]] = dataclasses.field(default_factory=list)
+    metrics: list[float] = dataclasses.field(default_factory=list)
+    data: str = ""
 
 
 def save_checkpoint(

@@ -184,6 +184,12 @@ def check_compile(
             "none: make the flow with network_dtype='mixed_bfloat16'."
         )
     parts = getattr(optimizer, "gradient_accumulation_steps", None)
+    made_under = getattr(optimizer, "_distribution_strategy", strategy)
+    if made_under is not strategy:
+        raise ValueError(
+            "optimizer: expected one made in the scope of the model's "
+            f"{type(strategy).__name__}, got one made outside of it."
+        )
     with strategy.scope():
         is_distributed = tf.distribute.has_strategy()
     if parts and is_distributed:

@@ -37,15 +37,17 @@ def find_non_finite(model: Any, batch: Any) -> str:
     for variable in model.trainable_variables:
         if not _all_finite(variable.value):
             return f"the weight {variable.path} is not finite before the step."
-    examples = tf.nest.flatten(data)[0]
-    if not _all_finite(examples):
+    for name, examples in zip(("x", "condition"), tf.nest.flatten(data), strict=False):
+        if _all_finite(examples):
+            continue
         axes = list(range(1, examples.shape.rank))
         bad = tf.where(~tf.reduce_all(tf.math.is_finite(examples), axis=axes)).numpy()[
             :, 0
         ]
         return (
             f"the loss is not finite, for {len(bad)} of the {len(examples)} examples "
-            f"hold NaN or infinity; the first is number {bad[0]} of the batch."
+            f"hold NaN or infinity in {name}; the first is number {bad[0]} of the "
+            "batch."
         )
     with unchanged(model.non_trainable_state):
         return _find_in_layers(model, data)
@@ -59,6 +61,12 @@ def _find_in_layers(model: Any, data: Any) -> str:
     for name, kind, ok_before, ok_after in passes:
         if ok_before and not ok_after:
             return f"the loss is {float(loss)}; it arose in {name} ({kind})."
+    bad_inputs = [name for name, _, ok_before, _ in passes if not ok_before]
+    if bad_inputs:
+        return (
+            f"the loss is {float(loss)}; it arose before {bad_inputs[0]}, in a part "
+            "that is none of this package."
+        )
     if not _all_finite(loss):
         return (
             f"the loss is {float(loss)}; every layer's output is finite, so it arose "
@@ -85,6 +93,8 @@ def _find_in_layers(model: Any, data: Any) -> str:
         return f"a gradient is not finite; it arose in {name} ({kind}) or right after."
     if bad:
         return "a gradient of the base distribution's variables is not finite."
+    if not _all_finite(tf.linalg.global_norm([g for g in gradients if g is not None])):
+        return "the gradient's global norm is too large for its dtype."
     return (
         "loss or gradient was not finite, but was so when the step was run again on "
         "one device."

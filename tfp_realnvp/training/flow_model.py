@@ -157,11 +157,11 @@ class FlowModel(keras.Model):
             argument is not as described.
         """
         refuse(kwargs, ("loss", "loss_weights", "metrics", "weighted_metrics"))
-        optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
         policy = NonFinitePolicy(on_non_finite, max_skipped_in_a_row)
         check_compile(optimizer, jit_compile, self.distribute_strategy)
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         with self.distribute_strategy.scope():
+            optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
+            super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
             self.optimizer.build(self.trainable_variables)
             self._average = None
             if average_decay is not None:
@@ -331,12 +331,13 @@ class FlowModel(keras.Model):
         """Lets the model use the average of its weights for a while.
 
         Raises:
-          ValueError: If `compile` was not given an `average_decay`.
+          ValueError: If `compile` was not given an `average_decay`, or there was no
+            step of training since: files of a model do not hold the average.
         """
-        if self._average is None:
+        if self._average is None or not self._average.is_begun:
             raise ValueError(
-                "averaged_weights: expected a model compiled with average_decay, got "
-                "none."
+                "averaged_weights: expected a model compiled with average_decay and "
+                "trained since, got one without an average."
             )
         with self._average.swapped_in():
             yield

@@ -60,34 +60,40 @@ class Keeper(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         # After the last step of an epoch its validation is still to come, which a run
         # that went on from there would leave out.
-        is_last = batch + 1 == self.params["steps"]
+        is_last = batch + 1 == self.params["steps"] or self.model.stop_training
         if self.model.step % self._every_steps == 0 and not is_last:
-            self._progress.metrics = [
-                float(variable.numpy()) for variable in self.model.metrics_variables
-            ]
             self.save()
-            self._progress.metrics = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self._progress.history.append({k: float(v) for k, v in logs.items()})
         if self._is_best(logs):
             self._save_weights("best")
-        self.save()
         self._save_weights("last")
         if self.model.average is not None:
             with self.model.averaged_weights():
                 self._save_weights("average")
         if self._directory is not None:
             _write_csv(self._directory.history, self._progress.history)
+        # Last: a run that goes on from here does not write the others again.
+        self.save(in_epoch=False)
 
-    def save(self) -> None:
-        """Writes a checkpoint."""
+    def save(self, *, in_epoch: bool = True) -> None:
+        """Writes a checkpoint.
+
+        Args:
+          in_epoch: Python `bool`, whether the metrics of the epoch are to go on.
+        """
         progress = self._progress
+        progress.metrics = [
+            float(variable.numpy())
+            for variable in (self.model.metrics_variables if in_epoch else ())
+        ]
         progress.step = self.model.step
         progress.seconds = self._seconds_before + time.monotonic() - self._begin
         progress.skipped_steps = self._skipped_before + self.model.skipped_steps
         path = None if self._directory is None else self._directory.checkpoint
         save_checkpoint(path, self.model, progress)
+        progress.metrics = []
 
     def _is_best(self, logs: dict[str, float]) -> bool:
         score = logs.get("val_bits_per_dim", logs.get("val_nll"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Literal
 
+import tensorflow as tf
+
 from tfp_realnvp.training.diagnosis import find_non_finite
 
 
@@ -53,19 +55,22 @@ class NonFinitePolicy:
             self._in_a_row = 0
             return
         self._in_a_row += 1
-        cause = find_non_finite(model, batch)
+        try:
+            cause = find_non_finite(model, batch)
+        except tf.errors.ResourceExhaustedError:
+            cause = "loss or gradient is not finite; too little memory to find where."
         message = f"step {model.step + 1}: {cause}"
         if self._action == "stop":
             raise FloatingPointError(
                 f"{message} The weights are those before this step. To leave such "
                 "steps out, train with on_non_finite='skip'."
             )
-        self.skipped += 1
         if self._in_a_row >= self._max_in_a_row:
             raise FloatingPointError(
                 f"{message} This was step {self._in_a_row} in a row that had to be "
                 "skipped. The weights are those before the first of them."
             )
+        self.skipped += 1
         print(
             f"\n{message} Skipped: {self._in_a_row} in a row, {self.skipped} in all.",
             file=sys.stderr,

@@ -37,8 +37,8 @@ def train(
 ) -> Progress:
     """Trains a model, going on from the folder's checkpoint if there is one.
 
-    Going on gives the very weights that training in one piece would have given, on
-    the same kind of machine, unless `config.minutes` is set.
+    Going on gives the weights that training in one piece would have given, on CPUs
+    bit for bit, unless `config.minutes` is set.
 
     Args:
       model: What `config.build_model` returned.
@@ -59,17 +59,24 @@ def train(
       ValueError: If an argument is bad or a checkpoint does not fit.
     """
     strategy = model.distribute_strategy
-    if config.minutes is not None and strategy.cluster_resolver is not None:
-        raise ValueError(
-            "minutes: expected None on several workers, whose clocks differ; got "
-            f"{config.minutes}. Give a number of epochs."
-        )
     steps = data.steps_per_epoch(config.step_size)
     total = config.epochs * steps
-    progress = Progress()
+    # The chief may still be making the folder.
+    _gathered(strategy, 0)
+    progress = Progress(data=data.fingerprint())
     if directory.checkpoint.exists():
         progress = load_checkpoint(directory.checkpoint, model)
+        if progress.data != data.fingerprint():
+            raise ValueError(
+                f"resume: expected the images of the checkpoint, {progress.data}; got "
+                f"{data.fingerprint()}."
+            )
         print(f"Going on after step {progress.step} of {total}.")
+    if len(set(_gathered(strategy, progress.step))) > 1:
+        raise ValueError(
+            "resume: expected the same checkpoint on all workers, for which the run's "
+            f"folder must be shared by them; this one is at step {progress.step}."
+        )
     limit = None
     if config.minutes is not None:
         limit = TimeLimit(config.minutes, progress.seconds)
@@ -83,8 +90,9 @@ def train(
         CosineDecay(config.learning_rate, total, limit),
         Throughput(config.step_size, total, limit),
         *([] if config.average_decay is None else [EvaluateAverage(validation)]),
-        keeper,
         *(callbacks or []),
+        # Last: what the others do at the end of an epoch is not done again after it.
+        keeper,
     ]
     is_over = limit is not None and progress.seconds >= 60 * config.minutes
     try:
@@ -114,6 +122,13 @@ def train(
             "again to go on from it (tfp-realnvp train: with --resume)."
         ) from error
     return progress
+
+
+def _gathered(strategy: tf.distribute.Strategy, value: int) -> list[int]:
+    """Waits for all workers, and returns what each of them gives."""
+    if strategy.cluster_resolver is None:
+        return [value]
+    return strategy.gather(tf.constant([value], tf.int64), axis=0).numpy().tolist()
 
 
 def _training_batches(

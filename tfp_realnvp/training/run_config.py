@@ -73,7 +73,16 @@ class RunConfig:
         Args:
           strategy: The `tf.distribute` strategy to train it under, see `make_strategy`;
             `None` is a single device.
+
+        Raises:
+          ValueError: If the strategy cannot be had with these settings.
         """
+        several = strategy is not None and strategy.cluster_resolver is not None
+        if self.minutes is not None and several:
+            raise ValueError(
+                "minutes: expected None on several workers, whose clocks differ; got "
+                f"{self.minutes}. Give a number of epochs."
+            )
         keras.utils.set_random_seed(self.seed)
         with (strategy or tf.distribute.get_strategy()).scope():
             flow = image_flow(**self.flow, seed=self.seed)

@@ -7,10 +7,29 @@ import importlib.metadata
 import json
 import os
 import pathlib
+import shutil
 
-from tfp_realnvp.files import write_json
+from tfp_realnvp.files import remove_unfinished, write_json
 from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.run_config import RunConfig
+
+# What a new run in the folder of another must not be taken to have made.
+_WRITTEN = frozenset(
+    {
+        "average.weights.h5",
+        "best.weights.h5",
+        "checkpoint.npz",
+        "config.json",
+        "evaluation.json",
+        "history.csv",
+        "learning_curve.png",
+        "model.weights.h5",
+        "samples.png",
+        "saved_model",
+        "summary.json",
+        "tensorboard",
+    }
+)
 
 
 class RunDirectory:
@@ -77,23 +96,35 @@ class RunDirectory:
           FileExistsError: If the folder holds anything and `overwrite` is `False`.
         """
         run = cls(path)
-        if run.path.exists() and not run.path.is_dir():
-            raise FileExistsError(f"run: expected a folder, but {run.path} is a file.")
-        if run.path.exists() and any(run.path.iterdir()) and not overwrite:
-            raise FileExistsError(
-                f"run: {run.path} is not empty. Choose another --name, or pass "
-                "--resume to go on with it, or --overwrite to lose what is there."
-            )
+        run.check_free(overwrite=overwrite)
         run.path.mkdir(parents=True, exist_ok=True)
+        for path in run.path.iterdir():
+            if path.name in _WRITTEN and path.is_dir():
+                shutil.rmtree(path)
+            elif path.name in _WRITTEN:
+                path.unlink()
         packages = ("tensorflow", "tensorflow-probability", "keras", "numpy")
         versions = {name: importlib.metadata.version(name) for name in packages}
-        # What the run before has left does not belong to the new configuration.
-        for which in ("last", "best", "average"):
-            run.weights(which).unlink(missing_ok=True)
-        for path in (run.checkpoint, run.history):
-            path.unlink(missing_ok=True)
         write_json(run._config, {**dataclasses.asdict(config), "versions": versions})
         return run
+
+    def check_free(self, *, overwrite: bool) -> None:
+        """Checks that a new run may have the folder.
+
+        Raises:
+          FileExistsError: If it is a file, or holds anything and `overwrite` is
+            `False`.
+        """
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise FileExistsError(f"run: expected a folder, but {self.path} is a file.")
+        remove_unfinished(self.path)
+        if any(self.path.iterdir()) and not overwrite:
+            raise FileExistsError(
+                f"run: {self.path} is not empty. Choose another --name, or pass "
+                "--resume to go on with it, or --overwrite to lose what is there."
+            )
 
     def load_config(self) -> RunConfig:
         """Returns the run's configuration.

@@ -118,6 +118,8 @@ class TensorBoard(keras.callbacks.Callback):
             "learning_rate": self.model.optimizer.learning_rate,
         }
         self._write_scalars("train", values)
+        # A checkpoint may follow, and a run that goes on from it leaves no gap.
+        self._writer.flush()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         validation = {

@@ -12,17 +12,18 @@ import tensorflow as tf
 class WeightAverage:
     """Exponential moving average of variables.
 
-    After the t-th update, with `d = min(decay, (1 + t) / (10 + t))`:
+    At the t-th update, with `d = min(decay, (t - 1) / (t + 8))`:
 
     ```none
     average <- d * average + (1 - d) * value
     ```
 
-    The smaller decay of the first updates forgets the initial weights soon. Moving
+    The first update takes the weights as they are, and the smaller decay of the next
+    ones forgets them soon. Moving
     averages of batch normalizations are averaged too: they belong to the weights.
 
     Args:
-      variables: Keras variables to average; the averages start at their values.
+      variables: Keras variables to average; the average starts with the first update.
       decay: Python `float` in (0, 1).
 
     Raises:
@@ -56,9 +57,14 @@ class WeightAverage:
         step = tf.cast(is_due, tf.float32)
         count = self._count + step
         self._count.assign(count)
-        share = step * (1 - tf.minimum(self._decay, (1 + count) / (10 + count)))
+        share = step * (1 - tf.minimum(self._decay, (count - 1) / (count + 8)))
         for average, value in zip(self._averages, self._values, strict=True):
             average.assign(average + tf.cast(share, average.dtype) * (value - average))
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there was an update."""
+        return bool(tf.convert_to_tensor(self._count) > 0)
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
