@@ -4,6 +4,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from small_model import assert_same, state
 
 from tfp_realnvp.data import ImageData, ImageSplit
@@ -168,8 +169,6 @@ def test_the_weights_before_a_step_that_is_not_finite_are_kept(tmp_path, monkeyp
     batches = ImageData.training_batches
 
     def with_nan(*args, **kwargs):
-        import tensorflow as tf
-
         def spoil(number, batch):
             batch = tf.cast(batch, tf.float32)
             return tf.where(number == 4, batch + np.nan, batch)
@@ -183,6 +182,27 @@ def test_the_weights_before_a_step_that_is_not_finite_are_kept(tmp_path, monkeyp
     progress = load_checkpoint(RunDirectory(tmp_path / "run").checkpoint, model)
     assert progress.step == model.step == 4
     assert all(np.all(np.isfinite(w)) for w in model.get_weights())
+
+
+def test_a_run_whose_first_epoch_was_skipped_goes_on_without_an_average(
+    tmp_path, monkeypatch
+):
+    config = dataclasses.replace(CONFIG, epochs=2, on_non_finite="skip")
+    batches = ImageData.training_batches
+
+    def with_nan(*args, **kwargs):
+        def spoil(number, batch):
+            batch = tf.cast(batch, tf.float32)
+            return tf.where(number < STEPS, batch + np.nan, batch)
+
+        return batches(*args, **kwargs).enumerate().map(spoil)
+
+    monkeypatch.setattr(ImageData, "training_batches", with_nan)
+    model, progress = run(tmp_path / "run", config=config)
+    assert progress.skipped_steps == STEPS and model.has_average
+    first, second = progress.history
+    assert "val_average_bits_per_dim" not in first
+    assert "val_average_bits_per_dim" in second
 
 
 def test_a_checkpoint_of_another_run_is_refused_and_stays(whole, tmp_path):

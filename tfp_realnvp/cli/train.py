@@ -16,6 +16,7 @@ from tfp_realnvp.training.run import train
 from tfp_realnvp.training.run_config import RunConfig
 from tfp_realnvp.training.run_directory import RunDirectory
 from tfp_realnvp.training.strategy import is_chief, make_strategy
+from tfp_realnvp.training.tensorboard import TensorBoard
 
 _DEFAULT_PRESETS = {"digits": "digits", "cifar10": "cifar10", "celeb_a": "celeba64"}
 _COPIED = (
@@ -135,8 +136,6 @@ def _begin(directory, arguments, config, strategy) -> None:
 def _callbacks(arguments, config, data, directory, strategy) -> list:
     if not (arguments.tensorboard and is_chief(strategy)):
         return []
-    from tfp_realnvp.training.tensorboard import TensorBoard
-
     settings = {
         name: value
         for name, value in {**config.flow, **vars(config)}.items()

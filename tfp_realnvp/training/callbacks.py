@@ -134,6 +134,9 @@ class EvaluateAverage(keras.callbacks.Callback):
         self._images = images
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if not self.model.has_average:
+            # Every step so far was skipped, or gradients are still accumulated.
+            return
         with self.model.averaged_weights():
             result = self.model.evaluate(self._images, verbose=0, return_dict=True)
         for name, value in result.items():

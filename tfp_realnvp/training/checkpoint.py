@@ -87,10 +87,17 @@ def load_checkpoint(path: str | os.PathLike, model: FlowModel) -> Progress:
         progress = Progress(**json.loads(str(values.pop("progress"))))
     except FileNotFoundError:
         raise
-    except (OSError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
-    except zipfile.BadZipFile as error:
-        raise _damaged(path, error) from error
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
+    ) as error:
+        raise ValueError(
+            f"checkpoint: {path} is damaged or no checkpoint: {error}"
+        ) from error
     expected = {name: tuple(v.shape) for name, v in variables.items()}
     found = {name: value.shape for name, value in values.items()}
     if found != expected:
@@ -104,10 +111,6 @@ def load_checkpoint(path: str | os.PathLike, model: FlowModel) -> Progress:
         variable.assign(values[name])
     model.step = progress.step
     return progress
-
-
-def _damaged(path: pathlib.Path, error: Exception) -> ValueError:
-    return ValueError(f"checkpoint: {path} is damaged or no checkpoint: {error}")
 
 
 def _variables(model: FlowModel) -> dict[str, Any]:

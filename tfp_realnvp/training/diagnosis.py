@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import FusedBijector
@@ -41,9 +42,8 @@ def find_non_finite(model: Any, batch: Any) -> str:
         if _all_finite(examples):
             continue
         axes = list(range(1, examples.shape.rank))
-        bad = tf.where(~tf.reduce_all(tf.math.is_finite(examples), axis=axes)).numpy()[
-            :, 0
-        ]
+        is_good = tf.reduce_all(tf.math.is_finite(examples), axis=axes)
+        bad = np.flatnonzero(~is_good.numpy())
         return (
             f"the loss is not finite, for {len(bad)} of the {len(examples)} examples "
             f"hold NaN or infinity in {name}; the first is number {bad[0]} of the "

@@ -312,6 +312,11 @@ class FlowModel(keras.Model):
         return self._average
 
     @property
+    def has_average(self) -> bool:
+        """Whether there are averaged weights: kept, and updated at least once."""
+        return self._average is not None and self._average.is_begun
+
+    @property
     def skipped_steps(self) -> int:
         """Number of steps left out because they were not finite."""
         return self._policy.skipped
@@ -334,7 +339,7 @@ class FlowModel(keras.Model):
           ValueError: If `compile` was not given an `average_decay`, or there was no
             step of training since: files of a model do not hold the average.
         """
-        if self._average is None or not self._average.is_begun:
+        if not self.has_average:
             raise ValueError(
                 "averaged_weights: expected a model compiled with average_decay and "
                 "trained since, got one without an average."

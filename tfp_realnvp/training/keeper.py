@@ -69,7 +69,7 @@ class Keeper(keras.callbacks.Callback):
         if self._is_best(logs):
             self._save_weights("best")
         self._save_weights("last")
-        if self.model.average is not None:
+        if self.model.has_average:
             with self.model.averaged_weights():
                 self._save_weights("average")
         if self._directory is not None:

@@ -48,7 +48,7 @@ def evaluate_run(
         "gaussian_test_bits_per_dim": gaussian_bits_per_dim(data.train, data.test),
         "uniform_bits_per_dim": 8.0,
     }
-    if model.average is not None:
+    if model.has_average:
         with model.averaged_weights():
             summary["average_test_bits_per_dim"] = score(data.test_batches(size))
     speed = progress.history[-1]["images_per_second"]
@@ -87,7 +87,7 @@ def write_report(
     write_learning_curve(
         directory.path / "learning_curve.png",
         {
-            name: [logs[name] for logs in progress.history]
+            name: [logs.get(name, math.nan) for logs in progress.history]
             for name in _CURVES
             if name in progress.history[-1]
         },

@@ -19,8 +19,8 @@ class WeightAverage:
     ```
 
     The first update takes the weights as they are, and the smaller decay of the next
-    ones forgets them soon. Moving
-    averages of batch normalizations are averaged too: they belong to the weights.
+    ones forgets them soon. Moving averages of batch normalizations are averaged too:
+    they belong to the weights.
 
     Args:
       variables: Keras variables to average; the average starts with the first update.
