@@ -173,6 +173,14 @@ def test_all_that_training_can_be_told_works_together(tmp_path, capsys):
     )
 
 
+def test_a_flow_is_conditioned_on_the_classes_of_the_data(tmp_path):
+    arguments = ["train", *QUICK, "--runs", str(tmp_path), "--conditional"]
+    assert main([*arguments, "--tensorboard"]) == 0
+    config = json.loads((tmp_path / "digits" / "config.json").read_text())
+    assert config["flow"]["condition_size"] == 10
+    assert main(["evaluate", str(tmp_path / "digits")]) == 0
+
+
 def test_own_images_are_trained_on(tmp_path):
     rng = np.random.default_rng(0)
     for i in range(40):
@@ -209,6 +217,10 @@ def test_a_run_is_never_overwritten_unless_asked_to(runs, capsys):
         (["--accumulate", "3"], "accumulate: expected a divisor of the batch size, 64"),
         (["--checkpoint-steps", "0"], "checkpoint_steps: expected a positive number"),
         (["--average-decay", "2"], "average_decay: expected a number between 0 and 1"),
+        (
+            ["--dataset", "photos", "--conditional"],
+            "conditional: expected False, for there are no classes",
+        ),
         (["--strategy", "multiworker"], "strategy: expected TF_CONFIG like"),
     ],
 )

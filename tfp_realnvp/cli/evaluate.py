@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from tfp_realnvp.data import load_images
 from tfp_realnvp.files import write_json
 from tfp_realnvp.training.run_directory import RunDirectory
 
@@ -38,11 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
             raise ValueError(f"{name}: expected a positive int, got {value}.")
     directory = RunDirectory(arguments.directory)
     config = directory.load_config()
-    data = load_images(
-        config.dataset,
-        image_size=config.image_size,
-        data_dir=arguments.data_dir or config.data_dir,
-    )
+    data = config.load_data(arguments.data_dir)
     model = directory.load_model(arguments.weights)
     batches = data.test_batches(arguments.batch_size, limit=arguments.limit)
     result = model.evaluate(batches, return_dict=True)["bits_per_dim"]

@@ -62,9 +62,14 @@ def run(arguments: argparse.Namespace) -> None:
     # TensorFlow must know of other workers before it does anything else.
     strategy = make_strategy(arguments.strategy)
     data = load_images(
-        config.dataset, image_size=config.image_size, data_dir=config.data_dir
+        config.dataset,
+        image_size=config.image_size,
+        data_dir=config.data_dir,
+        conditional=arguments.conditional,
     )
     config.flow["event_shape"] = data.event_shape
+    if arguments.conditional:
+        config.flow["condition_size"] = data.condition_size
     data.steps_per_epoch(config.step_size)
     model = config.build_model(strategy)
     if arguments.dry_run:
@@ -141,11 +146,11 @@ def _callbacks(arguments, config, data, directory, strategy) -> list:
         for name, value in {**config.flow, **vars(config)}.items()
         if name != "flow"
     }
-    images = data.validation.take(64)
     return [
         TensorBoard(
             directory.path / "tensorboard",
-            images=images,
+            images=data.validation.take(64),
+            condition=data.validation.take_conditions(64),
             seed=config.seed,
             settings=settings,
         )

@@ -18,6 +18,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--data-dir", help="folder of prepared TFDS data, for cifar10 and celeb_a")
     add("--image-size", type=int, help="side of the images, where one can choose")
+    add(
+        "--conditional",
+        action="store_true",
+        help="condition the flow on the data's classes or attributes (digits, cifar10, "
+        "celeb_a)",
+    )
 
     add = parser.add_argument_group("flow").add_argument
     add("--preset", help=f"sizes of the flow: {', '.join(PRESETS)}")

@@ -33,7 +33,7 @@ def gaussian_bits_per_dim(train: ImageSplit, test: ImageSplit) -> float:
 def _moments(split: ImageSplit) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and mean square of each pixel."""
     total, squares = 0.0, 0.0
-    for batch in split.batches(1000).as_numpy_iterator():
+    for batch in split.unconditional().batches(1000).as_numpy_iterator():
         batch = batch.astype(np.float64)
         total = total + batch.sum(axis=0)
         squares = squares + np.square(batch).sum(axis=0)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import tensorflow as tf
 
 from tfp_realnvp.data.image_data import ImageData
-from tfp_realnvp.data.image_split import ImageSplit
-from tfp_realnvp.data.prepared import read_prepared
+from tfp_realnvp.data.prepared import open_prepared, read_split
 
 _CROP = 148
+_ADVICE = (
+    "which downloads 1.4 GiB from Google Drive (if that refuses, fetch the files "
+    "yourself and add --manual_dir=FOLDER)"
+)
 
 
 def load_celeb_a(
@@ -20,6 +24,7 @@ def load_celeb_a(
 
     As in the paper, the central 148 x 148 pixels of each are taken and scaled. They
     are kept in memory: 2.3 GiB at 64 x 64, and three times that while it is filled.
+    Conditions are the 40 attributes.
 
     Args:
       data_dir: Folder where TFDS keeps its data; `None` is TFDS's own default.
@@ -37,19 +42,23 @@ def load_celeb_a(
         image = tf.image.resize(image, [image_size, image_size], method="area")
         return tf.cast(tf.round(image), tf.uint8)
 
-    train, validation, test = (
-        ImageSplit.from_array(
-            read_prepared(
-                "celeb_a",
-                split,
-                data_dir,
-                event_shape=(image_size, image_size, 3),
-                convert=convert,
-                advice="which downloads 1.4 GiB from Google Drive (if that refuses, "
-                "fetch the files yourself and add --manual_dir=FOLDER)",
-            )
-        )
+    opened = [
+        open_prepared("celeb_a", split, data_dir, advice=_ADVICE)
         for split in ("train", "validation", "test")
+    ]
+    names = sorted(opened[0].element_spec["attributes"])
+
+    def attributes(example: dict[str, Any]) -> tf.Tensor:
+        return tf.stack([example["attributes"][name] for name in names])
+
+    train, validation, test = (
+        read_split(
+            examples,
+            event_shape=(image_size, image_size, 3),
+            convert=convert,
+            condition=attributes,
+        )
+        for examples in opened
     )
     return ImageData(
         name="celeb_a",
@@ -58,4 +67,5 @@ def load_celeb_a(
         validation=validation,
         test=test,
         flips=True,
+        condition_names=tuple(names),
     )

@@ -14,7 +14,7 @@ _EVERY_NTH_IS_TEST = 6
 
 
 def load_digits() -> ImageData:
-    """Returns scikit-learn's 1,797 real digits as 8 x 8 x 1 images.
+    """Returns scikit-learn's 1,797 real digits as 8 x 8 x 1 images, with their classes.
 
     They have 17 grey levels. To be modelled as 8-bit images each level is spread
     evenly over its 256 / 17 values: the jitter of the paper, at the depth these images
@@ -25,7 +25,8 @@ def load_digits() -> ImageData:
       ImportError: If scikit-learn is not installed.
     """
     datasets = require("sklearn.datasets", "the digits data set", extra="demo")
-    digits = _spread(datasets.load_digits().images[..., np.newaxis])
+    bunch = datasets.load_digits()
+    digits = _spread(bunch.images[..., np.newaxis], bunch.target.astype(np.int32))
     numbers = np.arange(digits.count)
     is_test = numbers % _EVERY_NTH_IS_TEST == 0
     train, validation = digits.select(numbers[~is_test]).take_out()
@@ -35,10 +36,11 @@ def load_digits() -> ImageData:
         train=train,
         validation=validation,
         test=digits.select(numbers[is_test]),
+        condition_names=tuple(str(digit) for digit in range(10)),
     )
 
 
-def _spread(levels: np.ndarray) -> ImageSplit:
+def _spread(levels: np.ndarray, labels: np.ndarray) -> ImageSplit:
     """Returns 8-bit images, with noise of their seeds."""
     with tf.device("CPU:0"):
         levels = tf.constant(levels, tf.float32)
@@ -48,4 +50,4 @@ def _spread(levels: np.ndarray) -> ImageSplit:
         spread = (tf.gather(levels, number) + noise) * (256 / _GREY_LEVELS)
         return tf.cast(spread, tf.uint8)
 
-    return ImageSplit.from_function(len(levels), image)
+    return ImageSplit.from_function(len(levels), image, labels)

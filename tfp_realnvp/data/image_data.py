@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +28,11 @@ class ImageData:
       validation: `ImageSplit` to watch during training.
       test: `ImageSplit` to report on.
       flips: Python `bool`, whether a mirrored image is as good as the original.
+      condition_names: Names of the classes, if the splits have labels, or of the
+        attributes, if they have those; `None` if they have no conditions.
+
+    Raises:
+      ValueError: If a split has no images, or conditions are there in part.
     """
 
     name: str
@@ -35,6 +41,7 @@ class ImageData:
     validation: ImageSplit
     test: ImageSplit
     flips: bool = False
+    condition_names: tuple[str, ...] | None = None
 
     def __post_init__(self):
         for purpose, split in (
@@ -46,6 +53,27 @@ class ImageData:
                 raise ValueError(
                     f"dataset: expected images in {self.name!r}, got none to {purpose}."
                 )
+            if (split.conditions is None) != (self.condition_names is None):
+                raise ValueError(
+                    "condition_names: expected names if all splits have conditions and "
+                    f"None if none has, got {self.condition_names} and those to "
+                    f"{purpose} {'without' if self.condition_names else 'with'} them."
+                )
+
+    @property
+    def condition_size(self) -> int | None:
+        """Number of classes or attributes; `None` if there are no conditions."""
+        return None if self.condition_names is None else len(self.condition_names)
+
+    def unconditional(self) -> ImageData:
+        """Returns the images alone."""
+        return dataclasses.replace(
+            self,
+            train=self.train.unconditional(),
+            validation=self.validation.unconditional(),
+            test=self.test.unconditional(),
+            condition_names=None,
+        )
 
     def fingerprint(self) -> str:
         """Returns a few words that other data, or fewer or more, do not share."""
@@ -79,7 +107,8 @@ class ImageData:
         Every epoch has another order and leaves out the images that fill no batch.
         Images are mirrored at random where `flips` says so. Batch number `s`, counted
         from 0 over all epochs, is the same wherever the pipeline starts, and the
-        workers' parts of it, put together, are the batch of a single worker.
+        workers' parts of it, put together, are the batch of a single worker. With
+        conditions, batches are pairs (images, conditions).
 
         Args:
           batch_size: Python `int`, of all workers together.
@@ -108,7 +137,9 @@ class ImageData:
             batch_size * worker // num_workers, batch_size * (worker + 1) // num_workers
         )
 
-        def batch(step: tf.Tensor) -> tf.Tensor:
+        read = self.train.examples()
+
+        def batch(step: tf.Tensor) -> Any:
             epoch, place = step // steps, step % steps * batch_size
             places = place + tf.range(part.start, part.stop, dtype=tf.int64)
             numbers = _shuffle(
@@ -117,10 +148,10 @@ class ImageData:
             # The bits of all workers are drawn, so that their images are the same
             # whatever the number of workers.
             bits = _random_bits([batch_size, 3], _FOR_IMAGES, seed, step)[part]
-            images = self.train.images(numbers, bits[:, :2])
+            images, *conditions = tf.nest.flatten(read(numbers, bits[:, :2]))
             if self.flips:
                 images = _mirror(images, bits[:, 2] < 0)
-            return images
+            return (images, *conditions) if conditions else images
 
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,23 +21,44 @@ class ImageSplit:
       images: Function of numbers (`int64`, shape `[n]`, from 0 to `count - 1`) and
         seeds (`int32`, shape `[n, 2]`) that returns the `n` images as `uint8`, in a
         graph or outside. What is random about an image is a function of its seed.
+      conditions: What is known of each image: array of labels, `int32` of shape
+        `[count]`, or of attributes, `bool` of shape `[count, K]`; `None` if the images
+        are for an unconditional flow.
+
+    Raises:
+      ValueError: If there is not one condition for each image.
     """
 
     count: int
     images: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    conditions: np.ndarray | None = None
+
+    def __post_init__(self):
+        if self.conditions is not None and len(self.conditions) != self.count:
+            raise ValueError(
+                f"conditions: expected one for each of {self.count} images, got "
+                f"{len(self.conditions)}."
+            )
 
     @classmethod
-    def from_array(cls, array: np.ndarray) -> ImageSplit:
+    def from_array(
+        cls, array: np.ndarray, conditions: np.ndarray | None = None
+    ) -> ImageSplit:
         """Returns the `uint8` images of an array in memory."""
         # Pipelines run on the CPU. An eager tensor is held by their graph, where an
         # array would become a copy, of 2 GB at most.
         with tf.device("CPU:0"):
             pixels = tf.constant(array)
-        return cls(len(array), lambda numbers, seeds: tf.gather(pixels, numbers))
+        return cls(
+            len(array), lambda numbers, seeds: tf.gather(pixels, numbers), conditions
+        )
 
     @classmethod
     def from_function(
-        cls, count: int, image: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+        cls,
+        count: int,
+        image: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+        conditions: np.ndarray | None = None,
     ) -> ImageSplit:
         """Returns images that are drawn when they are asked for.
 
@@ -44,6 +66,7 @@ class ImageSplit:
           count: Python `int`, how many there are.
           image: Function of a number and a seed (`int32`, shape `[2]`) that returns
             one `uint8` image.
+          conditions: As the attribute of that name.
         """
 
         def images(numbers: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
@@ -53,14 +76,20 @@ class ImageSplit:
                 fn_output_signature=tf.uint8,
             )
 
-        return cls(count, images)
+        return cls(count, images, conditions)
+
+    def unconditional(self) -> ImageSplit:
+        """Returns the images alone."""
+        return dataclasses.replace(self, conditions=None)
 
     def select(self, numbers: np.ndarray) -> ImageSplit:
         """Returns the images of these numbers, renumbered from 0."""
         with tf.device("CPU:0"):
             chosen = tf.constant(numbers, tf.int64)
         return ImageSplit(
-            len(numbers), lambda i, seeds: self.images(tf.gather(chosen, i), seeds)
+            len(numbers),
+            lambda i, seeds: self.images(tf.gather(chosen, i), seeds),
+            None if self.conditions is None else self.conditions[numbers],
         )
 
     def take_out(self, count: int | None = None) -> tuple[ImageSplit, ImageSplit]:
@@ -86,17 +115,31 @@ class ImageSplit:
         rest = np.delete(np.arange(self.count), taken)
         return self.select(rest), self.select(taken)
 
+    def examples(self) -> Callable[[tf.Tensor, tf.Tensor], Any]:
+        """Returns `images`, or with conditions a function that returns pairs."""
+        if self.conditions is None:
+            return self.images
+        with tf.device("CPU:0"):
+            conditions = tf.constant(self.conditions)
+        return lambda numbers, seeds: (
+            self.images(numbers, seeds),
+            tf.gather(conditions, numbers),
+        )
+
     def batches(self, batch_size: int, *, limit: int | None = None) -> tf.data.Dataset:
         """Returns one pass in order, always of the same images.
+
+        With conditions, batches are pairs (images, conditions).
 
         Args:
           batch_size: Python `int`; the last batch may be smaller.
           limit: Python `int`, how many images there are at most.
         """
+        read = self.examples()
 
-        def images(numbers: tf.Tensor) -> tf.Tensor:
+        def batch(numbers: tf.Tensor) -> Any:
             seeds = tf.stack([numbers, tf.zeros_like(numbers)], axis=1)
-            return self.images(numbers, tf.cast(seeds, tf.int32))
+            return read(numbers, tf.cast(seeds, tf.int32))
 
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = (
@@ -106,11 +149,16 @@ class ImageSplit:
         return (
             tf.data.Dataset.range(count)
             .batch(batch_size)
-            .map(images, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            .map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
             .prefetch(tf.data.AUTOTUNE)
             .with_options(options)
         )
 
     def take(self, count: int) -> np.ndarray:
         """Returns the first `count` images, or all if there are fewer, as `uint8`."""
-        return np.concatenate(list(self.batches(1000, limit=count).as_numpy_iterator()))
+        batches = self.unconditional().batches(1000, limit=count)
+        return np.concatenate(list(batches.as_numpy_iterator()))
+
+    def take_conditions(self, count: int) -> np.ndarray | None:
+        """Returns the conditions of what `take` returns, `None` without any."""
+        return None if self.conditions is None else self.conditions[:count]

@@ -19,6 +19,7 @@ def load_images(
     *,
     image_size: int | None = None,
     data_dir: str | os.PathLike | None = None,
+    conditional: bool = False,
 ) -> ImageData:
     """Returns the data set of that name.
 
@@ -28,11 +29,14 @@ def load_images(
       image_size: Python `int`, side of the images, for data sets that come in any
         size; `None` is 32 (`"celeb_a"`: 64), or the size that the data set has.
       data_dir: Folder of prepared TFDS data, for `"cifar10"` and `"celeb_a"`.
+      conditional: Python `bool`, whether to keep the images' classes or attributes,
+        for a flow that is conditioned on them.
 
     Raises:
       FileNotFoundError: If the data are not there.
       ImportError: If they need a package that is not installed.
-      ValueError: If there is no such data set, or not of that size.
+      ValueError: If there is no such data set, or not of that size, or it has neither
+        classes nor attributes and is to be `conditional`.
 
     #### Example
 
@@ -44,6 +48,20 @@ def load_images(
 
     ```
     """
+    data = _load(name, image_size, data_dir)
+    if not conditional:
+        return data.unconditional()
+    if data.condition_names is None:
+        raise ValueError(
+            "conditional: expected False, for there are no classes or attributes in "
+            f"{name!r}; got True."
+        )
+    return data
+
+
+def _load(
+    name: str, image_size: int | None, data_dir: str | os.PathLike | None
+) -> ImageData:
     fixed = _FIXED_SIZES.get(name)
     if fixed and image_size not in (None, fixed):
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,12 +14,25 @@ from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.progress import ProgressBar
 
 _READ_AT_ONCE = 500
+_CIFAR10_CLASSES = (
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+)
 
 
 def load_cifar10(data_dir: str | os.PathLike | None = None) -> ImageData:
     """Returns CIFAR-10, 50,000 training and 10,000 test images of 32 x 32 x 3.
 
-    1,000 of the training images are taken out for validation.
+    1,000 of the training images are taken out for validation. Conditions are the
+    classes.
 
     Args:
       data_dir: Folder where TFDS keeps its data; `None` is TFDS's own default.
@@ -27,14 +41,10 @@ def load_cifar10(data_dir: str | os.PathLike | None = None) -> ImageData:
       FileNotFoundError: If the data set is not prepared there.
     """
     train, test = (
-        ImageSplit.from_array(
-            read_prepared(
-                "cifar10",
-                split,
-                data_dir,
-                event_shape=(32, 32, 3),
-                advice="which downloads 163 MiB",
-            )
+        read_split(
+            open_prepared("cifar10", split, data_dir, advice="which downloads 163 MiB"),
+            event_shape=(32, 32, 3),
+            condition=lambda example: tf.cast(example["label"], tf.int32),
         )
         for split in ("train", "test")
     )
@@ -46,26 +56,19 @@ def load_cifar10(data_dir: str | os.PathLike | None = None) -> ImageData:
         validation=validation,
         test=test,
         flips=True,
+        condition_names=_CIFAR10_CLASSES,
     )
 
 
-def read_prepared(
-    name: str,
-    split: str,
-    data_dir: str | os.PathLike | None,
-    *,
-    event_shape: tuple[int, int, int],
-    convert: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
-    advice: str,
-) -> np.ndarray:
-    """Returns the images of a split as one `uint8` array.
+def open_prepared(
+    name: str, split: str, data_dir: str | os.PathLike | None, *, advice: str
+) -> tf.data.Dataset:
+    """Returns the examples of a split as TFDS has them.
 
     Args:
       name: Python `str`, TFDS's name of the data set.
       split: Python `str`, TFDS's name of the split.
       data_dir: Folder where TFDS keeps its data; `None` is TFDS's own default.
-      event_shape: (height, width, channels) of every image once converted.
-      convert: Function of one image as it was prepared.
       advice: Python `str`, what to know about preparing it.
 
     Raises:
@@ -75,7 +78,7 @@ def read_prepared(
     import tensorflow_datasets as tfds
 
     try:
-        examples = tfds.load(
+        return tfds.load(
             name, split=split, data_dir=data_dir, download=False, shuffle_files=False
         )
     except AssertionError as error:
@@ -88,13 +91,34 @@ def read_prepared(
             f"folder that holds it (--data-dir), or prepare it once, {advice}: "
             f"tfds build {name}{argument}"
         ) from error
-    images = examples.map(
-        lambda example: convert(example["image"]), num_parallel_calls=tf.data.AUTOTUNE
+
+
+def read_split(
+    examples: tf.data.Dataset,
+    *,
+    event_shape: tuple[int, int, int],
+    convert: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+    condition: Callable[[dict[str, Any]], tf.Tensor],
+) -> ImageSplit:
+    """Returns the images of a split, read into memory, and their conditions.
+
+    Args:
+      examples: What `open_prepared` returns.
+      event_shape: (height, width, channels) of every image once converted.
+      convert: Function of one image as it was prepared.
+      condition: Function of one example that returns its condition.
+    """
+    pairs = examples.map(
+        lambda example: (convert(example["image"]), condition(example)),
+        num_parallel_calls=tf.data.AUTOTUNE,
     )
-    result = np.empty([len(examples), *event_shape], np.uint8)
-    progress, done = ProgressBar(len(result)), 0
-    for batch in images.batch(_READ_AT_ONCE).prefetch(1).as_numpy_iterator():
-        result[done : done + len(batch)] = batch
+    spec = pairs.element_spec[1]
+    images = np.empty([len(examples), *event_shape], np.uint8)
+    conditions = np.empty([len(examples), *spec.shape], spec.dtype.as_numpy_dtype)
+    progress, done = ProgressBar(len(images)), 0
+    for batch, of_batch in pairs.batch(_READ_AT_ONCE).prefetch(1).as_numpy_iterator():
+        images[done : done + len(batch)] = batch
+        conditions[done : done + len(batch)] = of_batch
         done += len(batch)
         progress.update(done)
-    return result
+    return ImageSplit.from_array(images, conditions)

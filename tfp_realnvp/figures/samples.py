@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.figures.grid import image_grid, to_uint8
+from tfp_realnvp.figures.grid import image_grid
+from tfp_realnvp.figures.latents import decode_latents, draw_latents
 
 tfd = tfp.distributions
 
@@ -17,6 +17,7 @@ def sample_images(
     *,
     seed: int | None = None,
     temperature: float = 1.0,
+    condition: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns images drawn from a flow over pixels.
 
@@ -26,21 +27,20 @@ def sample_images(
       seed: Python `int` or `None`, makes the images repeatable.
       temperature: Python `float`, factor on the latents; below 1 it trades diversity
         for likelihood.
+      condition: Integer labels of shape [count] or vectors of shape
+        [count, condition_size], if the flow takes a condition.
 
     Returns:
       `uint8` array of shape [count, height, width, channels].
 
     Raises:
-      ValueError: If `count` is not positive or `temperature` negative.
+      ValueError: If `count` is not positive, `temperature` negative, or the condition
+        does not fit the flow.
     """
-    if count < 1:
-        raise ValueError(f"count: expected a positive int, got {count}.")
-    if not temperature >= 0:
-        raise ValueError(f"temperature: expected 0 or more, got {temperature}.")
-    # TFP takes an int as the start of a stream, a pair as the seed of one draw.
-    latents = flow.distribution.sample(count, seed=seed if seed is None else (0, seed))
-    forward = tf.function(flow.bijector.forward)
-    return to_uint8(forward(temperature * latents).numpy())
+    latents = draw_latents(
+        flow, count, seed=seed, temperature=temperature, condition=condition
+    )
+    return decode_latents(flow, latents, condition=condition)
 
 
 def samples_beside_data(

@@ -81,7 +81,12 @@ def write_report(
     """
     write_json(directory.path / "summary.json", summary)
     examples = data.test.take(min(_PICTURED, data.test.count))
-    samples = sample_images(model.flow, len(examples), seed=config.seed)
+    samples = sample_images(
+        model.flow,
+        len(examples),
+        seed=config.seed,
+        condition=data.test.take_conditions(len(examples)),
+    )
     write_png(directory.path / "samples.png", samples_beside_data(examples, samples))
     gaussian = summary["gaussian_test_bits_per_dim"]
     write_learning_curve(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.data import ImageData, load_images
 from tfp_realnvp.flows import image_flow
 from tfp_realnvp.training.flow_model import FlowModel
 
@@ -61,6 +63,35 @@ class RunConfig:
                 "accumulate: expected a divisor of the batch size, "
                 f"{self.batch_size}; got {self.accumulate}."
             )
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether the flow is conditioned on the data's classes or attributes."""
+        return self.flow.get("condition_size") is not None
+
+    def load_data(self, data_dir: str | os.PathLike | None = None) -> ImageData:
+        """Returns the run's images, with conditions if its flow takes them.
+
+        Args:
+          data_dir: Where the data are now; `None` is where they were.
+
+        Raises:
+          FileNotFoundError: If the data are not there.
+          ImportError: If they need a package that is not installed.
+          ValueError: If there is no such data set, or not with other conditions.
+        """
+        data = load_images(
+            self.dataset,
+            image_size=self.image_size,
+            data_dir=data_dir or self.data_dir,
+            conditional=self.is_conditional,
+        )
+        if self.is_conditional and data.condition_size != self.flow["condition_size"]:
+            raise ValueError(
+                f"condition_size: expected {data.condition_size}, the classes or "
+                f"attributes in {data.name!r}; got {self.flow['condition_size']}."
+            )
+        return data
 
     @property
     def step_size(self) -> int:

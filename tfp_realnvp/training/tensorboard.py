@@ -37,7 +37,8 @@ class TensorBoard(keras.callbacks.Callback):
     ```
 
     Health and pictures are left out without `images`, and where the model's flow is
-    not over pixels, takes a condition or is no `tfd.TransformedDistribution`.
+    not over pixels, is no `tfd.TransformedDistribution`, or takes a condition and none
+    is given.
 
     Steps are the model's `step`, so that a resumed run goes on in the same folder. If
     it resumes from before what was written last, TensorBoard shows the later writing.
@@ -47,6 +48,8 @@ class TensorBoard(keras.callbacks.Callback):
       directory: Folder to write to.
       images: `uint8` array of validation images, of shape [N, height, width, channels],
         or `None`. Health is measured on the first 64, as one batch, and 8 are pictured.
+      condition: Array of the images' labels or vectors, for a conditional flow; samples
+        are drawn under the first 16.
       seed: Python `int`; the same latents are sampled after every epoch.
       temperature: Python `float`, see `sample_images`.
       every_steps: Python `int`.
@@ -63,6 +66,7 @@ class TensorBoard(keras.callbacks.Callback):
         directory: str | os.PathLike,
         *,
         images: np.ndarray | None,
+        condition: np.ndarray | None = None,
         seed: int = 0,
         temperature: float = 1.0,
         every_steps: int = 10,
@@ -82,6 +86,7 @@ class TensorBoard(keras.callbacks.Callback):
         )
         self._directory = os.fspath(directory)
         self._images = images
+        self._condition = condition
         self._seed = seed
         self._temperature = temperature
         self._every_steps = every_steps
@@ -92,7 +97,7 @@ class TensorBoard(keras.callbacks.Callback):
         self._is_pictured = (
             self._images is not None
             and model.is_over_pixels
-            and model.condition_size is None
+            and (model.condition_size is None) == (self._condition is None)
             and is_transformed(model.flow)
         )
         if self._is_pictured:
@@ -148,8 +153,10 @@ class TensorBoard(keras.callbacks.Callback):
         self._statistics_gap = StatisticsGap(self.model)
 
     def _write_health_and_pictures(self) -> None:
-        running, batch = self._statistics_gap.scores(self._events)
-        reconstructed = self._round_trip.reconstruct(self._events)
+        condition = self._condition
+        of_measured = None if condition is None else condition[:_MEASURED]
+        running, batch = self._statistics_gap.scores(self._events, of_measured)
+        reconstructed = self._round_trip.reconstruct(self._events, of_measured)
         error = np.max(np.abs(reconstructed - self._events))
         gap = running.mean() - batch.mean()
         self._write_scalars(
@@ -157,9 +164,10 @@ class TensorBoard(keras.callbacks.Callback):
         )
         samples = sample_images(
             self.model.flow,
-            _SAMPLES,
+            _SAMPLES if condition is None else len(condition[:_SAMPLES]),
             seed=self._seed,
             temperature=self._temperature,
+            condition=None if condition is None else condition[:_SAMPLES],
         )
         self._write_grid("samples", samples, columns=4)
         originals = self._images[:_RECONSTRUCTED]

@@ -1,0 +1,46 @@
+"""Going through many images a few at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+# Seconds before a bar is shown: quick work needs none.
+_PATIENCE = 3.0
+
+
+def map_batches(
+    function: Callable[..., np.ndarray],
+    *arrays: np.ndarray | None,
+    batch_size: int,
+) -> np.ndarray:
+    """Returns what `function` makes of the arrays, computed batch by batch.
+
+    A progress bar is shown if it takes longer than a few seconds.
+
+    Args:
+      function: Takes batches of all arrays, returns an array with one entry for each
+        of theirs.
+      *arrays: Arrays of equal length, at least 1, the first of which is not `None`;
+        of others that are, `function` is given `None`.
+      batch_size: Python `int`; the last batch may be smaller.
+
+    Raises:
+      ValueError: If `batch_size` is not positive.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size: expected a positive int, got {batch_size}.")
+    count, results, bar = len(arrays[0]), [], None
+    begin = time.monotonic()
+    for start in range(0, count, batch_size):
+        part = slice(start, start + batch_size)
+        results.append(function(*(None if a is None else a[part] for a in arrays)))
+        done = min(start + batch_size, count)
+        if bar is None and done < count and time.monotonic() - begin > _PATIENCE:
+            bar = keras.utils.Progbar(count, unit_name="image", interval=1.0)
+        if bar is not None:
+            bar.update(done)
+    return np.concatenate(results)

@@ -1,0 +1,77 @@
+"""From one image to another through the latent space."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow_probability as tfp
+
+from tfp_realnvp.figures.latents import (
+    condition_vectors,
+    decode_latents,
+    encode_images,
+)
+from tfp_realnvp.figures.sphere import great_circle
+
+tfd = tfp.distributions
+
+
+def interpolations(
+    flow: tfd.Distribution,
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    steps: int = 8,
+    condition: Any = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Returns images on the way from each first image to its second one.
+
+    The way is an arc in the latent space, see `great_circle`: a Gaussian in many
+    dimensions has its mass near a sphere, and a straight line would leave it. Its
+    ends are the images themselves, as the flow reconstructs them.
+
+    Args:
+      flow: Transformed distribution from `image_flow`.
+      first: Array of shape [N, height, width, channels], as for `encode_images`.
+      second: Array of the same shape.
+      steps: Python `int`, number of images on the way, both ends among them; at least
+        2.
+      condition: If the flow takes a condition: N labels or vectors, each of both
+        images of a pair; or a `tuple` of those of the first and of the second images,
+        which are mixed evenly on the way.
+      seed: Python `int`, of the jitter.
+
+    Returns:
+      `uint8` array of shape [N, steps, height, width, channels].
+
+    Raises:
+      ValueError: If there are not as many second images as first ones, `steps` is too
+        small, or images or condition do not fit the flow.
+    """
+    if first.shape != second.shape:
+        raise ValueError(
+            f"second: expected the shape of first, {first.shape}, got {second.shape}."
+        )
+    if steps < 2:
+        raise ValueError(f"steps: expected at least 2, got {steps}.")
+    count = len(first)
+    of_first, of_second = (
+        condition if isinstance(condition, tuple) else (condition, condition)
+    )
+    of_first = condition_vectors(flow, of_first, count)
+    of_second = condition_vectors(flow, of_second, count)
+    # With one seed an image that is in both places has the same latents in both.
+    begin = encode_images(flow, first, condition=of_first, seed=seed)
+    end = encode_images(flow, second, condition=of_second, seed=seed)
+    places = np.linspace(0, 1, steps)
+    latents = np.stack([great_circle(begin, end, t) for t in places], axis=1)
+    vectors = None
+    if of_first is not None:
+        vectors = np.stack([(1 - t) * of_first + t * of_second for t in places], axis=1)
+        vectors = vectors.reshape(count * steps, -1)
+    images = decode_latents(
+        flow, latents.reshape(-1, *first.shape[1:]), condition=vectors
+    )
+    return images.reshape(latents.shape)

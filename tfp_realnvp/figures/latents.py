@@ -1,0 +1,211 @@
+"""From images to latents and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.bijectors.condition import encode_condition
+from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
+from tfp_realnvp.figures.batches import map_batches
+from tfp_realnvp.figures.grid import to_uint8
+from tfp_realnvp.flows.call_arguments import (
+    condition_size_of_flow,
+    distribution_kwargs,
+)
+
+tfd = tfp.distributions
+
+
+def encode_images(
+    flow: tfd.Distribution,
+    images: np.ndarray,
+    *,
+    condition: np.ndarray | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """Returns the latents of images.
+
+    Passes are eager: for the few batches that a picture takes, tracing a deep flow
+    would take longer than all of them.
+
+    Args:
+      flow: Transformed distribution from `image_flow`.
+      images: Array of shape [N, height, width, channels]. `uint8` images are jittered,
+        floating ones are taken as they are.
+      condition: Integer labels of shape [N] or vectors of shape [N, condition_size],
+        if the flow takes a condition.
+      seed: Python `int`, of the jitter.
+      batch_size: Python `int`, a matter of memory and speed alone.
+
+    Returns:
+      Floating array of the same shape.
+
+    Raises:
+      ValueError: If the images or the condition do not fit the flow.
+
+    #### Example
+
+    ```python
+    >>> import numpy as np
+    >>> import tfp_realnvp as nvp
+    >>> from tfp_realnvp.figures import decode_latents, encode_images
+    >>> flow = nvp.image_flow(event_shape=(8, 8, 1), filters=8, num_blocks=1)
+    >>> images = np.full([2, 8, 8, 1], 100, np.uint8)
+    >>> latents = encode_images(flow, images)
+    >>> bool(np.all(decode_latents(flow, latents) == images))
+    True
+
+    ```
+    """
+    pixels = as_pixels(flow, images, seed=seed)
+    vectors = condition_vectors(flow, condition, len(images))
+
+    def encode(pixels: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
+        kwargs = nested_kwargs(flow.bijector, condition=vectors)
+        return flow.bijector.inverse(tf.constant(pixels), **kwargs).numpy()
+
+    return map_batches(encode, pixels, vectors, batch_size=batch_size)
+
+
+def decode_latents(
+    flow: tfd.Distribution,
+    latents: np.ndarray,
+    *,
+    condition: np.ndarray | None = None,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """Returns the images of latents.
+
+    Args:
+      flow: Transformed distribution from `image_flow`.
+      latents: Floating array of shape [N, height, width, channels].
+      condition: As for `encode_images`.
+      batch_size: Python `int`, a matter of memory and speed alone.
+
+    Returns:
+      `uint8` array of the same shape.
+
+    Raises:
+      ValueError: If the latents or the condition do not fit the flow.
+    """
+    latents = np.asarray(latents)
+    _check_shape(flow, latents, "latents")
+    latents = latents.astype(flow.dtype.as_numpy_dtype, copy=False)
+    vectors = condition_vectors(flow, condition, len(latents))
+
+    def decode(latents: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
+        kwargs = nested_kwargs(flow.bijector, condition=vectors)
+        pixels = flow.bijector.forward(tf.constant(latents), **kwargs)
+        return to_uint8(pixels.numpy())
+
+    return map_batches(decode, latents, vectors, batch_size=batch_size)
+
+
+def draw_latents(
+    flow: tfd.Distribution,
+    count: int,
+    *,
+    seed: int | None = None,
+    temperature: float = 1.0,
+    condition: np.ndarray | None = None,
+) -> np.ndarray:
+    """Returns latents drawn from a flow's base distribution.
+
+    Args:
+      flow: Transformed distribution from `image_flow`.
+      count: Python `int`, how many.
+      seed: Python `int` or `None`, makes them repeatable.
+      temperature: Python `float`, factor on the latents.
+      condition: As for `encode_images`; bases can take it too.
+
+    Returns:
+      Floating array of shape [count, height, width, channels].
+
+    Raises:
+      ValueError: If `count` is not positive, `temperature` negative, or the condition
+        does not fit the flow.
+    """
+    if count < 1:
+        raise ValueError(f"count: expected a positive int, got {count}.")
+    if not temperature >= 0:
+        raise ValueError(f"temperature: expected 0 or more, got {temperature}.")
+    vectors = condition_vectors(flow, condition, count)
+    kwargs = distribution_kwargs(flow, condition=vectors)
+    latents = flow.distribution.sample(
+        count,
+        # TFP takes an int as the start of a stream, a pair as the seed of one draw.
+        seed=seed if seed is None else (0, seed),
+        **kwargs.get("distribution_kwargs", {}),
+    )
+    return temperature * latents.numpy()
+
+
+def as_pixels(
+    flow: tfd.Distribution, images: np.ndarray, *, seed: int = 0, name: str = "images"
+) -> np.ndarray:
+    """Returns images as a flow over pixels takes them: those of integers jittered.
+
+    The noise of an image is a function of `seed` and of its place alone.
+
+    Raises:
+      ValueError: If the images do not fit the flow; `name` is what it calls them.
+    """
+    images = np.asarray(images)
+    _check_shape(flow, images, name)
+    dtype = flow.dtype.as_numpy_dtype
+    if images.dtype == np.uint8:
+        noise = np.random.default_rng(seed).random(images.shape, dtype)
+        return images.astype(dtype) + noise
+    if images.dtype.kind != "f":
+        raise ValueError(f"{name}: expected uint8 or floating, got {images.dtype}.")
+    return images.astype(dtype, copy=False)
+
+
+def condition_vectors(
+    flow: tfd.Distribution,
+    condition: np.ndarray | None,
+    count: int,
+    *,
+    name: str = "condition",
+) -> np.ndarray | None:
+    """Returns conditions as vectors, one for each image.
+
+    Args:
+      flow: Any distribution.
+      condition: Labels or vectors.
+      count: Python `int`, number of images.
+      name: Python `str`, what an error calls the condition.
+
+    Returns:
+      Floating array of shape [count, condition_size], or `None` if the flow takes no
+      condition.
+
+    Raises:
+      ValueError: If there is one and the flow takes none, or the other way round, if
+        it does not fit the flow, or is not one for each image.
+    """
+    size = condition_size_of_flow(flow)
+    try:
+        vectors = encode_condition(condition, size, flow.dtype, validate_args=True)
+    except ValueError as error:
+        raise ValueError(str(error).replace("condition", name, 1)) from None
+    if vectors is None:
+        return None
+    if vectors.shape != (count, size):
+        raise ValueError(
+            f"{name}: expected one for each of {count} images, got shape "
+            f"{tuple(np.shape(condition))}."
+        )
+    return vectors.numpy()
+
+
+def _check_shape(flow: tfd.Distribution, values: np.ndarray, name: str) -> None:
+    event_shape = tuple(flow.event_shape)
+    if values.ndim != 4 or values.shape[1:] != event_shape or len(values) == 0:
+        raise ValueError(
+            f"{name}: expected shape (N, {', '.join(map(str, event_shape))}) with "
+            f"N > 0, got {values.shape}."
+        )

@@ -1,0 +1,88 @@
+"""Numbers that stand beside the pictures."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.figures.batches import map_batches
+from tfp_realnvp.figures.latents import as_pixels, condition_vectors
+from tfp_realnvp.flows.call_arguments import distribution_kwargs
+
+tfd = tfp.distributions
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Returns the peak signal-to-noise ratio of images, in dB.
+
+    ```none
+    psnr = 10 log10(255**2 / mean((a - b)**2))
+    ```
+
+    Args:
+      a: `uint8` array of shape [N, height, width, channels].
+      b: `uint8` array of the same shape.
+
+    Returns:
+      `float64` array of shape [N], infinite for images that are equal.
+
+    Raises:
+      ValueError: If these are no 8-bit images of one shape.
+
+    #### Example
+
+    ```python
+    >>> import numpy as np
+    >>> from tfp_realnvp.figures import psnr
+    >>> black = np.zeros([1, 8, 8, 1], np.uint8)
+    >>> psnr(black, black + 255).tolist(), psnr(black, black).tolist()
+    ([0.0], [inf])
+
+    ```
+    """
+    if a.dtype != np.uint8 or b.dtype != np.uint8 or a.shape != b.shape or a.ndim != 4:
+        raise ValueError(
+            "a, b: expected uint8 images of one shape (N, height, width, channels), "
+            f"got {a.dtype} of shape {a.shape} and {b.dtype} of shape {b.shape}."
+        )
+    error = np.square(a.astype(np.float64) - b).mean(axis=(1, 2, 3))
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(255**2 / error)
+
+
+def image_bits_per_dim(
+    flow: tfd.Distribution,
+    images: np.ndarray,
+    *,
+    condition: np.ndarray | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """Returns what each image costs under a flow over pixels, in bits/dim.
+
+    Args:
+      flow: Transformed distribution from `image_flow`.
+      images: As for `encode_images`.
+      condition: As for `encode_images`.
+      seed: Python `int`, of the jitter.
+      batch_size: Python `int`, a matter of memory and speed alone.
+
+    Returns:
+      `float64` array of shape [N].
+
+    Raises:
+      ValueError: If the images or the condition do not fit the flow.
+    """
+    pixels = as_pixels(flow, images, seed=seed)
+    vectors = condition_vectors(flow, condition, len(images))
+
+    def score(pixels: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
+        kwargs = distribution_kwargs(flow, condition=vectors)
+        return flow.log_prob(tf.constant(pixels), **kwargs).numpy()
+
+    log_prob = map_batches(score, pixels, vectors, batch_size=batch_size)
+    dimensions = math.prod(pixels.shape[1:])
+    return -log_prob.astype(np.float64) / (dimensions * math.log(2))
