@@ -6,7 +6,9 @@ from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
 TENSORBOARD = "tensorboard>=2.18,<2.22"
-DEMO = ["scikit-learn>=1.3", "pillow>=10", "matplotlib>=3.8"]
+PILLOW = "pillow>=10"
+DEMO = ["scikit-learn>=1.3", PILLOW, "matplotlib>=3.8"]
+LSUN = ["lmdb>=1.4.1,<4", PILLOW]
 
 setup(
     name="tfp_realnvp",
@@ -17,6 +19,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["tfp_realnvp", "tfp_realnvp.*"]),
+    package_data={"tfp_realnvp.gallery": ["page.html", "page.css", "page.js"]},
     install_requires=[
         "tensorflow>=2.18,<2.22",
         "tensorflow-probability>=0.25,<0.26",
@@ -31,14 +34,19 @@ setup(
     extras_require={
         # What the embedded data sets and the pictures need.
         "demo": DEMO,
+        # What reads LSUN's databases.
+        "lsun": LSUN,
         # What shows the course of training; it must be of TensorFlow's version.
         "tensorboard": [TENSORBOARD],
         "test": [
             *DEMO,
+            *LSUN,
             TENSORBOARD,
             "pytest>=8",
             "pytest-xdist>=3",
             "hypothesis>=6",
+            # Drives a Chromium that is there already, and downloads none.
+            "playwright>=1.50,<2",
             "ruff>=0.14,<0.15",
         ],
         "gpu": ["tensorflow[and-cuda]>=2.18,<2.22"],

@@ -55,14 +55,18 @@ def test_the_summary_reports_the_flow_beside_trivial_models(runs):
 
 
 def test_evaluation_finds_the_same_bits_per_dim_again(runs, capsys):
-    assert main(["evaluate", str(runs / "digits"), "--batch-size", "64"]) == 0
+    options = ["--batch-size", "64", "--draws", "8"]
+    assert main(["evaluate", str(runs / "digits"), *options]) == 0
     summary = json.loads((runs / "digits" / "summary.json").read_text())
     evaluation = json.loads((runs / "digits" / "evaluation.json").read_text())
     assert evaluation["images"] == 300
+    # The jitter is another one, and its effect on the mean is measured.
+    noise = evaluation["spread_over_draws"]
+    assert 0 < noise < 0.01
     np.testing.assert_allclose(
-        evaluation["test_bits_per_dim"], summary["test_bits_per_dim"], rtol=1e-5
+        evaluation["bits_per_dim"], summary["test_bits_per_dim"], atol=5 * noise
     )
-    assert "on 300 test images" in capsys.readouterr().out
+    assert "mean over 300 images" in capsys.readouterr().out
 
 
 def test_samples_are_drawn_from_the_trained_flow_repeatably(runs, tmp_path):
@@ -169,7 +173,9 @@ def test_all_that_training_can_be_told_works_together(tmp_path, capsys):
     found = json.loads((run / "evaluation.json").read_text())
     assert found["weights"] == "average"
     np.testing.assert_allclose(
-        found["test_bits_per_dim"], summary["average_test_bits_per_dim"], rtol=1e-4
+        found["bits_per_dim"],
+        summary["average_test_bits_per_dim"],
+        atol=0.002,
     )
 
 
@@ -207,6 +213,10 @@ def test_a_run_is_never_overwritten_unless_asked_to(runs, capsys):
         (["--preset", "mnist"], "preset: expected one of"),
         (["--dataset", "mnist"], "dataset: expected digits"),
         (["--dataset", "cifar10", "--data-dir", "."], "cifar10 is not prepared"),
+        (["--preset", "cifar10-small", "--data-dir", "."], "cifar10 is not prepared"),
+        (["--preset", "imagenet64", "--data-dir", "."], "64x64 is not prepared in"),
+        (["--preset", "celeba", "--data-dir", "."], "celeb_a is not prepared"),
+        (["--preset", "lsun_tower", "--data-dir", "."], "expected tower_train_lmdb"),
         (["--dataset", "folder:nowhere"], "dataset: expected a folder"),
         (["--batch-size", "0"], "batch_size: expected a positive number, got 0"),
         (["--epochs", "0"], "epochs: expected a positive number, got 0"),

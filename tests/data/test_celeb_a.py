@@ -1,9 +1,11 @@
+import io
 import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from PIL import Image
 
 from tfp_realnvp.data import load_images
 
@@ -37,15 +39,48 @@ def test_sizes_beyond_the_crop_are_refused(image_size):
 def test_faces_that_tfds_has_not_prepared_are_explained_at_once(tmp_path):
     with pytest.raises(
         FileNotFoundError,
-        match="celeb_a is not prepared.*Google Drive.*manual_dir.*tfds build celeb_a",
+        match="celeb_a is not prepared.*Google Drive.*manual_dir.*python -c .*"
+        "tfds.builder\\('celeb_a', data_dir='.*'\\).download_and_prepare\\(\\)\"$",
     ):
         load_images("celeb_a", data_dir=tmp_path)
 
 
-def test_prepared_faces_are_read_in_their_own_three_splits(data_dir):
+def prepared(data_dir):
     if not (pathlib.Path(data_dir) / "celeb_a").is_dir():
         pytest.skip("needs celeb_a, or its stand-in, among the prepared TFDS data")
-    data = load_images("celeb_a", data_dir=data_dir, image_size=32)
+    return data_dir
+
+
+def test_the_first_batch_holds_faces_half_of_them_mirrored(data_dir):
+    faces = load_images("celeb_a", data_dir=prepared(data_dir), image_size=37)
+    size = min(faces.train.count, 400)
+    batch = next(iter(faces.training_batches(size, seed=0))).numpy().astype(float)
+    files = tfds.load(
+        "celeb_a",
+        split="train",
+        data_dir=data_dir,
+        download=False,
+        decoders={"image": tfds.decode.SkipDecoding()},
+    )
+    found = []
+    for example in files.take(60):
+        photo = np.asarray(Image.open(io.BytesIO(example["image"].numpy())), float)
+        assert photo.shape == (218, 178, 3)
+        crop = photo[35:183, 15:163].reshape(37, 4, 37, 4, 3).mean((1, 3))
+        # TensorFlow decodes JPEG less exactly than Pillow, which makes a difference of
+        # 1; the crop a row further down makes one of 3.
+        plain, mirrored = (
+            np.abs(batch - way).mean((1, 2, 3)) < 2 for way in (crop, crop[:, ::-1])
+        )
+        assert plain.sum() + mirrored.sum() <= 1
+        found.append((plain.sum(), mirrored.sum()))
+    plain, mirrored = np.sum(found, axis=0)
+    assert plain + mirrored > 60 * size / faces.train.count / 2
+    assert 0.25 < mirrored / (plain + mirrored) < 0.75
+
+
+def test_prepared_faces_are_read_in_their_own_three_splits(data_dir):
+    data = load_images("celeb_a", data_dir=prepared(data_dir), image_size=32)
     splits = data.train, data.validation, data.test
     info = tfds.builder("celeb_a", data_dir=data_dir).info.splits
     counts = [info[name].num_examples for name in ("train", "validation", "test")]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from tfp_realnvp import optional
 from tfp_realnvp.data import load_images
@@ -163,7 +164,11 @@ def test_folders_with_too_few_images_to_split_are_refused(tmp_path, count):
 
 
 def test_data_that_tfds_has_not_prepared_are_explained_at_once(tmp_path):
-    with pytest.raises(FileNotFoundError, match="cifar10 is not prepared in .*tfds"):
+    message = (
+        r"cifar10 is not prepared in .*cifar10.*163 MiB: python -c .*tfds.builder\("
+        r"'cifar10', data_dir='.*'\).download_and_prepare\(\)\"$"
+    )
+    with pytest.raises(FileNotFoundError, match=message):
         load_images("cifar10", data_dir=tmp_path)
 
 
@@ -173,10 +178,22 @@ def test_cifar10_is_read_through_tfds_and_no_image_is_in_two_splits(data_dir):
     # CIFAR-10 has no image twice.
     images = {image.tobytes() for s in splits(data) for image in s.take(s.count)}
     assert len(images) == 60_000
-    batch = next(iter(data.training_batches(32, seed=0)))
-    assert batch.shape == (32, 32, 32, 3)
+
+
+def test_the_first_batch_of_cifar10_holds_its_images_half_of_them_mirrored(data_dir):
+    data = load_images("cifar10", data_dir=data_dir)
+    batch = next(iter(data.training_batches(400, seed=0)))
     assert batch.dtype == tf.uint8
-    assert batch.numpy().std() > 30
+    images = batch.numpy()
+    assert (images.min(), images.max()) == (0, 255)
+    theirs = tfds.load("cifar10", split="train", data_dir=data_dir, download=False)
+    stored = {example["image"].tobytes() for example in theirs.as_numpy_iterator()}
+    plain, mirrored = (
+        [image.tobytes() in stored for image in way]
+        for way in (images, images[:, :, ::-1])
+    )
+    assert all(np.logical_xor(plain, mirrored))
+    assert 150 < sum(mirrored) < 250
 
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it():

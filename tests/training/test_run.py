@@ -248,7 +248,10 @@ def test_all_files_are_there_when_a_run_is_cut_off_after_its_last_checkpoint(
     [
         ({"epochs": 4}, "resume: expected epochs as the run began with, 3; got 4"),
         ({"seed": 2}, "resume: expected seed as the run began with, 1; got 2"),
-        ({"flow": {"filters": 9}}, "resume: expected flow as the run began with"),
+        (
+            {"flow": {**CONFIG.flow, "filters": 9}},
+            "resume: expected flow.filters as the run began with, 2; got 9",
+        ),
     ],
 )
 def test_a_run_is_not_continued_as_another(change, message, whole):

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
+import pathlib
 
 from tfp_realnvp.files import write_json
+from tfp_realnvp.training.evaluate_runs import SPLITS, evaluate_runs
 from tfp_realnvp.training.run_directory import RunDirectory
+
+_DRAWS = 3
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -13,42 +18,69 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="score a trained flow",
-        description="Prints the bits/dim of a trained flow on the test images, with "
-        "running statistics, and writes them to evaluation.json.",
+        description="Prints the bits/dim of a trained flow on the test images beside "
+        "the paper's, with running statistics, and writes them to RUN/evaluation.json. "
+        "Several runs that differ in their seed are scored together.",
     )
-    parser.add_argument("directory", metavar="RUN", help="folder of the run")
-    parser.add_argument("--data-dir", help="where the data are now, if elsewhere")
-    parser.add_argument("--limit", type=int, help="only the first so many images")
-    parser.add_argument("--batch-size", type=int, default=100)
-    parser.add_argument(
+    add = parser.add_argument
+    add("directories", metavar="RUN", nargs="+", help="folders of the runs")
+    add("--data-dir", help="where the data are now, if elsewhere")
+    add(
+        "--split",
+        choices=SPLITS,
+        default="test",
+        help="which images",
+    )
+    add("--limit", type=int, help="only the first so many images")
+    add(
+        "--draws",
+        type=int,
+        help=f"how often each image is jittered: {_DRAWS}, or what "
+        "--importance-samples says",
+    )
+    add(
+        "--importance-samples",
+        type=int,
+        help="give a bound on the likelihood of the discrete images too, from so many "
+        "draws of the jitter; it is tighter than the paper's figure, and another one",
+    )
+    add("--seed", type=int, default=0, help="of the jitter")
+    add("--batch-size", type=int, default=100)
+    add(
         "--weights",
         choices=("last", "best", "average"),
         default="last",
         help="which: last, best (on the validation images), or their average",
     )
+    add("--output", help="JSON file for what was found on all runs together")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Evaluates as the arguments say."""
-    for name in ("limit", "batch_size"):
+    for name in ("limit", "draws", "importance_samples", "batch_size"):
         value = getattr(arguments, name)
         if value is not None and value < 1:
             raise ValueError(f"{name}: expected a positive int, got {value}.")
-    directory = RunDirectory(arguments.directory)
-    config = directory.load_config()
-    data = config.load_data(arguments.data_dir)
-    model = directory.load_model(arguments.weights)
-    batches = data.test_batches(arguments.batch_size, limit=arguments.limit)
-    result = model.evaluate(batches, return_dict=True)["bits_per_dim"]
-    images = min(arguments.limit or data.test.count, data.test.count)
-    write_json(
-        directory.path / "evaluation.json",
-        {
-            "dataset": data.name,
-            "images": images,
-            "weights": arguments.weights,
-            "test_bits_per_dim": result,
-        },
+    output = None if arguments.output is None else pathlib.Path(arguments.output)
+    if output is not None and not output.parent.is_dir():
+        raise FileNotFoundError(
+            f"output: expected a file in a folder that is there, got {output}."
+        )
+    directories = [RunDirectory(path) for path in arguments.directories]
+    found = evaluate_runs(
+        directories,
+        split=arguments.split,
+        draws=arguments.draws or arguments.importance_samples or _DRAWS,
+        importance_samples=arguments.importance_samples,
+        seed=arguments.seed,
+        limit=arguments.limit,
+        batch_size=arguments.batch_size,
+        weights=arguments.weights,
+        data_dir=arguments.data_dir,
     )
-    print(f"{data.name}: {result:.3f} bits/dim on {images} test images.")
+    print(found.table)
+    if output is not None:
+        write_json(output, found.values)
+    elif len(directories) > 1:
+        print(json.dumps(found.values, indent=2))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfp_realnvp.cli import evaluate, sample, train
+from tfp_realnvp.cli import evaluate, figures, gallery, sample, train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,10 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="tfp-realnvp",
-        description="Real NVP for TensorFlow Probability: train, evaluate, sample.",
+        description="Real NVP for TensorFlow Probability: train and evaluate flows over "
+        "images, draw samples and the paper's figures.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (train, evaluate, sample):
+    for module in (train, evaluate, sample, figures, gallery):
         module.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -6,7 +6,10 @@ import argparse
 import math
 import pathlib
 
+import numpy as np
+
 from tfp_realnvp.figures import image_grid, sample_images, write_png
+from tfp_realnvp.training.run_config import RunConfig
 from tfp_realnvp.training.run_directory import RunDirectory
 
 
@@ -23,6 +26,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--temperature", type=float, default=1.0, help="factor on the latents"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--condition",
+        nargs="+",
+        metavar="LABEL",
+        help="of a conditional run: name or number of a class, or of those attributes "
+        "that the images shall have; if not, the conditions of test images",
+    )
+    parser.add_argument("--data-dir", help="where the data are now, if elsewhere")
     parser.add_argument("--output", help="PNG to write; RUN/samples_drawn.png if not")
     parser.set_defaults(run=run)
 
@@ -30,15 +41,55 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Samples as the arguments say."""
     directory = RunDirectory(arguments.directory)
+    config = directory.load_config()
+    directory.check_weights()
+    condition = _condition(arguments, config)
     model = directory.load_model()
     images = sample_images(
         model.flow,
         arguments.count,
         seed=arguments.seed,
         temperature=arguments.temperature,
+        condition=condition,
     )
     output = pathlib.Path(arguments.output or directory.path / "samples_drawn.png")
     columns = math.ceil(math.sqrt(arguments.count))
     scale = max(1, 32 // images.shape[1])
     write_png(output, image_grid(images, columns=columns, scale=scale))
     print(f"Wrote {arguments.count} images to {output}.")
+
+
+def _condition(arguments: argparse.Namespace, config: RunConfig) -> np.ndarray | None:
+    """Returns a condition for each image, or `None` for an unconditional run."""
+    if not config.is_conditional:
+        if arguments.condition:
+            raise ValueError(
+                "condition: expected none, for the run was trained without "
+                f"--conditional; got {' '.join(arguments.condition)}."
+            )
+        return None
+    data = config.load_data(arguments.data_dir)
+    known = data.test.conditions
+    if not arguments.condition:
+        return known[np.arange(max(0, arguments.count)) % len(known)]
+    numbers = [_number(name, data.condition_names) for name in arguments.condition]
+    if known.ndim == 1:
+        if len(numbers) > 1:
+            raise ValueError(
+                f"condition: expected one class, got {' '.join(arguments.condition)}."
+            )
+        return np.full([max(0, arguments.count)], numbers[0])
+    wanted = np.zeros([max(0, arguments.count), len(data.condition_names)], bool)
+    wanted[:, numbers] = True
+    return wanted
+
+
+def _number(name: str, names: tuple[str, ...]) -> int:
+    if name in names:
+        return names.index(name)
+    if name.isdecimal() and int(name) < len(names):
+        return int(name)
+    raise ValueError(
+        f"condition: expected one of {', '.join(names)}, or a number below "
+        f"{len(names)}; got {name!r}."
+    )

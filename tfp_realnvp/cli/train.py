@@ -8,8 +8,9 @@ import pathlib
 
 from tfp_realnvp.cli.dry_run import dry_run
 from tfp_realnvp.cli.train_options import add_options
+from tfp_realnvp.cli.train_seeds import check_seeds, train_seeds
 from tfp_realnvp.data import load_images
-from tfp_realnvp.flows.presets import resolve_preset
+from tfp_realnvp.flows.presets import dataset_of, preset_for, resolve_preset
 from tfp_realnvp.optional import require
 from tfp_realnvp.training.report import evaluate_run, write_report
 from tfp_realnvp.training.run import train
@@ -18,9 +19,7 @@ from tfp_realnvp.training.run_directory import RunDirectory
 from tfp_realnvp.training.strategy import is_chief, make_strategy
 from tfp_realnvp.training.tensorboard import TensorBoard
 
-_DEFAULT_PRESETS = {"digits": "digits", "cifar10": "cifar10", "celeb_a": "celeba64"}
 _COPIED = (
-    "dataset",
     "batch_size",
     "epochs",
     "learning_rate",
@@ -56,11 +55,13 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.tensorboard:
         require("tensorboard", "--tensorboard", extra="tensorboard")
     config = _config(arguments)
-    directory = _locate(arguments)
+    directory = _locate(arguments, config.dataset)
     if not (arguments.resume or arguments.dry_run):
         directory.check_free(overwrite=arguments.overwrite)
     # TensorFlow must know of other workers before it does anything else.
     strategy = make_strategy(arguments.strategy)
+    if arguments.seeds is not None:
+        check_seeds(arguments.seeds, directory, strategy)
     data = load_images(
         config.dataset,
         image_size=config.image_size,
@@ -71,10 +72,24 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.conditional:
         config.flow["condition_size"] = data.condition_size
     data.steps_per_epoch(config.step_size)
-    model = config.build_model(strategy)
     if arguments.dry_run:
-        dry_run(model, config, data)
-        return
+        dry_run(config.build_model(strategy), config, data)
+    elif arguments.seeds is None:
+        _train(directory, config, arguments, data, strategy)
+    else:
+        train_seeds(
+            arguments.seeds,
+            directory,
+            config,
+            data,
+            lambda run, its_config: _train(run, its_config, arguments, data, strategy),
+            resume=arguments.resume,
+        )
+
+
+def _train(directory, config, arguments, data, strategy) -> None:
+    """Trains one run into its folder."""
+    model = config.build_model(strategy)
     _begin(directory, arguments, config, strategy)
     print(f"Training on {data.train.count} images of {data.name}: {directory.path}")
     print(f"Replicas: {strategy.num_replicas_in_sync}.", flush=True)
@@ -102,24 +117,23 @@ def _config(arguments: argparse.Namespace) -> RunConfig:
         value = getattr(arguments, name)
         if value is not None and not value > 0:
             raise ValueError(f"{name}: expected a positive number, got {value}.")
-    preset = arguments.preset or _DEFAULT_PRESETS.get(
-        arguments.dataset, "cifar10-small"
-    )
-    flow = resolve_preset(preset)
+    dataset = arguments.dataset or dataset_of(arguments.preset or "digits")
+    flow = resolve_preset(arguments.preset or preset_for(dataset))
     for name in ("num_scales", "filters", "num_blocks"):
         if getattr(arguments, name) is not None:
             flow[name] = getattr(arguments, name)
     if arguments.precision != "float32":
         flow["network_dtype"] = arguments.precision
-    return RunConfig(flow=flow, **{name: getattr(arguments, name) for name in _COPIED})
+    copied = {name: getattr(arguments, name) for name in _COPIED}
+    return RunConfig(dataset=dataset, flow=flow, **copied)
 
 
-def _locate(arguments: argparse.Namespace) -> RunDirectory:
+def _locate(arguments: argparse.Namespace, dataset: str) -> RunDirectory:
     """Returns the folder of a new run, or of the one to go on with."""
     runs = pathlib.Path(arguments.runs)
     if arguments.name is not None:
         return RunDirectory(runs / arguments.name)
-    stem = arguments.dataset.partition(":")[0]
+    stem = dataset.partition(":")[0]
     numbered = itertools.chain([stem], (f"{stem}-{i}" for i in itertools.count(2)))
     taken = list(itertools.takewhile(lambda name: (runs / name).exists(), numbered))
     if arguments.resume:

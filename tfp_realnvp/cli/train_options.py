@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tfp_realnvp.data.load import DATA_SETS
 from tfp_realnvp.flows import PRESETS
 from tfp_realnvp.training.strategy import STRATEGIES
 
@@ -13,10 +14,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("data").add_argument
     add(
         "--dataset",
-        default="digits",
-        help="digits, photos, cifar10, celeb_a, folder:PATH",
+        help=f"{', '.join(DATA_SETS)}, or folder:PATH; by default the preset's own, or "
+        "digits",
     )
-    add("--data-dir", help="folder of prepared TFDS data, for cifar10 and celeb_a")
+    add("--data-dir", help="folder of prepared TFDS data, or of LSUN's databases")
     add("--image-size", type=int, help="side of the images, where one can choose")
     add(
         "--conditional",
@@ -26,7 +27,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
     add = parser.add_argument_group("flow").add_argument
-    add("--preset", help=f"sizes of the flow: {', '.join(PRESETS)}")
+    add(
+        "--preset",
+        help=f"sizes of the flow: {', '.join(PRESETS)}; by default those for the data",
+    )
     add("--num-scales", type=int, help="override the preset's number of scales")
     add("--filters", type=int, help="override the preset's feature maps")
     add("--num-blocks", type=int, help="override the preset's residual blocks")
@@ -37,7 +41,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="of the networks; the flow's own arithmetic is in float32",
     )
 
-    add = parser.add_argument_group("training").add_argument
+    group = parser.add_argument_group("training")
+    add = group.add_argument
     add("--batch-size", type=int, default=64, help="images in an update")
     add(
         "--accumulate",
@@ -48,7 +53,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--epochs", type=int, default=20, help="passes through the data")
     add("--minutes", type=float, help="end training after so many minutes")
     add("--learning-rate", type=float, default=1e-3, help="at the start")
-    add("--seed", type=int, default=0, help="the same seed gives the same run")
+    either = group.add_mutually_exclusive_group().add_argument
+    either("--seed", type=int, default=0, help="the same seed gives the same run")
+    either(
+        "--seeds",
+        type=int,
+        nargs="+",
+        help="train one run after the other with these seeds, and score them together",
+    )
     add(
         "--average-decay",
         type=float,

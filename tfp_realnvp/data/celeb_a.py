@@ -8,12 +8,13 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_realnvp.data.image_data import ImageData
-from tfp_realnvp.data.prepared import open_prepared, read_split
+from tfp_realnvp.data.prepared import MANUAL_CONFIG, open_prepared, read_split
 
 _CROP = 148
 _ADVICE = (
     "which downloads 1.4 GiB from Google Drive (if that refuses, fetch the files "
-    "yourself and add --manual_dir=FOLDER)"
+    "yourself, put them into a FOLDER and write "
+    f"download_and_prepare(download_config={MANUAL_CONFIG}))"
 )
 
 
@@ -22,9 +23,11 @@ def load_celeb_a(
 ) -> ImageData:
     """Returns CelebA, 202,599 faces in TFDS's own three splits.
 
-    As in the paper, the central 148 x 148 pixels of each are taken and scaled. They
-    are kept in memory: 2.3 GiB at 64 x 64, and three times that while it is filled.
-    Conditions are the 40 attributes.
+    The central 148 x 148 pixels of each are taken and scaled: of 218 rows and 178
+    columns, rows 35 to 182 and columns 15 to 162. The paper's crop is "approximately
+    central", and its released code takes the same columns from 5 rows further down.
+    Images are kept in memory: 2.3 GiB at 64 x 64, and three times that while it is
+    filled. Conditions are the 40 attributes.
 
     Args:
       data_dir: Folder where TFDS keeps its data; `None` is TFDS's own default.

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable, Mapping
 
 from tfp_realnvp.data.celeb_a import load_celeb_a
 from tfp_realnvp.data.digits import load_digits
+from tfp_realnvp.data.downsampled_imagenet import load_downsampled_imagenet
 from tfp_realnvp.data.folder import load_folder
 from tfp_realnvp.data.image_data import ImageData
+from tfp_realnvp.data.lsun import CATEGORIES, load_lsun
 from tfp_realnvp.data.photos import load_photos
 from tfp_realnvp.data.prepared import load_cifar10
 
-_FIXED_SIZES = {"digits": 8, "cifar10": 32}
+# Functions of `data_dir` and perhaps `image_size`.
+_LOADERS: Mapping[str, Callable[..., ImageData]] = {
+    "digits": lambda data_dir: load_digits(),
+    "photos": lambda data_dir, **size: load_photos(**size),
+    "cifar10": load_cifar10,
+    "imagenet32": lambda data_dir: load_downsampled_imagenet(data_dir, 32),
+    "imagenet64": lambda data_dir: load_downsampled_imagenet(data_dir, 64),
+    "celeb_a": load_celeb_a,
+    **{
+        f"lsun_{category}": functools.partial(load_lsun, category)
+        for category in CATEGORIES
+    },
+}
+_FIXED_SIZES = {"digits": 8, "cifar10": 32, "imagenet32": 32, "imagenet64": 64}
+DATA_SETS = tuple(_LOADERS)
 
 
 def load_images(
@@ -24,11 +42,13 @@ def load_images(
     """Returns the data set of that name.
 
     Args:
-      name: `"digits"`, `"photos"`, `"cifar10"`, `"celeb_a"`, or `"folder:PATH"` for
-        your own.
+      name: `"digits"`, `"photos"`, `"cifar10"`, `"imagenet32"`, `"imagenet64"`,
+        `"celeb_a"`, `"lsun_bedroom"`, `"lsun_church_outdoor"`, `"lsun_tower"`, or
+        `"folder:PATH"` for your own.
       image_size: Python `int`, side of the images, for data sets that come in any
-        size; `None` is 32 (`"celeb_a"`: 64), or the size that the data set has.
-      data_dir: Folder of prepared TFDS data, for `"cifar10"` and `"celeb_a"`.
+        size; `None` is 32 (`"celeb_a"` and LSUN: 64), or the size that the data set
+        has.
+      data_dir: Folder of prepared TFDS data, or of LSUN's unpacked databases.
       conditional: Python `bool`, whether to keep the images' classes or attributes,
         for a flow that is conditioned on them.
 
@@ -62,23 +82,17 @@ def load_images(
 def _load(
     name: str, image_size: int | None, data_dir: str | os.PathLike | None
 ) -> ImageData:
+    if name.startswith("folder:"):
+        load = functools.partial(load_folder, name.removeprefix("folder:"))
+    elif name in _LOADERS:
+        load = functools.partial(_LOADERS[name], data_dir)
+    else:
+        raise ValueError(
+            f"dataset: expected {', '.join(DATA_SETS)} or folder:PATH, got {name!r}."
+        )
     fixed = _FIXED_SIZES.get(name)
     if fixed and image_size not in (None, fixed):
         raise ValueError(
             f"image_size: expected {fixed}, the size of {name!r}, got {image_size}."
         )
-    size = {} if image_size is None else {"image_size": image_size}
-    if name == "digits":
-        return load_digits()
-    if name == "photos":
-        return load_photos(**size)
-    if name == "cifar10":
-        return load_cifar10(data_dir)
-    if name == "celeb_a":
-        return load_celeb_a(data_dir, **size)
-    if name.startswith("folder:"):
-        return load_folder(name.removeprefix("folder:"), **size)
-    raise ValueError(
-        "dataset: expected digits, photos, cifar10, celeb_a or folder:PATH, got "
-        f"{name!r}."
-    )
+    return load() if fixed or image_size is None else load(image_size=image_size)

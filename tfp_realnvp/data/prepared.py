@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,9 @@ from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.progress import ProgressBar
 
-_READ_AT_ONCE = 500
+# What makes TFDS look for downloaded files in a folder of the user's.
+MANUAL_CONFIG = "tfds.download.DownloadConfig(manual_dir='FOLDER')"
+READ_AT_ONCE = 500
 _CIFAR10_CLASSES = (
     "airplane",
     "automobile",
@@ -61,7 +64,12 @@ def load_cifar10(data_dir: str | os.PathLike | None = None) -> ImageData:
 
 
 def open_prepared(
-    name: str, split: str, data_dir: str | os.PathLike | None, *, advice: str
+    name: str,
+    split: str,
+    data_dir: str | os.PathLike | None,
+    *,
+    advice: str,
+    by_hand: bool = False,
 ) -> tf.data.Dataset:
     """Returns the examples of a split as TFDS has them.
 
@@ -70,6 +78,8 @@ def open_prepared(
       split: Python `str`, TFDS's name of the split.
       data_dir: Folder where TFDS keeps its data; `None` is TFDS's own default.
       advice: Python `str`, what to know about preparing it.
+      by_hand: Python `bool`, whether TFDS cannot download what it is prepared from, so
+        that the user has to.
 
     Raises:
       FileNotFoundError: If the data set is not prepared there.
@@ -84,13 +94,27 @@ def open_prepared(
     except AssertionError as error:
         # Whether it is prepared is not asked before, since what `tfds.testing`
         # imitates is not.
-        folder = tfds.builder(name, data_dir=data_dir).data_dir
-        argument = "" if data_dir is None else f" --data_dir={data_dir}"
+        where = "" if data_dir is None else f", data_dir='{data_dir}'"
+        config = f"download_config={MANUAL_CONFIG}" if by_hand else ""
+        # TFDS's own program, `tfds build`, starts only where Apache Beam is installed.
         raise FileNotFoundError(
-            f"dataset: {name} is not prepared in {folder}. Either name the "
-            f"folder that holds it (--data-dir), or prepare it once, {advice}: "
-            f"tfds build {name}{argument}"
+            f"dataset: {name} is not prepared in {prepared_folder(name, data_dir)}. "
+            "Either name the folder that holds it (--data-dir), or prepare it once, "
+            f'{advice}: python -c "import tensorflow_datasets as tfds; '
+            f"tfds.builder('{name}'{where}).download_and_prepare({config})\""
         ) from error
+
+
+def prepared_folder(name: str, data_dir: str | os.PathLike | None) -> pathlib.Path:
+    """Returns the folder where TFDS has the data set, or would have it.
+
+    Args:
+      name: Python `str`, TFDS's name of the data set.
+      data_dir: Folder where TFDS keeps its data; `None` is TFDS's own default.
+    """
+    import tensorflow_datasets as tfds
+
+    return pathlib.Path(tfds.builder(name, data_dir=data_dir).data_dir)
 
 
 def read_split(
@@ -116,7 +140,7 @@ def read_split(
     images = np.empty([len(examples), *event_shape], np.uint8)
     conditions = np.empty([len(examples), *spec.shape], spec.dtype.as_numpy_dtype)
     progress, done = ProgressBar(len(images)), 0
-    for batch, of_batch in pairs.batch(_READ_AT_ONCE).prefetch(1).as_numpy_iterator():
+    for batch, of_batch in pairs.batch(READ_AT_ONCE).prefetch(1).as_numpy_iterator():
         images[done : done + len(batch)] = batch
         conditions[done : done + len(batch)] = of_batch
         done += len(batch)

@@ -33,14 +33,16 @@ def map_batches(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size: expected a positive int, got {batch_size}.")
-    count, results, bar = len(arrays[0]), [], None
-    begin = time.monotonic()
+    count, results = len(arrays[0]), []
+    # It counts the time from here on, and prints nothing before its first update.
+    bar = keras.utils.Progbar(count, unit_name="image", interval=1.0)
+    begin, is_shown = time.monotonic(), False
     for start in range(0, count, batch_size):
         part = slice(start, start + batch_size)
         results.append(function(*(None if a is None else a[part] for a in arrays)))
         done = min(start + batch_size, count)
-        if bar is None and done < count and time.monotonic() - begin > _PATIENCE:
-            bar = keras.utils.Progbar(count, unit_name="image", interval=1.0)
-        if bar is not None:
+        is_late = time.monotonic() - begin > _PATIENCE
+        is_shown = is_shown or (is_late and done < count)
+        if is_shown:
             bar.update(done)
     return np.concatenate(results)

@@ -45,9 +45,11 @@ def extrapolated_samples(
       ValueError: If the picture would not fit in memory, an argument is out of range,
         the condition does not fit, or the base distribution is not the default one.
     """
-    larger = enlarged(flow, factor)
     vectors = condition_vectors(flow, condition, count)
+    _check(flow, factor)
+    # Even the base distribution of images that do not fit is too large.
     check_fits(flow, factor, count=count)
+    larger = enlarged(flow, factor)
     latents = draw_latents(
         larger, count, seed=seed, temperature=temperature, condition=vectors
     )
@@ -65,14 +67,7 @@ def enlarged(flow: tfd.Distribution, factor: int) -> tfd.TransformedDistribution
       ValueError: If `factor` is not positive, or the base distribution, which is not
         the default one, is not known for other sizes.
     """
-    if factor < 1:
-        raise ValueError(f"factor: expected a positive int, got {factor}.")
-    if not has_default_base(flow):
-        raise ValueError(
-            "flow: expected the default base distribution, a unit normal, for images "
-            "of another size than the flow was made for; got "
-            f"{type(flow.distribution).__name__} {flow.distribution.name!r}."
-        )
+    _check(flow, factor)
     height, width, channels = flow.event_shape
     zeros = tf.zeros([factor * height, factor * width, channels], flow.dtype)
     return tfd.TransformedDistribution(
@@ -110,4 +105,15 @@ def check_fits(flow: tfd.Distribution, factor: int, *, count: int = 1) -> None:
             f"factor: expected images that fit in memory, got {factor}, for which "
             f"{factor * height} x {factor * width} pixels need about "
             f"{needed / 2**30:.3g} GiB; {available / 2**30:.3g} GiB are available."
+        )
+
+
+def _check(flow: tfd.Distribution, factor: int) -> None:
+    if factor < 1:
+        raise ValueError(f"factor: expected a positive int, got {factor}.")
+    if not has_default_base(flow):
+        raise ValueError(
+            "flow: expected the default base distribution, a unit normal, for images "
+            "of another size than the flow was made for; got "
+            f"{type(flow.distribution).__name__} {flow.distribution.name!r}."
         )

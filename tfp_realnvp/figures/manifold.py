@@ -54,9 +54,7 @@ def latent_manifold(
         condition do not fit the flow.
     """
     _check(images, 4, angles=angles)
-    turns = _turns(angles)
-    weights = [[sphere_weights(x, y) for x in turns] for y in turns]
-    return _decoded(flow, images, np.array(weights), condition, seed)
+    return _decoded(flow, images, manifold_weights(angles), condition, seed)
 
 
 def manifold_animation(
@@ -96,12 +94,29 @@ def manifold_animation(
         or condition do not fit the flow.
     """
     _check(images, 8, frames=frames, angles=angles)
+    weights = manifold_weights(angles, frames=frames)
+    return _decoded(flow, images, weights, condition, seed)
+
+
+def manifold_weights(angles: int, *, frames: int | None = None) -> np.ndarray:
+    """Returns the weights of the images' latents at each point.
+
+    Args:
+      angles: As for `latent_manifold`.
+      frames: As for `manifold_animation`; `None` is for a manifold that stands still.
+
+    Returns:
+      `float64` array of shape [angles, angles, 4], or [frames, angles, angles, 8].
+    """
     turns = _turns(angles)
-    weights = [
-        [[sphere_weights(time, x, y) for x in turns] for y in turns]
-        for time in _turns(frames)
-    ]
-    return _decoded(flow, images, np.array(weights), condition, seed)
+    if frames is None:
+        return np.array([[sphere_weights(x, y) for x in turns] for y in turns])
+    return np.array(
+        [
+            [[sphere_weights(time, x, y) for x in turns] for y in turns]
+            for time in _turns(frames)
+        ]
+    )
 
 
 def _check(images: np.ndarray, wanted: int, **numbers: int) -> None:

@@ -54,7 +54,7 @@ def samples_beside_data(
       columns: Python `int`, images in a row of each block.
     """
     # Small images are enlarged until a person can see them.
-    scale = max(1, 32 // data.shape[1])
+    scale = max(1, 64 // data.shape[1])
     blocks = [image_grid(x, columns=columns, scale=scale) for x in (data, samples)]
     gutter = np.full([blocks[0].shape[0], 16, blocks[0].shape[2]], 255, np.uint8)
     return np.concatenate([blocks[0], gutter, blocks[1]], axis=1)

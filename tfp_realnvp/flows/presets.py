@@ -6,6 +6,24 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+# Section 4.1: squeezing goes on until the last scale is 4 x 4.
+_PAPER_32 = MappingProxyType(
+    {
+        "event_shape": (32, 32, 3),
+        "num_scales": 4,
+        "filters": 32,
+        "num_blocks": 4,
+    }
+)
+_PAPER_64 = MappingProxyType(
+    {
+        "event_shape": (64, 64, 3),
+        "num_scales": 5,
+        "filters": 32,
+        "num_blocks": 2,
+    }
+)
+
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # Section 4.1: "8 residual blocks, 64 feature maps, and downscale only once",
@@ -27,32 +45,12 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "num_blocks": 2,
             }
         ),
-        # Section 4.1: squeezing goes on until the last scale is 4 x 4.
-        "imagenet32": MappingProxyType(
-            {
-                "event_shape": (32, 32, 3),
-                "num_scales": 4,
-                "filters": 32,
-                "num_blocks": 4,
-            }
-        ),
-        "imagenet64": MappingProxyType(
-            {
-                "event_shape": (64, 64, 3),
-                "num_scales": 5,
-                "filters": 32,
-                "num_blocks": 2,
-            }
-        ),
-        # The 64 x 64 images of Section 4.1, CelebA and LSUN, are modelled alike.
-        "celeba64": MappingProxyType(
-            {
-                "event_shape": (64, 64, 3),
-                "num_scales": 5,
-                "filters": 32,
-                "num_blocks": 2,
-            }
-        ),
+        "imagenet32": _PAPER_32,
+        "imagenet64": _PAPER_64,
+        "celeba": _PAPER_64,
+        "lsun_bedroom": _PAPER_64,
+        "lsun_church_outdoor": _PAPER_64,
+        "lsun_tower": _PAPER_64,
         "digits": MappingProxyType(
             {
                 "event_shape": (8, 8, 1),
@@ -63,6 +61,10 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         ),
     }
 )
+
+# For data sets without a preset of their own.
+_SMALL = "cifar10-small"
+_OTHER_DATA_SETS = {"cifar10-small": "cifar10", "celeba": "celeb_a"}
 
 
 def resolve_preset(preset: str) -> dict[str, Any]:
@@ -75,3 +77,18 @@ def resolve_preset(preset: str) -> dict[str, Any]:
         known = ", ".join(sorted(PRESETS))
         raise ValueError(f"preset: expected one of {known}; got {preset!r}.")
     return dict(PRESETS[preset])
+
+
+def dataset_of(preset: str) -> str:
+    """Returns the name of the data set that the preset is for.
+
+    Raises:
+      ValueError: If there is no such preset.
+    """
+    resolve_preset(preset)
+    return _OTHER_DATA_SETS.get(preset, preset)
+
+
+def preset_for(dataset: str) -> str:
+    """Returns the name of the preset to model this data set with."""
+    return next((name for name in PRESETS if dataset_of(name) == dataset), _SMALL)

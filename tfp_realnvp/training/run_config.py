@@ -141,15 +141,38 @@ class RunConfig:
         Raises:
           ValueError: Naming the first thing that differs.
         """
-        old, new = dataclasses.asdict(before), dataclasses.asdict(self)
-        old["flow"] = {k: _listed(v) for k, v in old["flow"].items()}
-        new["flow"] = {k: _listed(v) for k, v in new["flow"].items()}
-        for name in sorted(set(new) - _FREE):
-            if old[name] != new[name]:
-                raise ValueError(
-                    f"resume: expected {name} as the run began with, {old[name]!r}; "
-                    f"got {new[name]!r}."
-                )
+        differences = before.differences(self)
+        if differences:
+            name, (began, got) = next(iter(differences.items()))
+            raise ValueError(
+                f"resume: expected {name} as the run began with, {began!r}; got "
+                f"{got!r}."
+            )
+
+    def differences(self, other: RunConfig) -> dict[str, tuple[Any, Any]]:
+        """Returns what differs in another run's configuration, by name.
+
+        Where the data lie, and what is to happen when something goes wrong, is left
+        out: the runs are the same.
+
+        Args:
+          other: Configuration of the other run.
+
+        Returns:
+          `dict` of pairs, what it is here and what it is there.
+        """
+        here, there = _flat(self), _flat(other)
+        return {
+            name: (here.get(name), there.get(name))
+            for name in sorted({*here, *there} - _FREE)
+            if here.get(name) != there.get(name)
+        }
+
+
+def _flat(config: RunConfig) -> dict[str, Any]:
+    values = dataclasses.asdict(config)
+    flow = values.pop("flow")
+    return {**values, **{f"flow.{name}": _listed(v) for name, v in flow.items()}}
 
 
 def _listed(value: Any) -> Any:

@@ -78,6 +78,11 @@ class RunDirectory:
         return self._config.is_file()
 
     @property
+    def is_finished(self) -> bool:
+        """Whether there is a run in the folder that has come to its end."""
+        return (self.path / "summary.json").is_file()
+
+    @property
     def _config(self) -> pathlib.Path:
         return self.path / "config.json"
 
@@ -145,6 +150,19 @@ class RunDirectory:
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"run: {self._config} is damaged: {error}") from error
 
+    def check_weights(self, which: str = "last") -> None:
+        """Checks that the run has weights, see `weights`.
+
+        Raises:
+          FileNotFoundError: If there are none.
+        """
+        weights = self.weights(which)
+        if not weights.is_file():
+            raise FileNotFoundError(
+                f"run: {self.path} holds no weights {weights.name}; training ended "
+                "before its first epoch, or keeps none of this kind."
+            )
+
     def load_model(self, which: str = "last") -> FlowModel:
         """Returns the trained model.
 
@@ -156,12 +174,8 @@ class RunDirectory:
           ValueError: If the weights do not fit the configuration.
         """
         config = self.load_config()
+        self.check_weights(which)
         weights = self.weights(which)
-        if not weights.is_file():
-            raise FileNotFoundError(
-                f"run: {self.path} holds no weights {weights.name}; training ended "
-                "before its first epoch, or keeps none of this kind."
-            )
         model = config.build_model()
         try:
             model.load_weights(weights)

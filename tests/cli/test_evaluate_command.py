@@ -1,0 +1,144 @@
+import json
+
+import numpy as np
+import pytest
+
+from tfp_realnvp.cli import main
+from tfp_realnvp.training.evaluate_runs import evaluate_runs
+from tfp_realnvp.training.run_config import RunConfig
+from tfp_realnvp.training.run_directory import RunDirectory
+
+FLOW = {"event_shape": (8, 8, 1), "num_scales": 1, "filters": 2, "num_blocks": 1}
+
+
+def make_run(path, seed=0, **flow):
+    """A run as training leaves it, with the weights it would begin with."""
+    config = RunConfig(
+        dataset="digits",
+        flow={**FLOW, **flow},
+        batch_size=64,
+        epochs=1,
+        learning_rate=1e-3,
+        seed=seed,
+    )
+    model = RunDirectory.create(path, config).load_config().build_model()
+    model.save_weights(path / "model.weights.h5")
+    (path / "summary.json").write_text("{}")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs")
+    return [make_run(path / f"seed-{seed}", seed) for seed in (3, 4)]
+
+
+def read(run):
+    return json.loads((RunDirectory(run).path / "evaluation.json").read_text())
+
+
+def error(capsys, *arguments):
+    assert main(["evaluate", *arguments]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("tfp-realnvp evaluate: error: ")
+    return message
+
+
+def test_several_runs_are_scored_alone_and_together(runs, tmp_path, capsys):
+    output = tmp_path / "both.json"
+    options = ["--limit", "40", "--batch-size", "16", "--split", "validation"]
+    assert main(["evaluate", *runs, *options, "--output", str(output)]) == 0
+    both, first, second = json.loads(output.read_text()), *map(read, runs)
+    bits = [found["bits_per_dim"] for found in (first, second)]
+    assert both["bits_per_dim_by_seed"] == bits and bits[0] != bits[1]
+    np.testing.assert_allclose(both["bits_per_dim"], np.mean(bits))
+    np.testing.assert_allclose(
+        both["standard_error_over_seeds"], abs(bits[0] - bits[1]) / 2
+    )
+    assert both["standard_error_over_images"] > 0
+    assert (both["training_seeds"], second["training_seeds"]) == ([3, 4], [4])
+    assert (both["flows"], first["flows"]) == (2, 1)
+    assert both["paper"]["remark"] == "The paper has no figure on digits."
+    assert (both["images"], both["images_in_split"], both["draws"]) == (40, 149, 3)
+
+    printed = capsys.readouterr().out
+    errors = both["standard_error_over_images"], both["standard_error_over_seeds"]
+    expected = " ± ".join(f"{v:.3f}" for v in (both["bits_per_dim"], *errors))
+    assert f"| digits, validation | -- | -- | {expected} |" in printed
+    assert "only the first of 149 images" in printed
+    assert f"With last weights: {bits[0]:.3f} of seed 3, {bits[1]:.3f} of" in printed
+    assert "has not ended" not in printed
+
+
+def test_the_bound_of_several_draws_is_below_their_mean(runs, capsys):
+    options = ["--limit", "20", "--importance-samples", "8"]
+    assert main(["evaluate", runs[0], *options]) == 0
+    found = read(runs[0])
+    assert (found["draws"], found["importance_samples"]) == (8, 8)
+    assert found["bound_bits_per_dim"] < found["bits_per_dim"]
+    assert "not what the paper reports" in capsys.readouterr().out
+
+
+def test_a_conditional_run_is_scored_with_its_conditions(tmp_path, capsys):
+    run = make_run(tmp_path / "run", condition_size=10)
+    assert main(["evaluate", run, "--limit", "5", "--draws", "1"]) == 0
+    assert read(run)["is_conditional"]
+    assert "| digits, test, conditional |" in capsys.readouterr().out
+
+
+def test_runs_that_differ_in_more_than_their_seed_are_refused(runs, tmp_path, capsys):
+    other = make_run(tmp_path / "other", seed=5, filters=4)
+    message = error(capsys, *runs, other)
+    assert (
+        "that differ in their seed" in message and "flow.filters is 2 and 4" in message
+    )
+    assert not (RunDirectory(other).path / "evaluation.json").exists()
+
+
+def test_runs_of_the_same_seed_are_refused(runs, capsys):
+    assert "different seeds, got 2 of seed 3" in error(capsys, runs[0], runs[0])
+
+
+def test_weights_that_one_run_lacks_are_missed_before_any_is_scored(tmp_path, capsys):
+    paths = [make_run(tmp_path / str(seed), seed) for seed in (0, 1)]
+    (tmp_path / "1" / "model.weights.h5").unlink()
+    assert "1 holds no weights model.weights.h5" in error(capsys, *paths)
+    assert "holds no weights best.weights.h5" in error(
+        capsys, paths[0], "--weights", "best"
+    )
+    assert not (tmp_path / "0" / "evaluation.json").exists()
+
+
+def test_a_run_whose_training_has_not_ended_is_said_to_be_one(tmp_path, capsys):
+    run = make_run(tmp_path / "run")
+    (tmp_path / "run" / "summary.json").unlink()
+    assert main(["evaluate", run, "--limit", "5", "--draws", "1"]) == 0
+    assert f"Training of {run} has not ended." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--limit", "301"], "limit: expected 1 to 300, the images there are; got 301"),
+        (["--limit", "0"], "limit: expected a positive int, got 0"),
+        (["--draws", "0"], "draws: expected a positive int, got 0"),
+        (["--batch-size", "0"], "batch_size: expected a positive int, got 0"),
+        (
+            ["--draws", "3", "--importance-samples", "2"],
+            "importance_samples: expected a divisor of the 3 draws",
+        ),
+        (["--output", "nowhere/found.json"], "output: expected a file in a folder"),
+    ],
+)
+def test_bad_arguments_end_evaluation_before_it_begins(
+    arguments, message, runs, capsys
+):
+    assert message in error(capsys, runs[1], *arguments)
+
+
+def test_a_split_that_there_is_not_is_refused(runs, capsys):
+    with pytest.raises(SystemExit):
+        main(["evaluate", runs[0], "--split", "held-out"])
+    assert "choose from" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="split: expected one of train, validation"):
+        evaluate_runs([RunDirectory(runs[0])], split="held-out")

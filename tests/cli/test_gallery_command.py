@@ -1,0 +1,156 @@
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from tfp_realnvp.cli import gallery, main
+from tfp_realnvp.data import load_images
+from tfp_realnvp.gallery import Row
+from tfp_realnvp.gallery.caption import run_facts
+from tfp_realnvp.training.run_directory import RunDirectory
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A conditional run on digits."""
+    runs = tmp_path_factory.mktemp("runs")
+    arguments = ["train", "--filters", "4", "--num-blocks", "1", "--epochs", "1"]
+    arguments += ["--conditional", "--average-decay", "0.9", "--runs", str(runs)]
+    assert main(arguments) == 0
+    return runs / "digits"
+
+
+@pytest.fixture
+def copy(run, tmp_path):
+    return shutil.copytree(run, tmp_path / "copy")
+
+
+def caption(page, row=0):
+    return re.findall(r'<p class="caption">(.*?)</p>', page)[row]
+
+
+def test_two_runs_are_shown_with_their_figures_and_all_pictures(
+    run, copy, tmp_path, capsys
+):
+    (copy / "summary.json").unlink()
+    output = tmp_path / "page.html"
+    assert main(["gallery", str(run), str(copy), "--output", str(output)]) == 0
+    told = capsys.readouterr().out
+    for text in ("1/2 ", "2/2 ", f"Wrote {output}, 0."):
+        assert text in told
+    page = output.read_text(encoding="utf-8")
+    assert page.count("<img ") == 12
+    assert re.findall(r'<h2 id="run-\d">(.*?)</h2>', page) == ["digits", "copy"]
+    summary = json.loads((run / "summary.json").read_text())
+    assert caption(page) == (
+        "digits, 8 x 8 · conditional · last weights · "
+        f"{summary['test_bits_per_dim']:.3f} bits/dim on test images · 21 steps · "
+        f"{summary['parameters']:,} parameters"
+    )
+    with open(run / "history.csv", newline="") as file:
+        (epoch,) = csv.DictReader(file)
+    assert caption(page, 1) == (
+        "digits, 8 x 8 · conditional · last weights · "
+        f"{float(epoch['val_bits_per_dim']):.3f} bits/dim on validation images · "
+        f"training not finished after epoch 1 · {summary['parameters']:,} parameters"
+    )
+    first, second = page.split('<section class="run"')[1:]
+    pictures = re.compile(r"data:image/[^\"]*")
+    assert len(set(pictures.findall(first))) == 6
+    assert pictures.findall(first) == pictures.findall(second)
+
+
+def test_the_gallery_is_of_the_weights_seed_and_temperature_asked_for(
+    run, copy, tmp_path, monkeypatch
+):
+    asked = {}
+
+    def draw_row(flow, images, *, title, caption, **arguments):
+        asked.update(flow=flow, images=images, **arguments)
+        return Row(title, caption, *6 * ["not drawn"])
+
+    monkeypatch.setattr(gallery, "draw_row", draw_row)
+    # Weights other than the average are not even looked for.
+    (copy / "model.weights.h5").unlink()
+    output = tmp_path / "page.html"
+    arguments = ["gallery", str(copy), "--output", str(output), "--weights", "average"]
+    assert main([*arguments, "--seed", "1", "--temperature", "0.7"]) == 0
+    assert (asked["seed"], asked["temperature"]) == (1, 0.7)
+    test = load_images("digits", conditional=True).test
+    np.testing.assert_array_equal(asked["images"], test.take(36))
+    np.testing.assert_array_equal(asked["condition"], test.take_conditions(36))
+    expected = RunDirectory(run).load_model("average").flow
+    for found, variable in zip(
+        asked["flow"].trainable_variables, expected.trainable_variables, strict=True
+    ):
+        np.testing.assert_array_equal(found, variable)
+    summary = json.loads((run / "summary.json").read_text())
+    average = f"{summary['average_test_bits_per_dim']:.3f} bits/dim on test images"
+    shown = caption(output.read_text(encoding="utf-8"))
+    assert f"average weights · {average}" in shown
+    assert shown.endswith("samples at temperature 0.7")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--temperature", "-1"], "temperature: expected 0 or more, got -1"),
+        (["--output", "nowhere/page.html"], "output: expected a file in a folder"),
+        (["--output", "."], "output: expected a file in a folder that exists, got ."),
+        (["elsewhere"], "got elsewhere without config.json"),
+    ],
+)
+def test_bad_arguments_end_the_gallery_before_anything_is_drawn(
+    run, arguments, message, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["gallery", str(run), *arguments]) == 2
+    told = capsys.readouterr()
+    assert message in told.err and "drawing" not in told.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def without_weights(copy):
+    (copy / "best.weights.h5").unlink()
+
+
+def with_a_damaged_summary(copy):
+    (copy / "summary.json").write_text('{"steps": 21}')
+
+
+def with_data_that_are_gone(copy):
+    config = json.loads((copy / "config.json").read_text())
+    config |= {"dataset": "cifar10", "data_dir": str(copy)}
+    config["flow"]["event_shape"] = [32, 32, 3]
+    (copy / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (without_weights, "holds no weights best.weights.h5"),
+        (with_a_damaged_summary, "summary.json is damaged: KeyError"),
+        (with_data_that_are_gone, "cifar10 is not prepared"),
+    ],
+)
+def test_all_runs_are_checked_before_the_first_is_drawn(
+    run, copy, damage, message, tmp_path, capsys
+):
+    damage(copy)
+    output = tmp_path / "page.html"
+    arguments = ["gallery", str(run), str(copy), "--output", str(output)]
+    assert main([*arguments, "--weights", "best"]) == 2
+    told = capsys.readouterr()
+    assert message in told.err and "drawing" not in told.out
+    assert not output.exists()
+
+
+def test_a_run_that_left_no_figures_says_so(copy):
+    for name in ("summary.json", "history.csv"):
+        (copy / name).unlink()
+    directory = RunDirectory(copy)
+    facts = run_facts(directory, directory.load_config(), "last")
+    assert facts[-1] == "training was cut off and has left no figures"

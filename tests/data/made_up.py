@@ -1,0 +1,46 @@
+"""Made-up data in the formats of the real."""
+
+import io
+import pathlib
+
+import lmdb
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from PIL import Image
+
+
+def prepare_imagenet(data_dir, size, counts):
+    """Prepares random images as TFDS does ImageNet's; returns them by split."""
+    builder = tfds.builder(f"downsampled_imagenet/{size}x{size}", data_dir=data_dir)
+    pathlib.Path(builder.data_dir).mkdir(parents=True)
+    random = np.random.default_rng(0)
+    images = {
+        split: random.integers(0, 256, [count, size, size, 3], np.uint8)
+        for split, count in counts.items()
+    }
+    writer = tfds.core.SequentialWriter(builder.info, max_examples_per_shard=30)
+    writer.initialize_splits(list(images))
+    for split, array in images.items():
+        # As in the archives: the bytes are taken over, whatever TFDS calls them.
+        pngs = [io.BytesIO(tf.io.encode_png(image).numpy()) for image in array]
+        writer.add_examples({split: [{"image": png} for png in pngs]})
+    writer.close_all()
+    return images
+
+
+def write_lmdb(folder, values):
+    """Writes a database of images, or of other bytes, by key."""
+    folder.mkdir(parents=True)
+    environment = lmdb.open(str(folder), map_size=2**28)
+    with environment, environment.begin(write=True) as transaction:
+        for key, value in values.items():
+            transaction.put(key, value)
+    # LSUN's archives hold one too, but a folder that cannot be written to has none.
+    (folder / "lock.mdb").unlink()
+
+
+def encode(image, format="WEBP", **options):
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, format, **options)
+    return data.getvalue()

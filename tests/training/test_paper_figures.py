@@ -1,0 +1,67 @@
+import pytest
+from pixel_models import data
+
+from tfp_realnvp.training.paper_figures import PAPER, paper_figures
+
+
+def test_the_test_images_of_cifar10_have_a_figure():
+    found = paper_figures(data("cifar10", 1000, 10_000), "test")
+    assert (found.title, found.real_nvp, found.pixel_rnn) == (
+        "CIFAR-10, test",
+        "3.49",
+        "3.00",
+    )
+    assert "Table 1" in found.remark
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("imagenet32", "4.28 (4.26)"),
+        ("imagenet64", "3.98 (3.75)"),
+        ("lsun_bedroom", "2.72 (2.70)"),
+        ("lsun_tower", "2.81 (2.78)"),
+        ("lsun_church_outdoor", "3.08 (2.94)"),
+        ("celeb_a", "3.02 (2.97)"),
+    ],
+)
+def test_the_images_that_the_paper_validated_on_are_told_by_their_number(
+    name, expected
+):
+    row = PAPER[name]
+    ours = data(name, 500, row.images, row.event_shape)
+    assert paper_figures(ours, "test").real_nvp == expected
+    assert paper_figures(ours, "validation").real_nvp is None
+    assert paper_figures(ours, "train").real_nvp == f"({row.real_nvp_train})"
+
+
+def test_the_paper_has_no_figure_on_the_test_images_of_celeba():
+    faces = data("celeb_a", 19_867, 19_962, (64, 64, 3))
+    found = paper_figures(faces, "test")
+    assert found.real_nvp is None
+    assert "3.02 is on the 19867 validation images of CelebA" in found.remark
+    assert paper_figures(faces, "validation").real_nvp == "3.02 (2.97)"
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_other_images_of_the_same_name_are_marked(split):
+    for stand_in in (
+        data("celeb_a", 72, 100, (64, 64, 3)),
+        data("celeb_a", 19_867, 19_962, (32, 32, 3)),
+    ):
+        found = paper_figures(stand_in, split)
+        assert found.title == f"celeb_a (not the paper's images), {split}"
+        assert found.real_nvp is None and found.pixel_rnn is None
+        assert "not the paper's images: CelebA has 19867" in found.remark
+
+
+def test_a_conditional_flow_is_not_compared_with_an_unconditional_one():
+    found = paper_figures(data("cifar10", 1000, 10_000, conditional=True), "test")
+    assert found.title == "CIFAR-10, test, conditional"
+    assert found.real_nvp is None
+    assert "not given the classes" in found.remark
+
+
+def test_data_that_the_paper_did_not_use_have_no_figure():
+    found = paper_figures(data("photos", 256, 512), "test")
+    assert (found.title, found.real_nvp) == ("photos, test", None)

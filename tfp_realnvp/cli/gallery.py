@@ -1,0 +1,101 @@
+"""`tfp-realnvp gallery`."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import time
+
+from tfp_realnvp.data import ImageData
+from tfp_realnvp.files import atomic_path
+from tfp_realnvp.gallery.caption import run_facts
+from tfp_realnvp.gallery.draw import EXAMPLES, draw_row
+from tfp_realnvp.gallery.page import gallery_page
+from tfp_realnvp.gallery.row import Row
+from tfp_realnvp.training.run_directory import RunDirectory
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser(
+        "gallery",
+        help="show trained flows on a web page",
+        description="Writes one HTML file with a row for each run: test images, "
+        "samples of the size trained on, of twice and ten times that size, images "
+        "that are forgotten step by step, and an animated manifold between images. "
+        "The file needs no network.",
+    )
+    parser.add_argument(
+        "directories", metavar="RUN", nargs="+", help="folders of runs, one for a row"
+    )
+    parser.add_argument("--output", default="gallery.html", help="HTML file to write")
+    parser.add_argument("--data-dir", help="where the data are now, if elsewhere")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, help="factor on the samples' latents"
+    )
+    parser.add_argument(
+        "--weights",
+        choices=("last", "best", "average"),
+        default="last",
+        help="which: last, best (on the validation images), or their average",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Draws the gallery as the arguments say."""
+    if not arguments.temperature >= 0:
+        raise ValueError(
+            f"temperature: expected 0 or more, got {arguments.temperature}."
+        )
+    output = pathlib.Path(arguments.output)
+    if output.is_dir() or not output.parent.is_dir():
+        raise ValueError(
+            f"output: expected a file in a folder that exists, got {output}."
+        )
+    directories = [RunDirectory(path) for path in arguments.directories]
+    checked = [_check(directory, arguments) for directory in directories]
+    rows = []
+    for directory, (data, facts) in zip(directories, checked, strict=True):
+        place = f"{len(rows) + 1}/{len(directories)}"
+        print(f"{place} {directory.path}: drawing.", flush=True)
+        begin = time.perf_counter()
+        rows.append(_draw(directory, data, facts, arguments))
+        print(f"{place} took {time.perf_counter() - begin:.0f} s.", flush=True)
+    with atomic_path(output) as temporary:
+        temporary.write_text(gallery_page(rows), encoding="utf-8")
+    print(f"Wrote {output}, {output.stat().st_size / 1e6:.1f} MB.")
+
+
+def _check(
+    directory: RunDirectory, arguments: argparse.Namespace
+) -> tuple[ImageData, list[str]]:
+    """Returns a run's data and facts, and misses nothing that can be missed early."""
+    config = directory.load_config()
+    directory.check_weights(arguments.weights)
+    facts = run_facts(directory, config, arguments.weights)
+    return config.load_data(arguments.data_dir), facts
+
+
+def _draw(
+    directory: RunDirectory,
+    data: ImageData,
+    facts: list[str],
+    arguments: argparse.Namespace,
+) -> Row:
+    model = directory.load_model(arguments.weights)
+    parameters = sum(w.shape.num_elements() for w in model.trainable_variables)
+    facts = [*facts, f"{parameters:,} parameters"]
+    if arguments.temperature != 1:
+        facts.append(f"samples at temperature {arguments.temperature:g}")
+    return draw_row(
+        model.flow,
+        data.test.take(EXAMPLES),
+        # A run may be named by a path that ends in a dot.
+        title=directory.path.resolve().name,
+        caption=" · ".join(facts),
+        condition=data.test.take_conditions(EXAMPLES),
+        seed=arguments.seed,
+        temperature=arguments.temperature,
+    )

@@ -1,0 +1,39 @@
+"""All figures by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+from tfp_realnvp.figures.recipes import attributes, drawn, latent
+from tfp_realnvp.figures.recipes.figure import Figure, Subject
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a figure is made.
+
+    Attributes:
+      make: Yields the `Figure`s of a `Subject`.
+      obstacle: Returns why a `Subject` cannot have them, or `None`. Raises
+        `ValueError` where other choices would allow it.
+    """
+
+    make: Callable[[Subject], Iterator[Figure]]
+    obstacle: Callable[[Subject], str | None]
+
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "samples": Recipe(drawn.samples, latent.obstacle_of(1)),
+        "manifold": Recipe(latent.manifold, latent.obstacle_of(4)),
+        "interpolation": Recipe(latent.interpolation, latent.obstacle_of(2)),
+        "compression": Recipe(latent.compression, latent.compression_obstacle),
+        "extrapolation": Recipe(drawn.extrapolation, drawn.extrapolation_obstacle),
+        "animation": Recipe(latent.animation, latent.obstacle_of(8)),
+        "attribute_change": Recipe(
+            attributes.attribute_change, attributes.attribute_obstacle
+        ),
+    }
+)

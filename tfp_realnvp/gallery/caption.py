@@ -1,0 +1,70 @@
+"""What a run's own files say about it, in a line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pathlib
+from typing import Any
+
+from tfp_realnvp.training.run_config import RunConfig
+from tfp_realnvp.training.run_directory import RunDirectory
+
+_IN_SUMMARY = {
+    "last": ("test_bits_per_dim", "test"),
+    "best": ("best_validation_bits_per_dim", "validation"),
+    "average": ("average_test_bits_per_dim", "test"),
+}
+_IN_HISTORY = {
+    "last": ("val_bits_per_dim", lambda values: values[-1]),
+    "best": ("val_bits_per_dim", min),
+    "average": ("val_average_bits_per_dim", lambda values: values[-1]),
+}
+
+
+def run_facts(directory: RunDirectory, config: RunConfig, weights: str) -> list[str]:
+    """Returns data set, bits/dim and steps of a run, or of what there is of it.
+
+    Args:
+      directory: The run's folder.
+      config: Its configuration.
+      weights: Which weights, see `RunDirectory.weights`.
+
+    Raises:
+      ValueError: If `summary.json` or `history.csv` is damaged.
+    """
+    height, width, _ = config.flow["event_shape"]
+    kind, _, path = config.dataset.partition(":")
+    # The page may be shown to others, whom the folder's place does not concern.
+    name = f"{kind} {pathlib.Path(path).name}" if path else kind
+    conditional = ["conditional"] if config.is_conditional else []
+    facts = [f"{name}, {height} x {width}", *conditional, f"{weights} weights"]
+    summary = directory.path / "summary.json"
+    for file, read in ((summary, _finished), (directory.history, _unfinished)):
+        if not file.is_file():
+            continue
+        try:
+            return facts + read(file, weights)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"run: {file} is damaged: {error!r}") from error
+    return [*facts, "training was cut off and has left no figures"]
+
+
+def _finished(file: pathlib.Path, weights: str) -> list[str]:
+    summary: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    key, split = _IN_SUMMARY[weights]
+    return [
+        f"{summary[key]:.3f} bits/dim on {split} images",
+        f"{summary['steps']:,} steps",
+    ]
+
+
+def _unfinished(file: pathlib.Path, weights: str) -> list[str]:
+    with open(file, newline="", encoding="utf-8") as lines:
+        history = list(csv.DictReader(lines))
+    key, choose = _IN_HISTORY[weights]
+    bits = choose([float(row[key]) for row in history])
+    return [
+        f"{bits:.3f} bits/dim on validation images",
+        f"training not finished after epoch {len(history)}",
+    ]

@@ -1,0 +1,52 @@
+
+"use strict";
+const MILLISECONDS = 120;
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+for (const film of document.querySelectorAll(".film")) {
+  const sheet = film.querySelector("img");
+  const [frames, columns, rows] = ["frames", "columns", "rows"].map((name) =>
+    Number(film.dataset[name]),
+  );
+  let timer = null;
+
+  const show = (number) => {
+    const frame = (number + frames) % frames;
+    film.dataset.frame = frame;
+    const x = (-100 * (frame % columns)) / columns;
+    const y = (-100 * Math.floor(frame / columns)) / rows;
+    sheet.style.transform = `translate(${x}%, ${y}%)`;
+  };
+  const step = (by) => show(Number(film.dataset.frame) + by);
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    film.setAttribute("aria-pressed", "false");
+  };
+  const play = () => {
+    timer ??= setInterval(step, MILLISECONDS, 1);
+    film.setAttribute("aria-pressed", "true");
+  };
+
+  // Who asked for little motion sees it only after a click, a tap or a key.
+  film.addEventListener("pointerenter", (event) => {
+    if (event.pointerType !== "touch" && !calm.matches) play();
+  });
+  film.addEventListener("pointerleave", (event) => {
+    if (event.pointerType !== "touch") stop();
+  });
+  film.addEventListener("focus", () => {
+    if (film.matches(":focus-visible") && !calm.matches) play();
+  });
+  film.addEventListener("blur", stop);
+  // Enter, Space and a tap are clicks too.
+  film.addEventListener("click", () => (timer === null ? play() : stop()));
+  film.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (by === undefined) return;
+    event.preventDefault();
+    stop();
+    step(by);
+  });
+  show(0);
+}
