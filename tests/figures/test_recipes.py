@@ -76,6 +76,12 @@ def test_a_flow_of_one_scale_has_nothing_to_leave_out(images):
     assert "single scale" in RECIPES["compression"].obstacle(subject)
 
 
+def test_a_single_condition_is_not_changed(by_class, images):
+    data = data_of(images, np.ones(8, np.int32), ("a", "b", "c"))
+    obstacle = RECIPES["attribute_change"].obstacle
+    assert "one condition only" in obstacle(Subject(by_class, data, count=4))
+
+
 def test_a_later_failure_loses_no_earlier_figure(flow, images, tmp_path, monkeypatch):
     def fail(subject):
         raise MemoryError

@@ -19,8 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="tfp-realnvp",
-        description="Real NVP for TensorFlow Probability: train and evaluate flows over "
-        "images, draw samples and the paper's figures.",
+        description="Real NVP for TensorFlow Probability: train and evaluate flows "
+        "over images, draw samples and the paper's figures.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for module in (train, evaluate, sample, figures, gallery):

@@ -68,8 +68,9 @@ def attribute_obstacle(subject: Subject) -> str | None:
     """Returns why no condition can be changed, or `None`."""
     if subject.data.condition_names is None:
         return "the flow takes no condition"
-    if subject.data.test.count < 2:
-        return "it takes 2 test images, and there is one"
+    conditions = subject.data.test.take_conditions(_MEASURED)
+    if np.all(conditions == conditions[0]):
+        return "its test images have one condition only"
     return None
 
 
