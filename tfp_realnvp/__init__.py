@@ -13,7 +13,7 @@ from tfp_realnvp.bijectors import (
     checkerboard_mask,
     diagonal_mask,
 )
-from tfp_realnvp.flows import PRESETS, RealNVPBijector, image_flow
+from tfp_realnvp.flows import PRESETS, RealNVPBijector, bits_per_dim, image_flow
 from tfp_realnvp.nets import (
     MLP,
     BatchMoments,
@@ -24,7 +24,7 @@ from tfp_realnvp.nets import (
     WeightNormConv2D,
 )
 from tfp_realnvp.serving import export_saved_model
-from tfp_realnvp.training import FlowModel, bits_per_dim
+from tfp_realnvp.training import FlowModel
 
 __all__ = [
     "MLP",

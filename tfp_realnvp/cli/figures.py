@@ -7,6 +7,7 @@ import pathlib
 
 from tfp_realnvp.figures.recipes import RECIPES, Subject, write_figures
 from tfp_realnvp.figures.recipes.write import check_names
+from tfp_realnvp.optional import require
 from tfp_realnvp.training.run_directory import RunDirectory
 
 _COUNT = 64
@@ -59,6 +60,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draws figures as the arguments say."""
+    # What is drawn late is missed now rather than then.
+    require("PIL", "an animation", extra="demo")
     check_names(arguments.only)
     directory = RunDirectory(arguments.directory)
     config = directory.load_config()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -11,6 +9,7 @@ import tensorflow_probability as tfp
 from tfp_realnvp.figures.batches import map_batches
 from tfp_realnvp.figures.latents import as_pixels, condition_vectors
 from tfp_realnvp.flows.call_arguments import distribution_kwargs
+from tfp_realnvp.flows.units import bits_per_dim
 
 tfd = tfp.distributions
 
@@ -84,5 +83,4 @@ def image_bits_per_dim(
         return flow.log_prob(tf.constant(pixels), **kwargs).numpy()
 
     log_prob = map_batches(score, pixels, vectors, batch_size=batch_size)
-    dimensions = math.prod(pixels.shape[1:])
-    return -log_prob.astype(np.float64) / (dimensions * math.log(2))
+    return bits_per_dim(log_prob.astype(np.float64), flow.event_shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import pathlib
 
@@ -11,6 +10,7 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import PixelLogit
 from tfp_realnvp.flows.call_arguments import condition_size_of_flow
+from tfp_realnvp.flows.units import bits_per_dim
 from tfp_realnvp.serving.directory import atomic_directory, check_directory
 
 tfd = tfp.distributions
@@ -93,14 +93,13 @@ class _Served(tf.Module):
         event = tf.TensorSpec([None, *flow.event_shape], flow.dtype, name="x")
         num_samples = tf.TensorSpec([], tf.int32, name="num_samples")
         seed = tf.TensorSpec([2], tf.int32, name="seed")
-        size = flow.event_shape.num_elements()
         is_over_pixels = any(isinstance(m, PixelLogit) for m in flow.submodules)
 
         @tf.function(input_signature=[event])
         def log_prob(x):
             outputs = {"log_prob": flow.log_prob(x)}
             if is_over_pixels:
-                bits = -outputs["log_prob"] / (size * math.log(2))
+                bits = bits_per_dim(outputs["log_prob"], flow.event_shape)
                 outputs["bits_per_dim"] = bits
             return outputs
 

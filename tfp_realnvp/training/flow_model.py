@@ -17,6 +17,7 @@ from tfp_realnvp.bijectors import PixelLogit
 from tfp_realnvp.files import atomic_path
 from tfp_realnvp.flows.call_arguments import condition_size_of_flow
 from tfp_realnvp.flows.config import from_config, to_config
+from tfp_realnvp.flows.units import bits_per_dim
 from tfp_realnvp.training.checks import check_compile, check_data, refuse
 from tfp_realnvp.training.flow_weights import (
     check_reached,
@@ -28,7 +29,6 @@ from tfp_realnvp.training.functions import EvaluationFunction, TrainingFunction
 from tfp_realnvp.training.log_prob_parts import log_prob_parts, real_pixels
 from tfp_realnvp.training.non_finite import NonFinitePolicy
 from tfp_realnvp.training.steps import evaluation_step, training_step
-from tfp_realnvp.training.units import bits_per_dim
 from tfp_realnvp.training.weight_average import WeightAverage
 
 tfd = tfp.distributions

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.progress import ProgressBar
+from tfp_realnvp.flows.units import bits_per_dim
 from tfp_realnvp.training.checks import check_data
 from tfp_realnvp.training.flow_model import FlowModel
-from tfp_realnvp.training.units import bits_per_dim
 
 # Arbitrary, so that a model trained with the same seed has not seen this jitter.
 _FOR_EVALUATION = 0x0DA7A2
