@@ -7,6 +7,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
+from tfp_realnvp.optional import require
+
 COUNTS = {"train": 80, "validation": 16}
 
 
@@ -34,8 +36,7 @@ def prepare_imagenet(folder, size):
 @contextlib.contextmanager
 def write_lsun(folder, category):
     """Writes noise into databases like LSUN's."""
-    import lmdb
-
+    lmdb = require("lmdb", "an LSUN data set", extra="lsun")
     for part, count in zip(("train", "val"), COUNTS.values(), strict=True):
         path = folder / f"{category}_{part}_lmdb"
         path.mkdir()

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tfp_realnvp as nvp
 from tfp_realnvp.data import ImageSplit, load_images
 from tfp_realnvp.flows.presets import preset_for
+from tfp_realnvp.optional import require
 from tfp_realnvp.training.report import evaluate_run, write_report
 from tfp_realnvp.training.run import train
 from tfp_realnvp.training.run_config import RunConfig
@@ -41,6 +42,8 @@ def run(arguments, dataset, make_up):
     made-up images are found under the name of the data set, in the folder that it
     yields.
     """
+    # What the end needs is missed now rather than then.
+    require("matplotlib", "the learning curve", extra="demo")
     strategy = make_strategy(arguments.strategy)
     print(f"1. Devices: {strategy.num_replicas_in_sync} x {type(strategy).__name__}")
     data = load(arguments, dataset, make_up)

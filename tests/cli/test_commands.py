@@ -150,7 +150,7 @@ def test_a_full_disk_ends_the_run_with_a_message_and_nothing_half_written(tmp_pa
     assert [p.name for p in (tmp_path / "digits").iterdir()] == ["config.json"]
 
 
-def test_a_dry_run_tells_the_cost_makes_a_step_and_writes_nothing(tmp_path, capsys):
+def test_a_dry_run_tells_the_cost_makes_a_step_and_writes_no_run(tmp_path, capsys):
     arguments = ["train", *QUICK, "--runs", str(tmp_path / "runs"), "--dry-run"]
     assert main([*arguments, "--strategy", "mirrored"]) == 0
     output = capsys.readouterr().out

@@ -128,6 +128,7 @@ def test_a_run_whose_training_has_not_ended_is_said_to_be_one(tmp_path, capsys):
             "importance_samples: expected a divisor of the 3 draws",
         ),
         (["--output", "nowhere/found.json"], "output: expected a file in a folder"),
+        (["--output", "."], "output: expected a file in a folder"),
     ],
 )
 def test_bad_arguments_end_evaluation_before_it_begins(

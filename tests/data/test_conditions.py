@@ -96,9 +96,10 @@ def test_cifar10_images_have_their_own_classes(data_dir):
         assert int(labels[0]) == int(example["label"])
 
 
-def test_data_without_classes_are_no_data_for_a_conditional_flow():
-    with pytest.raises(ValueError, match="conditional: expected False.*'photos'"):
-        load_images("photos", conditional=True)
+@pytest.mark.parametrize("name", ["photos", "imagenet64", "folder:nowhere"])
+def test_data_without_classes_are_refused_for_a_conditional_flow_unread(name):
+    with pytest.raises(ValueError, match=f"conditional: expected False.*'{name}'"):
+        load_images(name, conditional=True)
 
 
 def test_a_run_with_another_number_of_classes_than_the_data_is_refused():

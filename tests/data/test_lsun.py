@@ -203,6 +203,7 @@ def test_databases_that_are_not_there_are_explained_at_once(tmp_path, missing):
     )
     with pytest.raises(FileNotFoundError, match=message):
         load_images("lsun_church_outdoor", data_dir=tmp_path)
+    assert not list(tmp_path.rglob("*-keys*"))
 
 
 def test_a_folder_must_be_named():

@@ -3,9 +3,18 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+import tfp_realnvp as nvp
 from tfp_realnvp.figures import image_bits_per_dim, psnr
 
 tfd = tfp.distributions
+
+
+def test_a_density_that_is_no_number_is_an_error_and_no_figure():
+    flow = nvp.image_flow(event_shape=(4, 4, 1), filters=4, num_blocks=1)
+    for variable in flow.trainable_variables:
+        variable.assign(np.nan * variable)
+    with pytest.raises(FloatingPointError, match="NaN for image 0 of 2"):
+        image_bits_per_dim(flow, np.zeros([2, 4, 4, 1], np.uint8))
 
 
 def test_psnr_has_its_closed_form():

@@ -1,5 +1,6 @@
 import pathlib
 
+import pytest
 import tensorflow as tf
 from tensorflow.python.client import device_lib
 
@@ -45,6 +46,16 @@ def test_available_memory_is_what_the_machine_tells(monkeypatch):
 def test_a_container_can_have_less_than_the_machine(monkeypatch):
     monkeypatch.setattr(memory, "_of_container", lambda: 5)
     assert memory.available_bytes() == 5
+
+
+@pytest.mark.parametrize(("limit", "left"), [("1000", 1000 - 700 + 500), ("max", None)])
+def test_a_container_gives_up_cached_files(limit, left, monkeypatch, tmp_path):
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text("700\n")
+    statistics = "anon 200\ninactive_file 400\nactive_file 100\n"
+    (tmp_path / "memory.stat").write_text(statistics)
+    monkeypatch.setattr(memory, "_CONTROL_GROUP", tmp_path)
+    assert memory._of_container() == left
 
 
 def test_a_machine_that_does_not_tell_has_an_unknown_amount(monkeypatch):

@@ -118,7 +118,10 @@ def test_conditions_that_are_not_the_flows_are_refused(flow, by_class, images, l
     [
         ({"count": 9}, "count: expected 1 to 8, the test images of 'grey'; got 9"),
         ({"count": 0}, "count: expected 1 to 8"),
-        ({"temperature": -1.0}, "temperature: expected 0 or more, got -1.0"),
+        (
+            {"temperature": -1.0},
+            "temperature: expected 0 or more, and finite",
+        ),
         ({"factors": (2, 0)}, "factors: expected positive ints, got 0"),
         ({"classifier_epochs": 0}, "classifier_epochs: expected a positive int, got 0"),
     ],

@@ -55,6 +55,13 @@ def test_other_images_of_the_same_name_are_marked(split):
         assert "not the paper's images: CelebA has 19867" in found.remark
 
 
+def test_a_part_of_the_images_is_not_compared_with_all():
+    found = paper_figures(data("cifar10", 1000, 10_000), "test", 100)
+    assert found.real_nvp is None and found.pixel_rnn is None
+    assert "3.49 is on other images than the first 100 of 10000" in found.remark
+    assert paper_figures(data("cifar10", 1000, 10_000), "test", 10_000).real_nvp
+
+
 def test_a_conditional_flow_is_not_compared_with_an_unconditional_one():
     found = paper_figures(data("cifar10", 1000, 10_000, conditional=True), "test")
     assert found.title == "CIFAR-10, test, conditional"

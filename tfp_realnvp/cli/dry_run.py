@@ -31,4 +31,4 @@ def dry_run(model: FlowModel, config: RunConfig, data: ImageData) -> None:
         history = model.fit(batches, steps_per_epoch=1, verbose=0).history
         bits, seconds = history["bits_per_dim"][0], time.perf_counter() - begin
         print(f"{name}: {seconds:.1f} s, {bits:.3f} bits/dim.", flush=True)
-    print("Nothing was written.")
+    print("No run was written.")

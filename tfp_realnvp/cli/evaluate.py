@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
         if value is not None and value < 1:
             raise ValueError(f"{name}: expected a positive int, got {value}.")
     output = None if arguments.output is None else pathlib.Path(arguments.output)
-    if output is not None and not output.parent.is_dir():
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
         raise FileNotFoundError(
             f"output: expected a file in a folder that is there, got {output}."
         )

@@ -61,8 +61,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Draws figures as the arguments say."""
     # What is drawn late is missed now rather than then.
-    require("PIL", "an animation", extra="demo")
-    check_names(arguments.only)
+    if "animation" in check_names(arguments.only):
+        require("PIL", "an animation", extra="demo")
     directory = RunDirectory(arguments.directory)
     config = directory.load_config()
     directory.check_weights(arguments.weights)

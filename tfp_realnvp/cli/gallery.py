@@ -6,7 +6,9 @@ import argparse
 import pathlib
 import time
 
-from tfp_realnvp.data import ImageData
+import numpy as np
+
+from tfp_realnvp.figures.latents import check_draws
 from tfp_realnvp.files import atomic_path
 from tfp_realnvp.gallery.caption import run_facts
 from tfp_realnvp.gallery.draw import EXAMPLES, draw_row
@@ -45,10 +47,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draws the gallery as the arguments say."""
-    if not arguments.temperature >= 0:
-        raise ValueError(
-            f"temperature: expected 0 or more, got {arguments.temperature}."
-        )
+    check_draws(arguments.seed, arguments.temperature)
     output = pathlib.Path(arguments.output)
     if output.is_dir() or not output.parent.is_dir():
         raise ValueError(
@@ -57,11 +56,11 @@ def run(arguments: argparse.Namespace) -> None:
     directories = [RunDirectory(path) for path in arguments.directories]
     checked = [_check(directory, arguments) for directory in directories]
     rows = []
-    for directory, (data, facts) in zip(directories, checked, strict=True):
+    for directory, (images, condition, facts) in zip(directories, checked, strict=True):
         place = f"{len(rows) + 1}/{len(directories)}"
         print(f"{place} {directory.path}: drawing.", flush=True)
         begin = time.perf_counter()
-        rows.append(_draw(directory, data, facts, arguments))
+        rows.append(_draw(directory, images, condition, facts, arguments))
         print(f"{place} took {time.perf_counter() - begin:.0f} s.", flush=True)
     with atomic_path(output) as temporary:
         temporary.write_text(gallery_page(rows), encoding="utf-8")
@@ -70,17 +69,20 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _check(
     directory: RunDirectory, arguments: argparse.Namespace
-) -> tuple[ImageData, list[str]]:
-    """Returns a run's data and facts, and misses nothing that can be missed early."""
+) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """Returns what a row shows of a run's data, and facts; what is missing raises."""
     config = directory.load_config()
     directory.check_weights(arguments.weights)
     facts = run_facts(directory, config, arguments.weights)
-    return config.load_data(arguments.data_dir), facts
+    # The data set itself, which can be large, is let go.
+    test = config.load_data(arguments.data_dir).test
+    return test.take(EXAMPLES), test.take_conditions(EXAMPLES), facts
 
 
 def _draw(
     directory: RunDirectory,
-    data: ImageData,
+    images: np.ndarray,
+    condition: np.ndarray | None,
     facts: list[str],
     arguments: argparse.Namespace,
 ) -> Row:
@@ -91,11 +93,11 @@ def _draw(
         facts.append(f"samples at temperature {arguments.temperature:g}")
     return draw_row(
         model.flow,
-        data.test.take(EXAMPLES),
+        images,
         # A run may be named by a path that ends in a dot.
         title=directory.path.resolve().name,
         caption=" · ".join(facts),
-        condition=data.test.take_conditions(EXAMPLES),
+        condition=condition,
         seed=arguments.seed,
         temperature=arguments.temperature,
     )

@@ -56,6 +56,11 @@ def run(arguments: argparse.Namespace) -> None:
         require("tensorboard", "--tensorboard", extra="tensorboard")
     config = _config(arguments)
     directory = _locate(arguments, config.dataset)
+    if arguments.resume and arguments.seeds is None and directory.of_seeds:
+        raise ValueError(
+            f"resume: expected --seeds to go on with {directory.path}, which holds a "
+            "run for each seed; got none."
+        )
     if not (arguments.resume or arguments.dry_run):
         directory.check_free(overwrite=arguments.overwrite)
     # TensorFlow must know of other workers before it does anything else.

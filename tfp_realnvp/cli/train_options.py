@@ -97,5 +97,5 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--dry-run",
         action="store_true",
-        help="print what training would cost, make one step, and write nothing",
+        help="print what training would cost, make one step, and write no run",
     )

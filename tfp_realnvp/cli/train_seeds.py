@@ -29,6 +29,9 @@ def check_seeds(
     """
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds: expected different ones, got {list(seeds)}.")
+    bad = [seed for seed in seeds if not 0 <= seed < 2**32]
+    if bad:
+        raise ValueError(f"seeds: expected 0 to 2**32 - 1, got {bad[0]}.")
     if directory.is_begun:
         raise ValueError(
             f"seeds: expected a folder for a run of each seed, got {directory.path}, "

@@ -28,6 +28,7 @@ _LOADERS: Mapping[str, Callable[..., ImageData]] = {
         for category in CATEGORIES
     },
 }
+_CONDITIONAL = frozenset({"digits", "cifar10", "celeb_a"})
 _FIXED_SIZES = {"digits": 8, "cifar10": 32, "imagenet32": 32, "imagenet64": 64}
 DATA_SETS = tuple(_LOADERS)
 
@@ -68,20 +69,6 @@ def load_images(
 
     ```
     """
-    data = _load(name, image_size, data_dir)
-    if not conditional:
-        return data.unconditional()
-    if data.condition_names is None:
-        raise ValueError(
-            "conditional: expected False, for there are no classes or attributes in "
-            f"{name!r}; got True."
-        )
-    return data
-
-
-def _load(
-    name: str, image_size: int | None, data_dir: str | os.PathLike | None
-) -> ImageData:
     if name.startswith("folder:"):
         load = functools.partial(load_folder, name.removeprefix("folder:"))
     elif name in _LOADERS:
@@ -95,4 +82,11 @@ def _load(
         raise ValueError(
             f"image_size: expected {fixed}, the size of {name!r}, got {image_size}."
         )
-    return load() if fixed or image_size is None else load(image_size=image_size)
+    # Loading can take hours.
+    if conditional and name not in _CONDITIONAL:
+        raise ValueError(
+            "conditional: expected False, for there are no classes or attributes in "
+            f"{name!r}; got True."
+        )
+    data = load() if fixed or image_size is None else load(image_size=image_size)
+    return data if conditional else data.unconditional()

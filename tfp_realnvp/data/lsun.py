@@ -63,10 +63,8 @@ def load_lsun(
         )
     for module in ("lmdb", "PIL.Image"):
         require(module, "an LSUN data set", extra="lsun")
-    train, test = (
-        _random_crops(_find(category, part, data_dir), image_size)
-        for part in ("train", "val")
-    )
+    folders = [_find(category, part, data_dir) for part in ("train", "val")]
+    train, test = (_random_crops(folder, image_size) for folder in folders)
     train, validation = train.take_out()
     return ImageData(
         name=f"lsun_{category}",
@@ -140,7 +138,8 @@ class _Crops:
         if encoded is None:
             raise ValueError(
                 f"dataset: expected {name}, got none. Remove "
-                f"{self.folder.name}-keys.npy, which is another database's."
+                f"{self.folder.name}-keys*.npy, which is another database's, from its "
+                "folder or from the one that TFP_REALNVP_CACHE names."
             )
         # LSUN's export program calls the values WebP, its README JPEG. Pillow tells.
         try:

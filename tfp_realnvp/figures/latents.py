@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -130,8 +132,7 @@ def draw_latents(
     """
     if count < 1:
         raise ValueError(f"count: expected a positive int, got {count}.")
-    if not temperature >= 0:
-        raise ValueError(f"temperature: expected 0 or more, got {temperature}.")
+    check_draws(seed, temperature)
     vectors = condition_vectors(flow, condition, count)
     kwargs = distribution_kwargs(flow, condition=vectors)
     latents = flow.distribution.sample(
@@ -141,6 +142,16 @@ def draw_latents(
         **kwargs.get("distribution_kwargs", {}),
     )
     return temperature * latents.numpy()
+
+
+def check_draws(seed: int | None, temperature: float) -> None:
+    """Raises `ValueError` if one is negative, or `temperature` is not finite."""
+    if seed is not None and seed < 0:
+        raise ValueError(f"seed: expected 0 or more, got {seed}.")
+    if not 0 <= temperature < math.inf:
+        raise ValueError(
+            f"temperature: expected 0 or more, and finite, got {temperature}."
+        )
 
 
 def as_pixels(
@@ -155,6 +166,7 @@ def as_pixels(
     """
     images = np.asarray(images)
     _check_shape(flow, images, name)
+    check_draws(seed, 1.0)
     dtype = flow.dtype.as_numpy_dtype
     if images.dtype == np.uint8:
         noise = np.random.default_rng(seed).random(images.shape, dtype)

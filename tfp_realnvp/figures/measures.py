@@ -73,6 +73,7 @@ def image_bits_per_dim(
       `float64` array of shape [N].
 
     Raises:
+      FloatingPointError: If the density of an image is NaN.
       ValueError: If the images or the condition do not fit the flow.
     """
     pixels = as_pixels(flow, images, seed=seed)
@@ -83,4 +84,10 @@ def image_bits_per_dim(
         return flow.log_prob(tf.constant(pixels), **kwargs).numpy()
 
     log_prob = map_batches(score, pixels, vectors, batch_size=batch_size)
+    is_nan = np.isnan(log_prob)
+    if is_nan.any():
+        raise FloatingPointError(
+            "log_prob: expected numbers, got NaN for image "
+            f"{int(np.argmax(is_nan))} of {len(is_nan)}."
+        )
     return bits_per_dim(log_prob.astype(np.float64), flow.event_shape)

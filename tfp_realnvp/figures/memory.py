@@ -12,6 +12,7 @@ from tfp_realnvp.bijectors import AffineCoupling
 
 tfd = tfp.distributions
 
+_CONTROL_GROUP = pathlib.Path("/sys/fs/cgroup")
 # Arrays that are alive at once where a network is widest: of its hidden maps those of
 # a residual block, its input, the sum of skips and what a convolution needs; of images
 # the halves of a coupling, its shift and scale, and copies on the way. They reproduce
@@ -111,10 +112,15 @@ def _of_machine() -> int | None:
 
 def _of_container() -> int | None:
     """Returns what a container may still take, where it is limited."""
-    group = pathlib.Path("/sys/fs/cgroup")
     try:
-        limit = (group / "memory.max").read_text().strip()
-        used = int((group / "memory.current").read_text())
+        limit = (_CONTROL_GROUP / "memory.max").read_text().strip()
+        used = int((_CONTROL_GROUP / "memory.current").read_text())
+        lines = (_CONTROL_GROUP / "memory.stat").read_text().splitlines()
     except (OSError, ValueError):
         return None
-    return None if limit == "max" else max(0, int(limit) - used)
+    if limit == "max":
+        return None
+    # Cached files count as used, and are given up when memory is asked for.
+    parts = {name: int(value) for name, value in (line.split() for line in lines)}
+    used -= parts.get("inactive_file", 0) + parts.get("active_file", 0)
+    return max(0, int(limit) - max(0, used))

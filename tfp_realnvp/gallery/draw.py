@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.figures import (
@@ -98,13 +99,16 @@ class _Pictures:
             drawn = extrapolated_samples(
                 self.flow, factor=factor, **self._draws(across**2)
             )
-        except ValueError as error:
+        except (ValueError, tf.errors.ResourceExhaustedError) as error:
             # They do not fit into this machine's memory; the other pictures do.
-            return f"Not drawn: {error}"
+            reason = getattr(error, "message", None) or str(error)
+            return f"Not drawn: {reason.splitlines()[0]}"
         return image_grid(drawn, columns=across, scale=self._scale(_SIDE))
 
-    def information_loss(self) -> np.ndarray:
+    def information_loss(self) -> np.ndarray | str:
         kept = kept_fractions(self.flow)[:_LEVELS]
+        if len(kept) < 2:
+            return "The flow has a single scale, and no latents coarser than others."
         # A line for each image, and as many lines as there are images in one.
         blocks = max(1, _ACROSS // len(kept))
         images = self.images[: blocks**2 * len(kept)]

@@ -53,7 +53,8 @@ _COLUMNS = (
         "Eight encoded images are joined by a sphere in latent space with three "
         "angles, and its points are decoded. Rows and columns are two of the angles, "
         "time is the third (Sec. 4.2, Fig. 6, App. B, there with four images and two "
-        "angles). Point at it, tap it, or focus it and press Enter or the arrow keys.",
+        "angles). Point at it, tap it, or go to it with Tab: Enter stops and starts "
+        "it, the arrow keys go step by step.",
     ),
 )
 

@@ -119,7 +119,7 @@ def _report(
         "training_seeds": list(by_seed),
         "bits_per_dim_by_seed": list(by_seed.values()),
         **dataclasses.asdict(evaluation),
-        "paper": paper_figures(data, split)._asdict(),
+        "paper": paper_figures(data, split, evaluation.images)._asdict(),
     }
     of_seeds = ", ".join(f"{mean:.3f} of seed {seed}" for seed, mean in by_seed.items())
     remarks = [

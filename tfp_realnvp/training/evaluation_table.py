@@ -35,7 +35,7 @@ def markdown_table(
 
     ```
     """
-    paper = paper_figures(data, split)
+    paper = paper_figures(data, split, evaluation.images)
     below = [_explained(evaluation)]
     count = getattr(data, split).count
     if evaluation.images < count:

@@ -104,7 +104,7 @@ class Comparison(NamedTuple):
     remark: str
 
 
-def paper_figures(data: ImageData, split: str) -> Comparison:
+def paper_figures(data: ImageData, split: str, images: int | None = None) -> Comparison:
     """Returns what the paper reports on these very images.
 
     That is nothing for other images, also if they have the name of the paper's, and
@@ -113,6 +113,7 @@ def paper_figures(data: ImageData, split: str) -> Comparison:
     Args:
       data: The data set, with conditions if the flow takes them.
       split: Python `str`, `"train"`, `"validation"` or `"test"`.
+      images: Python `int`, how many of its images are meant; `None` is all.
 
     #### Example
 
@@ -140,6 +141,13 @@ def paper_figures(data: ImageData, split: str) -> Comparison:
         title = f"{data.name} (not the paper's images), {which}"
         return Comparison(title, None, None, remark)
     title = f"{row.title}, {which}"
+    count = getattr(data, split).count
+    if images is not None and images < count:
+        remark = (
+            f"The paper's {row.real_nvp} is on other images than the first {images} of "
+            f"{count} alone."
+        )
+        return Comparison(title, None, None, remark)
     if data.condition_names is not None:
         remark = (
             f"The paper's {row.real_nvp} is of a flow that is not given the classes or "

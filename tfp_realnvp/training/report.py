@@ -79,7 +79,6 @@ def write_report(
 
     Arguments as for `evaluate_run`, then its result and the run's folder.
     """
-    write_json(directory.path / "summary.json", summary)
     examples = data.test.take(min(_PICTURED, data.test.count))
     samples = sample_images(
         model.flow,
@@ -98,6 +97,8 @@ def write_report(
         },
         references={"Gaussian per pixel": gaussian, "uniform": 8.0},
     )
+    # Last, for it says that the run has come to its end.
+    write_json(directory.path / "summary.json", summary)
     speed = summary["images_per_second"]
     average = summary.get("average_test_bits_per_dim")
     skipped = summary["skipped_steps"]

@@ -85,6 +85,11 @@ class RunDirectory:
         return (self.path / "summary.json").is_file()
 
     @property
+    def of_seeds(self) -> list[str]:
+        """Names of the runs in the folder, if it is that of `train --seeds`."""
+        return sorted(path.parent.name for path in self.path.glob("seed-*/config.json"))
+
+    @property
     def _config(self) -> pathlib.Path:
         return self.path / "config.json"
 
@@ -141,10 +146,13 @@ class RunDirectory:
           ValueError: If `config.json` is not one of ours.
         """
         if not self._config.is_file():
-            raise FileNotFoundError(
+            message = (
                 f"run: expected a folder written by `tfp-realnvp train`, got "
                 f"{self.path} without config.json."
             )
+            if self.of_seeds:
+                message += f" It holds a run for each seed: {', '.join(self.of_seeds)}."
+            raise FileNotFoundError(message)
         try:
             values = json.loads(self._config.read_text(encoding="utf-8"))
             values.pop("versions")

@@ -70,7 +70,7 @@ def attribute_obstacle(subject: Subject) -> str | None:
         return "the flow takes no condition"
     conditions = subject.data.test.take_conditions(_MEASURED)
     if np.all(conditions == conditions[0]):
-        return "its test images have one condition only"
+        return f"its first {len(conditions)} test images have one condition only"
     return None
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow_probability as tfp
 
 from tfp_realnvp.data import ImageData
+from tfp_realnvp.figures.latents import check_draws
 from tfp_realnvp.figures.measures import psnr
 from tfp_realnvp.flows.call_arguments import condition_size_of_flow
 
@@ -50,10 +51,7 @@ class Subject:
                 f"count: expected 1 to {there}, the test images of {self.data.name!r}; "
                 f"got {self.count}."
             )
-        if not self.temperature >= 0:
-            raise ValueError(
-                f"temperature: expected 0 or more, got {self.temperature}."
-            )
+        check_draws(self.seed, self.temperature)
         for factor in self.factors:
             if factor < 1:
                 raise ValueError(f"factors: expected positive ints, got {factor}.")
@@ -100,6 +98,10 @@ class Number:
     meaning: str
     standard_error: float | None = None
 
+    def __post_init__(self):
+        if self.value is not None:
+            object.__setattr__(self, "value", _finite(self.value))
+
     @classmethod
     def mean(cls, values: np.ndarray, unit: str, meaning: str) -> Number:
         """Returns the mean of what single images have, with its standard error."""
@@ -107,14 +109,14 @@ class Number:
         error = None
         if len(values) > 1:
             error = _finite(values.std(ddof=1) / math.sqrt(len(values)))
-        return cls(_finite(values.mean()), unit, meaning, error)
+        return cls(values.mean(), unit, meaning, error)
 
     @classmethod
     def pooled_psnr(cls, before: np.ndarray, after: np.ndarray, meaning: str) -> Number:
         """Returns the ratio for all images together, which is infinite if all agree."""
         error = np.mean(10 ** (-psnr(before, after) / 10))
         with np.errstate(divide="ignore"):
-            return cls(_finite(-10 * np.log10(error)), "dB", meaning)
+            return cls(-10 * np.log10(error), "dB", meaning)
 
     def __str__(self):
         if self.value is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +15,6 @@ from tfp_realnvp.figures.manifold import (
     manifold_animation,
     manifold_weights,
 )
-from tfp_realnvp.figures.measures import psnr
 from tfp_realnvp.figures.recipes.common import (
     bits,
     change,
@@ -75,7 +75,12 @@ def animation(subject: Subject) -> Iterator[Figure]:
     mixed = _mixed_conditions(subject, condition, weights)
     own_bits = bits(subject, images, condition)
     flat = found.reshape(_FRAMES, -1, *images.shape[1:])
-    steps = [psnr(flat[i - 1], flat[i]).mean() for i in range(_FRAMES)]
+    steps = [
+        Number.pooled_psnr(
+            flat[i - 1], flat[i], "between frames that follow each other, in the loop"
+        )
+        for i in range(_FRAMES)
+    ]
     yield Figure(
         "animation",
         np.stack([rows_of(frame, columns=_ANGLES) for frame in flat]),
@@ -90,10 +95,8 @@ def animation(subject: Subject) -> Iterator[Figure]:
                 f"mean of frame {between}, halfway from the first four images to the "
                 "others, less that of the eight",
             ),
-            "smallest_psnr_of_steps": Number(
-                float(min(steps)),
-                "dB",
-                "between frames that follow each other, in the loop",
+            "smallest_psnr_of_steps": min(
+                steps, key=lambda n: math.inf if n.value is None else n.value
             ),
         },
     )

@@ -30,10 +30,11 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
         "manifold": Recipe(latent.manifold, latent.obstacle_of(4)),
         "interpolation": Recipe(latent.interpolation, latent.obstacle_of(2)),
         "compression": Recipe(latent.compression, latent.compression_obstacle),
-        "extrapolation": Recipe(drawn.extrapolation, drawn.extrapolation_obstacle),
         "animation": Recipe(latent.animation, latent.obstacle_of(8)),
         "attribute_change": Recipe(
             attributes.attribute_change, attributes.attribute_obstacle
         ),
+        # Last, for what takes much memory may fail in spite of the estimate.
+        "extrapolation": Recipe(drawn.extrapolation, drawn.extrapolation_obstacle),
     }
 )

@@ -46,6 +46,10 @@ def write_figures(
     for name, obstacle in obstacles.items():
         if obstacle is not None:
             print(f"{name}: left out, for {obstacle}.", flush=True)
+    if all(obstacle is not None for obstacle in obstacles.values()):
+        raise ValueError(
+            f"only: expected a figure that this flow can have, got {', '.join(names)}."
+        )
     directory = pathlib.Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     remove_unfinished(directory)
