@@ -74,7 +74,9 @@ def main():
         "flow": inpaint(restorer, pixels, known, neighbours, arguments.steps),
     }
     missing = 1 - known.mean(axis=(1, 2, 3))
-    print(f"{missing.mean():.0%} of the pixels are missing; PSNR is that of these alone.")
+    print(
+        f"{missing.mean():.0%} of the pixels are missing; PSNR is that of these alone."
+    )
     scores = restorer.report(rows, missing)
     compare(scores, "flow", "neighbours")
     masked = np.where(known, restorer.images, 128).astype("uint8")

@@ -6,14 +6,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
+from trained_flow import load_run, train_small
 
-import tfp_realnvp as nvp
 from tfp_realnvp.data import load_images
 from tfp_realnvp.figures import image_bits_per_dim, image_grid, psnr, to_uint8
 from tfp_realnvp.figures.latents import condition_vectors
 from tfp_realnvp.files import atomic_path
 from tfp_realnvp.flows.call_arguments import distribution_kwargs
-from tfp_realnvp.training.run_directory import RunDirectory
 
 
 def make_parser(description, output):
@@ -29,35 +28,32 @@ def make_parser(description, output):
 
 
 def load(arguments):
-    """Returns a flow, and test images with conditions if it takes them."""
+    """Returns a flow with test images to restore."""
     if arguments.run is not None:
-        run = RunDirectory(arguments.run)
-        data = run.load_config().load_data(arguments.data_dir)
-        flow = run.load_model("best").flow
+        flow, data = load_run(arguments.run, arguments.data_dir)
     else:
-        data = load_images("digits")
-        flow = train_on_digits(data, arguments.epochs, arguments.seed)
+        flow, data = None, load_images("digits")
+    if not 1 <= arguments.images <= data.test.count:
+        raise SystemExit(
+            f"images: expected 1 to {data.test.count}, got {arguments.images}."
+        )
+    if flow is None:
+        flow = train_small(data, arguments.epochs, arguments.seed)
     images = data.test.take(arguments.images)
-    return Restorer(flow, images, data.test.take_conditions(arguments.images))
+    condition = data.test.take_conditions(arguments.images)
+    return Restorer(flow, images, condition, arguments.seed)
 
 
-def train_on_digits(data, epochs, seed):
-    model = nvp.FlowModel(nvp.image_flow("digits", seed=seed), seed=seed)
-    model.compile(keras.optimizers.Adam(2e-3, global_clipnorm=100.0))
-    model.fit(
-        data.training_batches(64, seed=seed),
-        steps_per_epoch=data.steps_per_epoch(64),
-        epochs=epochs,
-        verbose=2,
-    )
-    return model.flow
+def inside(images):
+    return np.clip(images, 0.5, 255.5).astype("float32")
 
 
 class Restorer:
     """A flow over pixels, for images under the conditions they have, if any."""
 
-    def __init__(self, flow, images, condition=None):
+    def __init__(self, flow, images, condition=None, seed=0):
         self.flow, self.images, self.condition = flow, images, condition
+        self._noise = tf.random.Generator.from_seed(seed)
         vectors = condition_vectors(flow, condition, len(images))
         self._kwargs = distribution_kwargs(flow, condition=vectors)
 
@@ -68,6 +64,13 @@ class Restorer:
         return self.flow.bijector.forward(z, **self._kwargs.get("bijector_kwargs", {}))
 
     def log_prob(self, x):
+        """Returns log p(x + noise), of noise that is new at every call.
+
+        It is the width of a grey level, as in training: what the flow says of finer
+        detail it has never learnt, and an ascent would find spikes of density there.
+        """
+        noise = self._noise.uniform(tf.shape(x), -0.5, 0.5)
+        x = tf.clip_by_value(x + noise, 0.0, 255.99)
         return self.flow.log_prob(x, **self._kwargs)
 
     def log_prob_of_latents(self, z):
@@ -84,8 +87,7 @@ class Restorer:
           steps: How many to go, each shorter than the one before.
           learning_rate: Of Adam, at first.
         """
-        start = np.clip(start, 0.5, 255.5).astype("float32")
-        z = tf.Variable(self.encode(start))
+        z = tf.Variable(self.encode(inside(start)))
         decay = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
         optimizer = keras.optimizers.Adam(decay)
         optimizer.build([z])
@@ -128,22 +130,24 @@ class Restorer:
 
 def compare(scores, ours, baseline):
     gains = scores[ours] - scores[baseline]
-    error = gains.std() / np.sqrt(len(gains))
+    error = gains.std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.nan
     verdict = "better" if gains.mean() > 0 else "worse"
     print(f"{ours} is {verdict} than {baseline}: {gains.mean():+.2f} +- {error:.2f} dB")
 
 
-def draw(path, rows):
+def draw(path, rows, side=64):
     """Draws rows of 8-bit images, with what they are at the left."""
-    side, columns = 64, len(next(iter(rows.values())))
-    figure = Figure(figsize=(0.9 * columns + 1, 0.95 * len(rows)), layout="constrained")
-    panels = figure.subplots(len(rows), 1)
-    for panel, (name, images) in zip(panels, rows.items(), strict=True):
-        scale = max(1, side // images.shape[1])
-        grid = image_grid(images, columns=columns, scale=scale, gap=2)
-        panel.imshow(grid, cmap="gray", vmin=0, vmax=255)
-        panel.set(xticks=[], yticks=[])
-        panel.set_ylabel(name, rotation=0, ha="right", va="center")
-        panel.spines[:].set_visible(False)
+    images = np.concatenate(list(rows.values()))
+    columns, scale = len(images) // len(rows), max(1, side // images.shape[1])
+    grid = image_grid(images, columns=columns, scale=scale, gap=2)
+    height, width = np.array(grid.shape[:2]) / side
+    figure = Figure(figsize=(width, height))
+    panel = figure.subplots()
+    panel.imshow(grid, cmap="gray", vmin=0, vmax=255)
+    middles = (np.arange(len(rows)) + 0.5) * len(grid) / len(rows)
+    panel.set_yticks(middles, rows, fontsize=7)
+    panel.set_xticks([])
+    panel.tick_params(length=0)
+    panel.spines[:].set_visible(False)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+        figure.savefig(temporary, dpi=120, bbox_inches="tight")
