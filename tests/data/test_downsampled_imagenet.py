@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from made_up import prepare_imagenet
+from made_up_databases import prepare_imagenet
 
 from tfp_realnvp.data import load_images
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
-from made_up import encode, write_lmdb
+from made_up_databases import encode, write_lmdb
 from PIL import Image
 
 from tfp_realnvp.data import load_images

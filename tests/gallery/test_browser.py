@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_up import FRAMES, row
+from gallery_rows import FRAMES, row
 
 from tfp_realnvp.gallery import gallery_page
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from made_up import FRAMES, row
+from gallery_rows import FRAMES, row
 
 from tfp_realnvp.gallery import Row, gallery_page
 from tfp_realnvp.gallery.pictures import contact_sheet, data_uri
