@@ -93,8 +93,8 @@ def test_verdict_says_who_is_better(restoration, capsys):
     restoration.compare(scores, "flow", "filter")
     restoration.compare(scores, "filter", "flow")
     worse, better = capsys.readouterr().out.splitlines()
-    assert worse == "flow is worse than filter: -2.00 +- 0.71 dB"
-    assert better == "filter is better than flow: +2.00 +- 0.71 dB"
+    assert worse == "flow is worse than filter: -2.00 +- 1.00 dB"
+    assert better == "filter is better than flow: +2.00 +- 1.00 dB"
 
 
 def test_inpainting_example_trains_and_writes_its_picture(
