@@ -85,7 +85,7 @@ def compare(flow, data, other, count):
     bits = [bits_of(flow, split, count) for split in splits]
     print(f"A flow of {data.name} ({bits[0].mean():.3f} bits/dim in training):")
     for name, values in ((data.name, bits[1]), (other.name, bits[2])):
-        error = values.std() / np.sqrt(len(values))
+        error = values.std(ddof=1) / np.sqrt(len(values))
         print(f"  test images of {name}: {values.mean():.3f} +- {error:.3f} bits/dim")
     found = aucs(*bits)
     print(f"  ROC-AUC: {', '.join(f'{name} {auc:.3f}' for name, auc in found.items())}")
@@ -119,7 +119,7 @@ def main():
     parser.add_argument("--against", default="digits", help="the run's other data set")
     parser.add_argument("--data-dir", help="folder of prepared TFDS data")
     parser.add_argument("--epochs", type=int, default=10, help="without --run")
-    parser.add_argument("--images", type=int, default=500, help="of each kind")
+    parser.add_argument("--images", type=int, default=500, help="of each, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="anomaly_detection.png")
     arguments = parser.parse_args()
