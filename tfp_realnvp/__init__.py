@@ -13,7 +13,13 @@ from tfp_realnvp.bijectors import (
     checkerboard_mask,
     diagonal_mask,
 )
-from tfp_realnvp.flows import PRESETS, RealNVPBijector, bits_per_dim, image_flow
+from tfp_realnvp.flows import (
+    PRESETS,
+    RealNVPBijector,
+    bits_per_dim,
+    freeze,
+    image_flow,
+)
 from tfp_realnvp.nets import (
     MLP,
     BatchMoments,
@@ -50,5 +56,6 @@ __all__ = [
     "checkerboard_mask",
     "diagonal_mask",
     "export_saved_model",
+    "freeze",
     "image_flow",
 ]

@@ -68,7 +68,7 @@ class FusedBijector(tfb.Bijector):
         self._layers = layers
         self._condition_size = condition_size
         self._hash: int | None = None
-        self._layer_variables = [v.value for layer in layers for v in layer.weights]
+        self._layer_variables = [v for layer in layers for v in _variables(layer)]
 
     def __hash__(self):
         # TFP hashes all parameters at every look-up in the cache, which for a deep
@@ -189,6 +189,15 @@ class FusedBijector(tfb.Bijector):
         )
         log_det = tf.ensure_shape(tf.reshape(log_det, batch_shape), static_batch)
         return result, log_det
+
+
+def _variables(layer: keras.layers.Layer) -> list[tf.Variable]:
+    variables = [weight.value for weight in layer.weights]
+    if not layer.trainable:
+        # TFP asks the variables themselves, and Keras tells them nothing of it.
+        for variable in variables:
+            variable._trainable = False
+    return variables
 
 
 def _rebuild(bijector_class: type, parameters: dict[str, Any]) -> FusedBijector:

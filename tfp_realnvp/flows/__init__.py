@@ -1,8 +1,9 @@
 """Assembled flows and their presets."""
 
+from tfp_realnvp.flows.freeze import freeze
 from tfp_realnvp.flows.image_flow import image_flow
 from tfp_realnvp.flows.presets import PRESETS
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 from tfp_realnvp.flows.units import bits_per_dim
 
-__all__ = ["PRESETS", "RealNVPBijector", "bits_per_dim", "image_flow"]
+__all__ = ["PRESETS", "RealNVPBijector", "bits_per_dim", "freeze", "image_flow"]

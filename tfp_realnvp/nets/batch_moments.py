@@ -97,15 +97,19 @@ class BatchMoments(keras.layers.Layer):
           training: Python `bool`.
         """
         if not training:
-            return (
-                tf.convert_to_tensor(self.moving_mean),
-                tf.convert_to_tensor(self.moving_variance),
-            )
+            return self.moving()
         mean, variance = self._batch_moments(
             tf.cast(inputs, self.variable_dtype), weights
         )
         moving = self.update(mean, variance)
         return moving if self.normalize_by == "moving" else (mean, variance)
+
+    def moving(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the moving averages of mean and variance."""
+        return (
+            tf.convert_to_tensor(self.moving_mean),
+            tf.convert_to_tensor(self.moving_variance),
+        )
 
     def update(
         self, mean: tf.Tensor, variance: tf.Tensor
@@ -141,6 +145,15 @@ class BatchMoments(keras.layers.Layer):
         total = sum_over_replicas(tf.reduce_sum(squares, axes))
         return mean, tf.math.divide_no_nan(total, count)
 
+    def frozen(self) -> FrozenMoments:
+        """Returns a copy that gives the moving averages and never moves them."""
+        moments = FrozenMoments(
+            momentum=self.momentum, dtype=self.dtype_policy, name=self.name
+        )
+        moments.build((None, *self.moving_mean.shape))
+        moments.set_weights(self.get_weights())
+        return moments
+
     def compute_output_shape(self, inputs_shape, weights_shape=None):
         return (inputs_shape[-1],), (inputs_shape[-1],)
 
@@ -150,3 +163,17 @@ class BatchMoments(keras.layers.Layer):
             "normalize_by": self.normalize_by,
             "momentum": self.momentum,
         }
+
+
+@keras.saving.register_keras_serializable(package="tfp_realnvp")
+class FrozenMoments(BatchMoments):
+    """Mean and variance that stay what they are, in training too."""
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        weights: tf.Tensor | None = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the moving averages."""
+        return self.moving()

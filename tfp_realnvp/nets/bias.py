@@ -13,7 +13,7 @@ def add_bias(outputs: tf.Tensor, bias: Any) -> tf.Tensor:
     On a CPU the gradient of `tf.nn.bias_add` sums up in the dtype of `outputs`: in
     bfloat16, over 1024 rows, it is off by 20 %. That of a plain sum is not.
     """
-    bias = tf.convert_to_tensor(bias)
+    bias = tf.cast(bias, outputs.dtype)
     if outputs.dtype in (tf.float32, tf.float64):
         return tf.nn.bias_add(outputs, bias)
-    return outputs + tf.cast(bias, outputs.dtype)
+    return outputs + bias

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.nets.frozen import frozen
+
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
 class ShiftAndLogScale(keras.layers.Layer):
@@ -90,6 +92,16 @@ class ShiftAndLogScale(keras.layers.Layer):
         outputs = self.network(inputs, training=training, **kwargs)
         shift, raw = tf.split(tf.cast(outputs, self.variable_dtype), 2, axis=-1)
         return shift, tf.convert_to_tensor(self.gain) * tf.tanh(raw)
+
+    def frozen(self) -> ShiftAndLogScale:
+        """Returns a copy for inference alone."""
+        head = ShiftAndLogScale(
+            frozen(self.network), dtype=self.dtype_policy, name=self.name
+        )
+        head.build(())
+        head.gain.assign(self.gain)
+        head.trainable = False
+        return head
 
     def compute_output_shape(
         self, inputs_shape, context_shape=None, condition_shape=None

@@ -99,15 +99,41 @@ class WeightNormConv2D(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return self.scaled_and_shifted(inputs)
+
+    def scaled_and_shifted(
+        self,
+        inputs: tf.Tensor,
+        scale: tf.Tensor | None = None,
+        offset: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Returns `outputs * scale + offset`, at the price of the convolution alone.
+
+        Args:
+          inputs: `Tensor` of shape [N, H, W, C].
+          scale: `Tensor` of shape [filters]; `None` is 1.
+          offset: `Tensor` of shape [filters]; `None` is 0.
+        """
+        kernel, bias = self.kernel_and_bias(scale, offset)
+        outputs = conv2d(inputs, tf.cast(kernel, inputs.dtype))
+        return outputs if bias is None else add_bias(outputs, bias)
+
+    def kernel_and_bias(
+        self, scale: tf.Tensor | None = None, offset: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Returns kernel and bias, if any, of the convolution, scaled and shifted."""
         direction = tf.convert_to_tensor(self.direction)
-        scale = tf.math.rsqrt(tf.reduce_sum(tf.square(direction), axis=[0, 1, 2]))
+        magnitude = tf.ones([self.filters], direction.dtype)
         if self.learn_magnitude:
-            scale *= tf.convert_to_tensor(self.magnitude)
-        kernel = tf.cast(direction * scale, inputs.dtype)
-        outputs = _conv2d(inputs, kernel)
-        if self.use_bias:
-            outputs = add_bias(outputs, self.bias)
-        return outputs
+            magnitude = tf.convert_to_tensor(self.magnitude)
+        if scale is not None:
+            magnitude *= scale
+        bias = tf.convert_to_tensor(self.bias) if self.use_bias else None
+        if bias is not None and scale is not None:
+            bias = tf.cast(bias, scale.dtype) * scale
+        if offset is not None:
+            bias = offset if bias is None else bias + offset
+        return _kernel(direction, magnitude), bias
 
     def compute_output_shape(
         self, inputs_shape: tuple[int | None, ...]
@@ -131,7 +157,24 @@ class WeightNormConv2D(keras.layers.Layer):
         }
 
 
-def _conv2d(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+@tf.custom_gradient
+def _kernel(direction: tf.Tensor, magnitude: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    """Returns `magnitude * direction / |direction|`."""
+    inverse_norm = tf.math.rsqrt(tf.reduce_sum(tf.square(direction), axis=[0, 1, 2]))
+    scale = magnitude * inverse_norm
+
+    def grad(upstream):
+        # What autodiff finds too, in a third of the operations on whole kernels.
+        along = tf.reduce_sum(upstream * direction, axis=[0, 1, 2])
+        across = scale * tf.square(inverse_norm) * along
+        return upstream * scale - direction * across, along * inverse_norm
+
+    return direction * scale, grad
+
+
+def conv2d(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Returns a convolution of stride 1 with zero padding to the same size."""
+
     def convolve():
         return tf.nn.conv2d(inputs, kernel, strides=1, padding="SAME")
 

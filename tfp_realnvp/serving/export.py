@@ -9,7 +9,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import PixelLogit
-from tfp_realnvp.flows.call_arguments import condition_size_of_flow
+from tfp_realnvp.flows.call_arguments import condition_size_of_flow, is_transformed
+from tfp_realnvp.flows.freeze import freeze
 from tfp_realnvp.flows.units import bits_per_dim
 from tfp_realnvp.serving.directory import atomic_directory, check_directory
 
@@ -33,7 +34,7 @@ def export_saved_model(
     with `bits_per_dim` for flows over pixels only (those with a `PixelLogit`). Their
     `x` are real-valued in [0, 256): to integer images `FlowModel` adds uniform noise
     in [0, 1), the artifact adds none. The same seed gives the same samples. Layers
-    normalize by their moving averages.
+    normalize by their moving averages, folded into kernels where `freeze` can.
 
     Args:
       flow: `tfd.Distribution` over events of a known shape, without batch shape and
@@ -73,7 +74,7 @@ def export_saved_model(
     _check_flow(flow)
     directory = pathlib.Path(directory)
     check_directory(directory, overwrite=overwrite)
-    served = _Served(flow)
+    served = _Served(freeze(flow) if is_transformed(flow) else flow)
     signatures = {"serving_default": served.log_prob, "sample": served.sample}
     # Traced before anything is written.
     signatures = {k: f.get_concrete_function() for k, f in signatures.items()}

@@ -38,7 +38,7 @@ def training_step(model: Any, data: Any) -> dict[str, Any]:
         gradients = sum_over_replicas(gradients)
         norm = tf.linalg.global_norm(gradients)
     is_finite = tf.math.is_finite(terms["loss"]) & tf.math.is_finite(norm)
-    update_if(is_finite, model.optimizer, gradients, variables, model.average)
+    update_if(is_finite, model.optimizer, gradients, norm, variables, model.average)
     restore_unless(is_finite, state, before)
     report = {"is_finite": is_finite, "gradient_norm": norm}
     report.update({name: terms[name] for name in ("prior", "log_det") if name in terms})

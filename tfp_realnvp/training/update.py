@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.training.fused_optimizer import fused
 from tfp_realnvp.training.weight_average import WeightAverage
 
 
@@ -15,6 +16,7 @@ def update_if(
     is_good: tf.Tensor,
     optimizer: keras.optimizers.Optimizer,
     gradients: Sequence[tf.Tensor],
+    norm: tf.Tensor,
     variables: Sequence[keras.Variable],
     average: WeightAverage | None,
 ) -> None:
@@ -24,6 +26,7 @@ def update_if(
       is_good: Boolean scalar, the same on all replicas.
       optimizer: The optimizer; it must be built.
       gradients: `Tensor`s, already summed over all replicas.
+      norm: Scalar, their global norm.
       variables: The variables they belong to.
       average: Running average to update, or `None`.
     """
@@ -36,7 +39,8 @@ def update_if(
         gradients = [tf.where(is_first, g, tf.zeros_like(g)) for g in gradients]
 
     def apply(*gradients):
-        optimizer.apply(gradients, variables)
+        with fused(optimizer, norm):
+            optimizer.apply(gradients, variables)
         return True
 
     def apply_if_good(strategy, is_good, *gradients):

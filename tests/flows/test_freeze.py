@@ -1,0 +1,167 @@
+import copy
+import pickle
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_realnvp as nvp
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+IMAGES = {"event_shape": (8, 8, 1), "filters": 4, "num_blocks": 2, "num_scales": 2}
+
+
+def normal(size):
+    return tfd.Independent(tfd.Normal(tf.zeros([size]), 1.0), 1)
+
+
+FLOWS = {
+    "image flow": lambda: nvp.image_flow(**IMAGES),
+    "without batch norm": lambda: nvp.image_flow(**IMAGES, batch_norm=None),
+    "by moving averages": lambda: nvp.image_flow(**IMAGES, batch_norm="moving"),
+    "float64": lambda: nvp.image_flow(**IMAGES, dtype=tf.float64),
+    "bfloat16 networks": lambda: nvp.image_flow(
+        **IMAGES, network_dtype="mixed_bfloat16"
+    ),
+    "conditional": lambda: nvp.image_flow(**IMAGES, condition_size=3),
+    "vectors": lambda: tfd.TransformedDistribution(
+        normal(4), nvp.RealNVPBijector((4,), batch_norm="batch")
+    ),
+    "in a chain, inverted": lambda: tfd.TransformedDistribution(
+        normal(4),
+        tfb.Chain([tfb.Scale(2.0), tfb.Invert(nvp.RealNVPBijector((4,)))]),
+    ),
+    "on a transformed base": lambda: tfd.TransformedDistribution(
+        tfd.TransformedDistribution(normal(4), nvp.RealNVPBijector((4,))),
+        nvp.RealNVPBijector((4,), batch_norm="batch"),
+    ),
+}
+
+
+def trained(name):
+    """Returns the flow with weights and moving averages unlike the initial ones."""
+    flow = FLOWS[name]()
+    rng = np.random.default_rng(0)
+    for variable in flow.variables:
+        values = variable.numpy().astype(np.float64)
+        change = rng.uniform(0.8, 1.2, values.shape)
+        # Averages of variances stay positive, gains leave 0.
+        noise = rng.uniform(0.0, 0.01, values.shape)
+        variable.assign(tf.cast(values * change + noise, variable.dtype))
+    return flow
+
+
+def arguments(name, batch):
+    if name != "conditional":
+        return {}
+    return {"bijector_kwargs": {"condition": np.arange(batch) % 3}}
+
+
+def tolerance(name):
+    return {"float64": 1e-12, "bfloat16 networks": 0.05}.get(name, 1e-4)
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, tf.function], ids=["eager", "graph"])
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_frozen_flow_gives_the_log_prob_of_the_live_one(name, wrap):
+    flow = trained(name)
+    frozen = nvp.freeze(flow)
+    x = flow.sample(5, seed=(0, 1), **arguments(name, 5))
+    expected = flow.log_prob(tf.identity(x), **arguments(name, 5))
+    actual = wrap(lambda x: frozen.log_prob(x, **arguments(name, 5)))(x)
+    np.testing.assert_allclose(actual, expected, rtol=tolerance(name))
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_frozen_flow_draws_the_samples_of_the_live_one(name):
+    flow = trained(name)
+    frozen = nvp.freeze(flow)
+    expected = flow.sample(5, seed=(0, 1), **arguments(name, 5))
+    actual = frozen.sample(5, seed=(0, 1), **arguments(name, 5))
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(actual / scale, expected / scale, atol=tolerance(name))
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_a_frozen_flow_has_nothing_to_train(name):
+    assert nvp.freeze(FLOWS[name]()).trainable_variables == ()
+
+
+@pytest.mark.parametrize("name", ["image flow", "vectors"])
+def test_a_frozen_flow_does_not_change_with_the_live_one_nor_by_training(name):
+    flow = trained(name)
+    frozen = nvp.freeze(flow)
+    x = flow.sample(5, seed=(0, 1))
+    before = frozen.log_prob(tf.identity(x)).numpy()
+    flow.log_prob(tf.identity(x), bijector_kwargs={"training": True})
+    for variable in flow.variables:
+        variable.assign(0.9 * variable)
+    frozen.log_prob(tf.identity(x), bijector_kwargs={"training": True})
+    np.testing.assert_array_equal(frozen.log_prob(tf.identity(x)), before)
+
+
+def test_a_frozen_network_has_no_weights_but_kernels_biases_and_norms_of_sums():
+    flow = nvp.image_flow(**IMAGES)
+    live, frozen = (
+        [
+            w.name
+            for m in f.submodules
+            if isinstance(m, nvp.AffineCoupling)
+            for w in m.network.weights
+        ]
+        for f in (flow, nvp.freeze(flow))
+    )
+    assert "direction" in live and "direction" not in frozen
+    # Of two normalizations in each of two blocks one, and the first of two others.
+    assert frozen.count("moving_mean") == live.count("moving_mean") // 2
+    assert frozen.count("kernel") == live.count("direction")
+
+
+def test_gradients_reach_the_input_of_a_frozen_flow():
+    flow = trained("image flow")
+    x = flow.sample(3, seed=(0, 1))
+    expected, actual = (
+        tfp.math.value_and_gradient(lambda x, f=f: f.log_prob(x), x)[1]
+        for f in (flow, nvp.freeze(flow))
+    )
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(actual / scale, expected / scale, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["image flow", "vectors"])
+def test_frozen_flows_can_be_copied_and_pickled(name):
+    frozen = nvp.freeze(trained(name))
+    x = frozen.sample(3, seed=(0, 1))
+    expected = frozen.log_prob(tf.identity(x))
+    for copied in (copy.deepcopy(frozen), pickle.loads(pickle.dumps(frozen))):
+        np.testing.assert_array_equal(copied.log_prob(tf.identity(x)), expected)
+
+
+def test_a_coupling_with_a_foreign_network_keeps_a_copy_of_it():
+    class Foreign(keras.layers.Layer):
+        def build(self, shape):
+            self.dense = keras.layers.Dense(4)
+            self.dense.build(shape)
+
+        def call(self, inputs, training=False):
+            return tf.split(self.dense(inputs), 2, axis=-1)
+
+    with keras.saving.custom_object_scope({"Foreign": Foreign}):
+        network = Foreign()
+        coupling = nvp.AffineCoupling((4,), network, nvp.channel_mask)
+        flow = tfd.TransformedDistribution(normal(4), coupling)
+        frozen = nvp.freeze(flow)
+    x = flow.sample(3, seed=(0, 1))
+    np.testing.assert_allclose(
+        frozen.log_prob(tf.identity(x)), flow.log_prob(tf.identity(x)), rtol=1e-6
+    )
+    assert frozen.bijector.network is not network
+
+
+@pytest.mark.parametrize("flow", [normal(4), nvp.RealNVPBijector((4,)), None])
+def test_what_is_no_transformed_distribution_is_refused(flow):
+    with pytest.raises(TypeError, match="flow: expected a tfd.TransformedDistribution"):
+        nvp.freeze(flow)

@@ -1,0 +1,77 @@
+"""Flows for inference alone."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp.bijectors import AffineCoupling, BatchNorm, FactorOut, FusedChain
+from tfp_realnvp.bijectors.fused import Invert
+from tfp_realnvp.flows.call_arguments import is_transformed
+from tfp_realnvp.flows.real_nvp import RealNVPBijector
+from tfp_realnvp.nets.frozen import frozen
+
+tfb = tfp.bijectors
+tfd = tfp.distributions
+
+
+def freeze(flow: tfd.Distribution) -> tfd.Distribution:
+    """Returns a copy of a trained flow that scores and samples faster and cannot train.
+
+    Kernels are normalized once instead of at every call, and the batch normalizations
+    inside the networks are folded into the kernels of the convolutions before them.
+    What it computes is the same but for rounding, whatever `training` says.
+
+    What is frozen are the couplings and batch normalizations of this package, wherever
+    they are in a `tfd.TransformedDistribution`; their weights are the copy's own.
+    Bases and other bijectors are those of `flow` itself.
+
+    Args:
+      flow: `tfd.TransformedDistribution`.
+
+    Returns:
+      `tfd.TransformedDistribution`.
+
+    Raises:
+      TypeError: If `flow` is no `tfd.TransformedDistribution`.
+
+    #### Example
+
+    ```python
+    >>> import tfp_realnvp as nvp
+    >>> flow = nvp.image_flow(event_shape=(4, 4, 1), filters=4, num_blocks=1)
+    >>> frozen = nvp.freeze(flow)
+    >>> frozen.trainable_variables
+    ()
+    >>> frozen.sample(2, seed=(0, 1)).shape
+    TensorShape([2, 4, 4, 1])
+
+    ```
+    """
+    if not isinstance(flow, tfd.Distribution) or not is_transformed(flow):
+        raise TypeError(
+            f"flow: expected a tfd.TransformedDistribution, got {type(flow).__name__}."
+        )
+    base = flow.distribution
+    if is_transformed(base):
+        base = freeze(base)
+    # `copy` would keep the original among what the copy remembers.
+    parts = {"distribution": base, "bijector": _frozen(flow.bijector)}
+    return type(flow)(**{**flow.parameters, **parts})
+
+
+def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
+    if isinstance(bijector, AffineCoupling):
+        return bijector.copy(network=frozen(bijector.network))
+    if isinstance(bijector, BatchNorm):
+        return bijector.copy(moments=frozen(bijector.moments))
+    if isinstance(bijector, RealNVPBijector):
+        return bijector.copy(body=_frozen(bijector.body))
+    if isinstance(bijector, FactorOut):
+        return bijector.copy(bijector=_frozen(bijector.bijector))
+    if isinstance(bijector, Invert):
+        return bijector.copy(bijector=_frozen(bijector.bijector))
+    if isinstance(bijector, (FusedChain, tfb.Composition)):
+        members = tf.nest.map_structure(_frozen, bijector.bijectors)
+        return bijector.copy(bijectors=members)
+    return bijector

@@ -1,0 +1,88 @@
+"""Keras's optimizers, with single kernels where Keras makes many operations."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+
+@contextlib.contextmanager
+def fused(optimizer: keras.optimizers.Optimizer, norm: tf.Tensor) -> Iterator[None]:
+    """Lets an optimizer clip and, if it is Adam, update in one kernel per variable.
+
+    ```none
+    m        <- m + (1 - beta_1) (gradient - m)
+    v        <- v + (1 - beta_2) (gradient^2 - v)
+    variable <- variable - learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t)
+                           * m / (sqrt(v) + epsilon)
+    ```
+
+    What the optimizer does besides (weight decay, schedules, averages, accumulation)
+    and where it keeps its state stay as they are. So does the step of any other
+    optimizer, and of Adam with `amsgrad`. Keras needs 25 operations for each variable:
+    for the `cifar10` preset that was half of the time to the first step.
+
+    Args:
+      optimizer: The optimizer; it must be built.
+      norm: Scalar, the global norm of the gradients that are to be applied.
+    """
+    step = getattr(type(optimizer), "update_step", None)
+    overrides = {}
+    if step is keras.optimizers.Adam.update_step and not optimizer.amsgrad:
+        overrides["update_step"] = _adam_step(optimizer)
+    if _only_clips_globally(optimizer):
+        overrides["_clip_gradients"] = lambda gradients: tf.clip_by_global_norm(
+            gradients, optimizer.global_clipnorm, use_norm=norm
+        )[0]
+    try:
+        for name, override in overrides.items():
+            setattr(optimizer, name, override)
+        yield
+    finally:
+        for name in overrides:
+            delattr(optimizer, name)
+
+
+def _adam_step(optimizer: keras.optimizers.Adam):
+    t = tf.convert_to_tensor(optimizer.iterations) + 1
+
+    @functools.cache
+    def numbers(dtype):
+        betas = [tf.constant(b, dtype) for b in (optimizer.beta_1, optimizer.beta_2)]
+        return {
+            "beta1": betas[0],
+            "beta2": betas[1],
+            "beta1_power": tf.pow(betas[0], tf.cast(t, dtype)),
+            "beta2_power": tf.pow(betas[1], tf.cast(t, dtype)),
+            "epsilon": tf.constant(optimizer.epsilon, dtype),
+        }
+
+    for variable in optimizer._trainable_variables:
+        numbers(tf.as_dtype(variable.dtype))
+
+    def update_step(gradient, variable, learning_rate):
+        index = optimizer._get_variable_index(variable)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=optimizer._momentums[index].value.handle,
+            v=optimizer._velocities[index].value.handle,
+            lr=tf.cast(learning_rate, variable.dtype),
+            grad=tf.cast(gradient, variable.dtype),
+            **numbers(variable.dtype),
+        )
+
+    return update_step
+
+
+def _only_clips_globally(optimizer: keras.optimizers.Optimizer) -> bool:
+    # What is accumulated has another norm than the gradients at hand.
+    return bool(
+        optimizer.global_clipnorm
+        and not optimizer.clipnorm
+        and not optimizer.gradient_accumulation_steps
+        and not optimizer.loss_scale_factor
+    )
