@@ -19,7 +19,6 @@ from tfp_realnvp.bijectors.reversible import (
     run_plainly,
 )
 
-
 _Tensors = dict[int | str, tf.Tensor]
 
 
