@@ -109,25 +109,25 @@ def test_a_reversible_flow_can_be_exported(tmp_path):
     flow = model_of("reversible").flow
     nvp.export_saved_model(flow, tmp_path / "served")
     served = tf.saved_model.load(str(tmp_path / "served"))
-    (found,) = served.signatures["log_prob"](tf.constant(data())).values()
+    found = served.signatures["serving_default"](x=tf.constant(data()))["log_prob"]
     np.testing.assert_allclose(found, flow.log_prob(data()), rtol=1e-5)
 
 
 def test_what_is_kept_for_the_gradient_does_not_grow_with_the_couplings():
     few, many = (
-        measure_cost(model_of("reversible", n), 1000).activation_bytes for n in (4, 12)
+        measure_cost(model_of("reversible", n), 1000).activation_bytes for n in (3, 6)
     )
     # Moments of batches are kept, a few numbers for each coupling.
     assert many < 1.05 * few
     stored = [
-        measure_cost(model_of("stored", n), 1000).activation_bytes for n in (4, 12)
+        measure_cost(model_of("stored", n), 1000).activation_bytes for n in (3, 6)
     ]
-    assert stored[1] > 2.5 * stored[0] > 5 * few
+    assert stored[1] > 1.8 * stored[0] > 3.6 * few
 
 
 def test_memory_in_training_does_not_grow_with_the_couplings():
     # In MiB; the activations of one coupling are more than 100.
-    few, many = (float(finish(start(SCRIPT, n)).split()[-1]) for n in (3, 9))
+    few, many = (float(finish(start(SCRIPT, n)).split()[-1]) for n in (2, 6))
     assert many < few + 150
 
 
