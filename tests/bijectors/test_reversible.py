@@ -15,7 +15,7 @@ IMAGE = {"event_shape": (4, 4, 2), "filters": 3, "num_blocks": 1}
 VECTOR = {"event_shape": (4,), "num_couplings": 4, "hidden_units": (6,)}
 FLOWS = {
     "image": (IMAGE, {}),
-    "image_of_3_scales": ({**IMAGE, "event_shape": (4, 4, 1), "num_scales": 3}, {}),
+    "image_of_3_scales": ({**IMAGE, "event_shape": (8, 4, 1), "num_scales": 3}, {}),
     "image_moving": ({**IMAGE, "num_scales": 1, "batch_norm": "moving"}, {}),
     "image_without_batch_norm": ({**IMAGE, "batch_norm": None}, {}),
     "image_of_labels": ({**IMAGE, "condition_size": 3}, LABEL),
