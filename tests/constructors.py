@@ -175,6 +175,9 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
         4, dtype, residual=True, hidden_units=(8, 8, 8), activation="tanh"
     ),
     "vector_batch_norm": lambda dtype: _vector(5, dtype, batch_norm="batch"),
+    "vector_reversible": lambda dtype: _vector(
+        5, dtype, batch_norm="batch", memory="reversible"
+    ),
     "vector_of_labels": lambda dtype: _vector(5, dtype, LABEL, condition_size=3),
     "vector_of_features": lambda dtype: _vector(
         4, dtype, FEATURES, condition_size=3, batch_norm="moving"

@@ -1,6 +1,6 @@
 """Trains a small flow on one device, on two replicas or as one of two workers.
 
-    python replica_run.py none|mirrored|multiworker OUTPUT.npz
+    python replica_run.py none|mirrored|multiworker OUTPUT.npz [stored|reversible]
 
 Writes what is to be the same for all: losses, metrics, weights, densities.
 """
@@ -29,7 +29,7 @@ class Record(keras.callbacks.Callback):
         self.steps.append([logs["loss"], *(float(report[name]) for name in names)])
 
 
-def main(kind, output):
+def main(kind, output, memory="stored"):
     if kind == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         two = [tf.config.LogicalDeviceConfiguration()] * 2
@@ -41,7 +41,7 @@ def main(kind, output):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         sizes = {"num_scales": 1, "filters": 3, "num_blocks": 1}
-        flow = nvp.image_flow(event_shape=(4, 4, 1), seed=0, **sizes)
+        flow = nvp.image_flow(event_shape=(4, 4, 1), seed=0, memory=memory, **sizes)
         model = nvp.FlowModel(flow, seed=0)
         # A norm this small clips every step.
         optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=0.5)

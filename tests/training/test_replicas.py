@@ -28,8 +28,9 @@ def assert_same_run(result, one_device):
 
 
 @pytest.mark.xdist_group("replicas")
-def test_two_replicas_train_as_one_device_does(one_device, tmp_path):
-    finish(start(SCRIPT, "mirrored", tmp_path / "run.npz"))
+@pytest.mark.parametrize("memory", ["stored", "reversible"])
+def test_two_replicas_train_as_one_device_does(one_device, tmp_path, memory):
+    finish(start(SCRIPT, "mirrored", tmp_path / "run.npz", memory))
     assert_same_run(np.load(tmp_path / "run.npz"), one_device)
 
 

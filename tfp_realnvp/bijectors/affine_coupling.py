@@ -11,11 +11,11 @@ import tensorflow as tf
 from tfp_realnvp.bijectors.channel_split import ChannelSplit
 from tfp_realnvp.bijectors.condition import check_condition_size
 from tfp_realnvp.bijectors.event import checked_event_shape, event_shape_of
-from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
+from tfp_realnvp.bijectors.reversible import ReversibleBijector
 
 
-class AffineCoupling(FusedBijector):
+class AffineCoupling(ReversibleBijector):
     """Scales and shifts one part of an event as a function of the other.
 
     With the mask `b` (1 where an entry passes through) and a network that computes
@@ -154,51 +154,74 @@ class AffineCoupling(FusedBijector):
             shape, name, self._event_shape, any_size=callable(self._mask)
         )
 
-    def _forward_and_log_det(self, x, training=False, condition=None):
-        return self._couple(
-            x,
-            lambda x, shift, log_scale: x * tf.exp(log_scale) + shift,
-            {"training": training, "condition": condition},
-        )
+    def _forward_and_log_det(self, x, **kwargs):
+        return self._run_and_keep(x, inverse=False, **kwargs)[:2]
 
-    def _inverse_and_log_det(self, y, training=False, condition=None):
-        x, log_det = self._couple(
-            y,
-            lambda y, shift, log_scale: (y - shift) * tf.exp(-log_scale),
-            {"training": training, "condition": condition},
-        )
-        return x, -log_det
+    def _inverse_and_log_det(self, y, **kwargs):
+        return self._run_and_keep(y, inverse=True, **kwargs)[:2]
 
-    def _couple(self, value, transform, kwargs):
-        # An unconditional coupling among conditional ones has no use for theirs.
-        if self.condition_size is None:
-            kwargs = {"training": kwargs["training"]}
+    def _run_and_keep(self, value, *, inverse, **kwargs):
+        passed, changed, mask = self._take_apart(value)
+        shift, log_scale = self._shift_and_log_scale(passed, changed, mask, kwargs)
+        changed, log_det = self._affine(changed, shift, log_scale, inverse)
         if self._split:
-            kept, changed = self._split.split(value)
-            shift, log_scale = self._shift_and_log_scale(
-                kept, changed.shape, value.dtype, kwargs
-            )
-            result = self._split.merge(kept, transform(changed, shift, log_scale))
-        else:
-            mask = resolve_mask(self._mask, event_shape_of(value, self.event_ndims))
-            passes = tf.cast(mask, value.dtype)
-            if self._takes_context:
-                shape = [*tf.unstack(tf.shape(value)[:-1]), tf.shape(passes)[-1]]
-                kwargs = {**kwargs, "context": tf.broadcast_to(passes, shape)}
-            shift, log_scale = self._shift_and_log_scale(
-                value * passes, value.shape, value.dtype, kwargs
-            )
-            shift, log_scale = shift * (1 - passes), log_scale * (1 - passes)
-            result = transform(value, shift, log_scale)
-        event_axes = list(range(1, self.event_ndims + 1))
-        return result, tf.reduce_sum(log_scale, axis=event_axes)
+            changed = self._split.merge(passed, changed)
+        return changed, log_det, None
 
-    def _shift_and_log_scale(self, inputs, shape, dtype, kwargs):
-        outputs = self._network(inputs, **kwargs)
+    def _run_back(self, output, d_output, kept, recomputation, *, inverse):
+        passed, changed, mask = self._take_apart(output)
+        d_passed, d_changed, _ = self._take_apart(d_output)
+        with recomputation.recorded(self) as tape:
+            tape.watch(passed)
+            shift, log_scale = self._shift_and_log_scale(
+                passed, changed, mask, recomputation.kwargs
+            )
+            with tape.stop_recording():
+                changed, _ = self._affine(changed, shift, log_scale, not inverse)
+            tape.watch(changed)
+            outputs = self._affine(changed, shift, log_scale, inverse)
+        by_network, d_changed = recomputation.differentiate(
+            tape, self, outputs, d_changed, [passed, changed]
+        )
+        if self._split:
+            d_passed += by_network
+            return (
+                self._split.merge(passed, changed),
+                self._split.merge(d_passed, d_changed),
+            )
+        return changed, d_changed + by_network * mask
+
+    def _take_apart(self, value):
+        """Returns what the network sees, what is transformed, and the mask if any."""
+        if self._split:
+            return *self._split.split(value), None
+        mask = resolve_mask(self._mask, event_shape_of(value, self.event_ndims))
+        mask = tf.cast(mask, value.dtype)
+        return value * mask, value, mask
+
+    def _affine(self, value, shift, log_scale, inverse):
+        event_axes = list(range(1, self.event_ndims + 1))
+        log_det = tf.reduce_sum(log_scale, axis=event_axes)
+        if inverse:
+            return (value - shift) * tf.exp(-log_scale), -log_det
+        return value * tf.exp(log_scale) + shift, log_det
+
+    def _shift_and_log_scale(self, passed, changed, mask, kwargs):
+        arguments = {"training": kwargs.get("training", False)}
+        # An unconditional coupling among conditional ones has no use for theirs.
+        if self.condition_size is not None:
+            arguments["condition"] = kwargs.get("condition")
+        if self._takes_context and mask is not None:
+            shape = [*tf.unstack(tf.shape(passed)[:-1]), tf.shape(mask)[-1]]
+            arguments["context"] = tf.broadcast_to(mask, shape)
+        outputs = self._network(passed, **arguments)
         for name, value in zip(("shift", "log_scale"), outputs, strict=True):
-            if not shape.is_compatible_with(value.shape):
+            if not changed.shape.is_compatible_with(value.shape):
                 raise ValueError(
-                    f"network: expected a {name} of shape {tuple(shape)}, got "
+                    f"network: expected a {name} of shape {tuple(changed.shape)}, got "
                     f"{tuple(value.shape)} from {self._network.name!r}."
                 )
-        return tuple(tf.cast(value, dtype) for value in outputs)
+        shift, log_scale = (tf.cast(value, changed.dtype) for value in outputs)
+        if mask is None:
+            return shift, log_scale
+        return shift * (1 - mask), log_scale * (1 - mask)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.event import checked_event_shape, event_shape_of
-from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
+from tfp_realnvp.bijectors.reversible import ReversibleBijector
 from tfp_realnvp.nets import BatchMoments
 
 
-class BatchNorm(FusedBijector):
+class BatchNorm(ReversibleBijector):
     """Normalizes data on its way to the latent space, channel by channel.
 
     ```none
@@ -102,25 +102,39 @@ class BatchNorm(FusedBijector):
             shape, name, self._event_shape, any_size=not _is_array(self._mask)
         )
 
-    def _forward_and_log_det(self, x, training=False, **kwargs):
-        scale, mean, log_det = self._scale_mean_log_det(x, training=False)
-        return x * scale + mean, log_det
+    def _forward_and_log_det(self, x, **kwargs):
+        return self._run_and_keep(x, inverse=False)[:2]
 
     def _inverse_and_log_det(self, y, training=False, **kwargs):
-        scale, mean, log_det = self._scale_mean_log_det(y, training=training)
-        return (y - mean) / scale, -log_det
+        return self._run_and_keep(y, inverse=True, training=training)[:2]
 
-    def _scale_mean_log_det(self, value, training):
-        shape = event_shape_of(value, self.event_ndims)
-        changes = tf.ones([1] * len(shape), value.dtype)
-        if self._mask is not None:
-            passes = resolve_mask(self._mask, shape)
-            changes = tf.cast(~passes, value.dtype)
-        mean, variance = self._moments(
+    def _run_and_keep(self, value, *, inverse, training=False, **kwargs):
+        changes = self._changes(value)
+        # The outputs of a batch do not tell what its moments were.
+        moments = self._moments(
             value,
             weights=None if self._mask is None else changes,
-            training=training,
+            training=training and inverse,
         )
+        scale, mean, log_det = self._scale_mean_log_det(value, moments, changes)
+        if inverse:
+            return (value - mean) / scale, -log_det, moments
+        return value * scale + mean, log_det, moments
+
+    def _run_back(self, output, d_output, kept, recomputation, *, inverse):
+        scale, mean, _ = self._scale_mean_log_det(output, kept, self._changes(output))
+        value = output * scale + mean if inverse else (output - mean) / scale
+        return value, recomputation.run_again(self, value, d_output, inverse=inverse)
+
+    def _changes(self, value):
+        shape = event_shape_of(value, self.event_ndims)
+        if self._mask is None:
+            return tf.ones([1] * len(shape), value.dtype)
+        return tf.cast(~resolve_mask(self._mask, shape), value.dtype)
+
+    def _scale_mean_log_det(self, value, moments, changes):
+        shape = event_shape_of(value, self.event_ndims)
+        mean, variance = moments
         mean = tf.cast(mean, value.dtype)
         log_scale = 0.5 * tf.math.log(tf.cast(variance, value.dtype) + self._epsilon)
         log_scale *= changes

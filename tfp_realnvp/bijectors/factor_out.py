@@ -10,17 +10,21 @@ import tensorflow_probability as tfp
 from tfp_realnvp.bijectors.channel_split import ChannelSplit
 from tfp_realnvp.bijectors.event import checked_event_shape
 from tfp_realnvp.bijectors.fused import (
-    FusedBijector,
     condition_size_of,
     forward_and_log_det,
     inverse_and_log_det,
 )
 from tfp_realnvp.bijectors.masks import Mask, channel_mask, resolve_mask
+from tfp_realnvp.bijectors.reversible import (
+    ReversibleBijector,
+    run_and_keep,
+    run_back,
+)
 
 tfb = tfp.bijectors
 
 
-class FactorOut(FusedBijector):
+class FactorOut(ReversibleBijector):
     """Sends some channels on through the rest of the flow and lets the others be.
 
     With the mask `m` (1 for channels that go on) and the rest of the flow `f`
@@ -120,3 +124,18 @@ class FactorOut(FusedBijector):
             self._bijector, going_on, self.event_ndims, **kwargs
         )
         return self.merge(going_on, leaving), log_det
+
+    def _run_and_keep(self, value, *, inverse, **kwargs):
+        going_on, leaving = self.split(value)
+        going_on, log_det, kept = run_and_keep(
+            self._bijector, going_on, self.event_ndims, inverse=inverse, **kwargs
+        )
+        return self.merge(going_on, leaving), log_det, kept
+
+    def _run_back(self, output, d_output, kept, recomputation, *, inverse):
+        going_on, leaving = self.split(output)
+        d_going_on, d_leaving = self.split(d_output)
+        going_on, d_going_on = run_back(
+            self._bijector, going_on, d_going_on, kept, recomputation, inverse=inverse
+        )
+        return self.merge(going_on, leaving), self.merge(d_going_on, d_leaving)

@@ -9,16 +9,20 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors.condition import common_condition_size
 from tfp_realnvp.bijectors.fused import (
-    FusedBijector,
     condition_size_of,
     forward_and_log_det,
     inverse_and_log_det,
+)
+from tfp_realnvp.bijectors.reversible import (
+    ReversibleBijector,
+    run_and_keep,
+    run_back,
 )
 
 tfb = tfp.bijectors
 
 
-class FusedChain(FusedBijector):
+class FusedChain(ReversibleBijector):
     """Composition of bijectors whose keyword arguments reach every member.
 
     ```none
@@ -77,10 +81,10 @@ class FusedChain(FusedBijector):
         return list(self._bijectors)
 
     def _forward_and_log_det(self, x, **kwargs):
-        return self._run(forward_and_log_det, reversed(self._bijectors), x, kwargs)
+        return self._run(forward_and_log_det, self._in_order(False), x, kwargs)
 
     def _inverse_and_log_det(self, y, **kwargs):
-        return self._run(inverse_and_log_det, self._bijectors, y, kwargs)
+        return self._run(inverse_and_log_det, self._in_order(True), y, kwargs)
 
     def _run(self, transform, bijectors, value, kwargs):
         total = 0.0
@@ -88,6 +92,27 @@ class FusedChain(FusedBijector):
             value, log_det = transform(bijector, value, self.event_ndims, **kwargs)
             total += log_det
         return value, total
+
+    def _run_and_keep(self, value, *, inverse, **kwargs):
+        total, kept = 0.0, []
+        for bijector in self._in_order(inverse):
+            value, log_det, of_member = run_and_keep(
+                bijector, value, self.event_ndims, inverse=inverse, **kwargs
+            )
+            total += log_det
+            kept.append(of_member)
+        return value, total, kept
+
+    def _run_back(self, output, d_output, kept, recomputation, *, inverse):
+        order = self._in_order(not inverse)
+        for bijector, of_member in zip(order, reversed(kept), strict=True):
+            output, d_output = run_back(
+                bijector, output, d_output, of_member, recomputation, inverse=inverse
+            )
+        return output, d_output
+
+    def _in_order(self, inverse):
+        return self._bijectors if inverse else self._bijectors[::-1]
 
     def _forward_event_shape(self, input_shape):
         for bijector in reversed(self._bijectors):

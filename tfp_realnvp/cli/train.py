@@ -129,6 +129,8 @@ def _config(arguments: argparse.Namespace) -> RunConfig:
             flow[name] = getattr(arguments, name)
     if arguments.precision != "float32":
         flow["network_dtype"] = arguments.precision
+    if arguments.memory != "stored":
+        flow["memory"] = arguments.memory
     copied = {name: getattr(arguments, name) for name in _COPIED}
     return RunConfig(dataset=dataset, flow=flow, **copied)
 

@@ -6,6 +6,7 @@ import argparse
 
 from tfp_realnvp.data.load import DATA_SETS
 from tfp_realnvp.flows import PRESETS
+from tfp_realnvp.flows.memory import MEMORY
 from tfp_realnvp.training.strategy import STRATEGIES
 
 
@@ -39,6 +40,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=("float32", "mixed_bfloat16"),
         default="float32",
         help="of the networks; the flow's own arithmetic is in float32",
+    )
+    add(
+        "--memory",
+        choices=MEMORY,
+        default="stored",
+        help="reversible keeps no activations for the gradient: less memory, more time",
     )
 
     group = parser.add_argument_group("training")

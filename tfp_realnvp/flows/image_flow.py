@@ -45,8 +45,8 @@ def image_flow(
       validate_args: Python `bool`. If `True`, `log_prob` of NaN or of values that
         are no pixels raises an error instead of returning NaN.
       name: Python `str`.
-      **sizes: Further arguments of `RealNVPBijector`, `network_dtype` among them, which
-        override the preset's.
+      **sizes: Further arguments of `RealNVPBijector`, `network_dtype` and `memory`
+        among them, which override the preset's.
 
     Returns:
       `tfd.TransformedDistribution` with the event shape of the images. Its samples
