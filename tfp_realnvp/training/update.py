@@ -39,22 +39,27 @@ def update_if(
         gradients = [tf.where(is_first, g, tf.zeros_like(g)) for g in gradients]
 
     def apply(*gradients):
-        with fused(optimizer, norm):
-            optimizer.apply(gradients, variables)
+        optimizer.apply(gradients, variables)
         return True
+
+    def apply_alone():
+        with fused(optimizer, norm):
+            return apply(*gradients)
+
+    def apply_on_all(strategy, *gradients):
+        with fused(optimizer, norm):
+            applied = strategy.extended.call_for_each_replica(apply, args=gradients)
+        return first_replica(strategy, applied)
 
     def apply_if_good(strategy, is_good, *gradients):
         return tf.cond(
             first_replica(strategy, is_good),
-            lambda: first_replica(
-                strategy,
-                strategy.extended.call_for_each_replica(apply, args=gradients),
-            ),
+            lambda: apply_on_all(strategy, *gradients),
             lambda: False,
         )
 
     if tf.__internal__.distribute.strategy_supports_no_merge_call():
-        tf.cond(is_good, lambda: apply(*gradients), lambda: False)
+        tf.cond(is_good, apply_alone, lambda: False)
     else:
         # Where replicas meet outside of the step, control flow must be there too.
         replica.merge_call(apply_if_good, args=(is_good, *gradients))
