@@ -66,7 +66,7 @@ def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
     if isinstance(bijector, BatchNorm):
         return bijector.copy(moments=frozen(bijector.moments))
     if isinstance(bijector, RealNVPBijector):
-        return bijector.copy(body=_frozen(bijector.body))
+        return bijector.copy(body=_frozen(bijector.body), memory="stored")
     if isinstance(bijector, FactorOut):
         return bijector.copy(bijector=_frozen(bijector.bijector))
     if isinstance(bijector, Invert):

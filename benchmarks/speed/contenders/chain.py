@@ -50,6 +50,6 @@ def chain_of_couplings(
         dtype="float32",
         network_dtype="float32",
     )
-    # "stored" is what a chain without the keyword does.
-    options = {} if memory == "stored" else {"memory": memory}
-    return nvp.FusedChain(members, **options)
+    return nvp.RealNVPBijector(
+        event_shape, num_scales=1, body=nvp.FusedChain(members), memory=memory
+    )
