@@ -116,14 +116,14 @@ class BatchNorm(ReversibleBijector):
             weights=None if self._mask is None else changes,
             training=training and inverse,
         )
-        scale, mean, log_det = self._scale_mean_log_det(value, moments, changes)
-        if inverse:
-            return (value - mean) / scale, -log_det, moments
-        return value * scale + mean, log_det, moments
+        log_scale, mean, log_det = self._log_scale_and_mean(value, moments, changes)
+        value = _affine(value, log_scale, mean, inverse)
+        return value, -log_det if inverse else log_det, moments
 
     def _run_back(self, output, d_output, kept, recomputation, *, inverse):
-        scale, mean, _ = self._scale_mean_log_det(output, kept, self._changes(output))
-        value = output * scale + mean if inverse else (output - mean) / scale
+        changes = self._changes(output)
+        log_scale, mean, _ = self._log_scale_and_mean(output, kept, changes)
+        value = _affine(output, log_scale, mean, not inverse)
         return value, recomputation.run_again(self, value, d_output, inverse=inverse)
 
     def _changes(self, value):
@@ -132,7 +132,7 @@ class BatchNorm(ReversibleBijector):
             return tf.ones([1] * len(shape), value.dtype)
         return tf.cast(~resolve_mask(self._mask, shape), value.dtype)
 
-    def _scale_mean_log_det(self, value, moments, changes):
+    def _log_scale_and_mean(self, value, moments, changes):
         shape = event_shape_of(value, self.event_ndims)
         mean, variance = moments
         mean = tf.cast(mean, value.dtype)
@@ -142,7 +142,13 @@ class BatchNorm(ReversibleBijector):
         repeats = tf.reduce_prod(shape) // tf.size(log_scale)
         log_det = tf.cast(repeats, value.dtype) * tf.reduce_sum(log_scale)
         batch_log_det = tf.fill(tf.shape(value)[:1], log_det)
-        return tf.exp(log_scale), mean * changes, batch_log_det
+        return log_scale, mean * changes, batch_log_det
+
+
+def _affine(value, log_scale, mean, inverse):
+    if inverse:
+        return (value - mean) * tf.exp(-log_scale)
+    return value * tf.exp(log_scale) + mean
 
 
 def _is_array(mask: Mask | None) -> bool:

@@ -1,4 +1,4 @@
-"""Splitting events along the last axis by a mask, without gathers where slices do."""
+"""Splitting events along the last axis by a mask, without gathers where splits do."""
 
 from __future__ import annotations
 
@@ -15,41 +15,59 @@ class ChannelSplit:
       mask: NumPy `bool` vector, `True` for the channels that are kept.
     """
 
-    # More runs than this are cheaper to gather than to slice one by one.
+    # More runs than this are cheaper to gather than to split and to concatenate.
     _MAX_RUNS = 8
 
     def __init__(self, mask: np.ndarray):
         self.kept = np.flatnonzero(mask)
         self.changed = np.flatnonzero(~mask)
         bounds = np.flatnonzero(np.diff(mask)) + 1
-        self._runs = [
-            (bool(mask[start]), slice(int(start), int(stop)))
-            for start, stop in itertools.pairwise([0, *bounds, len(mask)])
-        ]
+        edges = itertools.pairwise([0, *bounds, len(mask)])
+        self._runs = [(bool(mask[start]), int(end - start)) for start, end in edges]
+        self._keeps_first = bool(mask[0])
+        self._alternates = len(mask) % 2 == 0 and len(self._runs) == len(mask)
 
     def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the kept and the changed channels of `x`."""
+        if self._alternates:
+            pairs = tf.reshape(x, [*_outer(x), x.shape[-1] // 2, 2])
+            first, second = tf.unstack(pairs, axis=-1)
+            return (first, second) if self._keeps_first else (second, first)
         if len(self._runs) > self._MAX_RUNS:
             return (
                 tf.gather(x, self.kept, axis=-1),
                 tf.gather(x, self.changed, axis=-1),
             )
-        parts = (
-            [x[..., run] for keep, run in self._runs if keep is wanted]
-            for wanted in (True, False)
-        )
-        kept, changed = (p[0] if len(p) == 1 else tf.concat(p, axis=-1) for p in parts)
-        return kept, changed
+        parts = tf.split(x, [size for _, size in self._runs], axis=-1)
+        kept, changed = parts[::2], parts[1::2]
+        if not self._keeps_first:
+            kept, changed = changed, kept
+        return _joined(kept), _joined(changed)
 
     def merge(self, kept: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
         """Returns the tensor that `split` takes apart into `kept` and `changed`."""
+        if self._alternates:
+            pair = (kept, changed) if self._keeps_first else (changed, kept)
+            channels = len(self.kept) + len(self.changed)
+            return tf.reshape(tf.stack(pair, axis=-1), [*_outer(kept), channels])
         if len(self._runs) > self._MAX_RUNS:
             order = np.argsort(np.concatenate([self.kept, self.changed]))
             return tf.gather(tf.concat([kept, changed], axis=-1), order, axis=-1)
-        parts = []
-        taken = {True: 0, False: 0}
-        for keep, run in self._runs:
-            source, start = (kept if keep else changed), taken[keep]
-            taken[keep] = start + run.stop - run.start
-            parts.append(source[..., start : taken[keep]])
-        return tf.concat(parts, axis=-1)
+        parts = {True: self._parts(kept, True), False: self._parts(changed, False)}
+        return tf.concat([next(parts[keep]) for keep, _ in self._runs], axis=-1)
+
+    def _parts(self, value, keep):
+        sizes = [size for kept, size in self._runs if kept is keep]
+        return iter([value] if len(sizes) == 1 else tf.split(value, sizes, axis=-1))
+
+
+def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)
+
+
+def _outer(value: tf.Tensor) -> list[int | tf.Tensor]:
+    dynamic = tf.shape(value)
+    return [
+        dynamic[axis] if size is None else size
+        for axis, size in enumerate(value.shape[:-1])
+    ]

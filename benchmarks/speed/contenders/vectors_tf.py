@@ -16,6 +16,9 @@ from speed.contenders.tfp_route import training_step as plain_training_step
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
+# That of the networks of all peers.
+ACTIVATION = "relu"
+
 
 def prepare(cell: dict[str, Any], route: str, jit_compile: bool = False) -> Prepared:
     sizes, batch = cell["sizes"], cell["batch"]
@@ -28,12 +31,18 @@ def prepare(cell: dict[str, Any], route: str, jit_compile: bool = False) -> Prep
             (size,),
             num_couplings=sizes["num_couplings"],
             hidden_units=hidden_units,
+            activation=ACTIVATION,
             seed=0,
         )
         runs = count_calls(nvp.MLP)
         flow = tfd.TransformedDistribution(base, bijector)
         parameters = count_parameters(flow.trainable_variables)
-        train = training_step(flow, events, jit_compile=jit_compile)
+        train = training_step(
+            flow,
+            events,
+            optimizer=keras.optimizers.Adam(1e-3),
+            jit_compile=jit_compile,
+        )
     else:
         networks = [Network(size, hidden_units) for _ in range(sizes["num_couplings"])]
         runs = count_calls(Network)
@@ -66,7 +75,7 @@ class Network(keras.layers.Layer):
 
     def __init__(self, size, hidden_units, **kwargs):
         super().__init__(**kwargs)
-        layers = [keras.layers.Dense(units, "gelu") for units in hidden_units]
+        layers = [keras.layers.Dense(units, ACTIVATION) for units in hidden_units]
         last = keras.layers.Dense(2 * (size - size // 2), kernel_initializer="zeros")
         self.layers = keras.Sequential([*layers, last])
         self.gain = self.add_weight(shape=(), initializer="ones", name="gain")
