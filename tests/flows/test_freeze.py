@@ -140,6 +140,22 @@ def test_frozen_flows_can_be_copied_and_pickled(name):
         np.testing.assert_array_equal(copied.log_prob(tf.identity(x)), expected)
 
 
+def test_a_flow_with_nothing_to_freeze_stays_itself():
+    log_normal = tfd.LogNormal(0.0, 1.0)
+    assert nvp.freeze(log_normal) is log_normal
+
+
+def test_a_base_that_is_a_log_normal_is_kept():
+    base = tfd.Sample(tfd.LogNormal(0.0, 1.0), 4)
+    flow = tfd.TransformedDistribution(base, nvp.RealNVPBijector((4,)))
+    frozen = nvp.freeze(flow)
+    assert frozen.distribution is base
+    x = flow.sample(3, seed=(0, 1))
+    np.testing.assert_allclose(
+        frozen.log_prob(tf.identity(x)), flow.log_prob(tf.identity(x)), rtol=1e-4
+    )
+
+
 def test_a_coupling_with_a_foreign_network_keeps_a_copy_of_it():
     class Foreign(keras.layers.Layer):
         def build(self, shape):

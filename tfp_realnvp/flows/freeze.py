@@ -52,12 +52,18 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
         raise TypeError(
             f"flow: expected a tfd.TransformedDistribution, got {type(flow).__name__}."
         )
-    base = flow.distribution
+    base, bijector = flow.distribution, _frozen(flow.bijector)
     if is_transformed(base):
         base = freeze(base)
+    if base is flow.distribution and bijector is flow.bijector:
+        return flow
     # `copy` would keep the original among what the copy remembers.
-    parts = {"distribution": base, "bijector": _frozen(flow.bijector)}
-    return type(flow)(**{**flow.parameters, **parts})
+    options = {
+        name: flow.parameters[name]
+        for name in ("kwargs_split_fn", "validate_args", "name")
+        if name in flow.parameters
+    }
+    return tfd.TransformedDistribution(base, bijector, **options)
 
 
 def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
@@ -70,8 +76,13 @@ def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
     if isinstance(bijector, FactorOut):
         return bijector.copy(bijector=_frozen(bijector.bijector))
     if isinstance(bijector, Invert):
-        return bijector.copy(bijector=_frozen(bijector.bijector))
+        inner = _frozen(bijector.bijector)
+        return bijector if inner is bijector.bijector else tfb.Invert(inner)
     if isinstance(bijector, (FusedChain, tfb.Composition)):
         members = tf.nest.map_structure(_frozen, bijector.bijectors)
-        return bijector.copy(bijectors=members)
+        pairs = zip(
+            tf.nest.flatten(members), tf.nest.flatten(bijector.bijectors), strict=True
+        )
+        unchanged = all(new is old for new, old in pairs)
+        return bijector if unchanged else bijector.copy(bijectors=members)
     return bijector
