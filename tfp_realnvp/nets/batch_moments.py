@@ -7,7 +7,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.nets.replicas import num_replicas, sum_over_replicas
+from tfp_realnvp.nets.replicas import sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
@@ -58,11 +58,6 @@ class BatchMoments(keras.layers.Layer):
             raise ValueError(f"momentum: expected a value in [0, 1), got {momentum}.")
         self.normalize_by = normalize_by
         self.momentum = momentum
-
-    @property
-    def is_plain_batch(self) -> bool:
-        """Whether training uses this replica's batch and nothing else."""
-        return self.normalize_by == "batch" and num_replicas() == 1
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
         channels = (inputs_shape[-1],)
@@ -115,15 +110,20 @@ class BatchMoments(keras.layers.Layer):
         self, mean: tf.Tensor, variance: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Moves the averages towards the batch's moments and returns them."""
-        moved = []
-        for average, value in (
-            (self.moving_mean, mean),
-            (self.moving_variance, variance),
-        ):
-            new = self.momentum * average.value + (1 - self.momentum) * value
-            average.assign(tf.stop_gradient(new))
-            moved.append(new)
+        moved = [
+            self.momentum * average.value + (1 - self.momentum) * value
+            for average, value in (
+                (self.moving_mean, mean),
+                (self.moving_variance, variance),
+            )
+        ]
+        self.assign(*moved)
         return moved[0], moved[1]
+
+    def assign(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+        """Sets the moving averages."""
+        self.moving_mean.assign(tf.stop_gradient(mean))
+        self.moving_variance.assign(tf.stop_gradient(variance))
 
     def _batch_moments(
         self, inputs: tf.Tensor, weights: tf.Tensor | None

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_realnvp.nets.fused_norm import norm_by, norm_by_batch, norm_by_moving
+
+EPSILON, MOMENTUM = 1e-4, 0.7
+
+
+def plain(inputs, scale, offset, moving_mean, moving_variance):
+    """Appendix E, written down as it is there."""
+    mean = tf.reduce_mean(inputs, [0, 1, 2])
+    variance = tf.reduce_mean(tf.square(inputs - mean), [0, 1, 2])
+    mean = MOMENTUM * moving_mean + (1 - MOMENTUM) * mean
+    variance = MOMENTUM * moving_variance + (1 - MOMENTUM) * variance
+    outputs = scale * (inputs - mean) * tf.math.rsqrt(variance + EPSILON) + offset
+    return outputs, mean, variance
+
+
+def fused(*arguments):
+    return norm_by_moving(*arguments, MOMENTUM, EPSILON)
+
+
+def arguments():
+    rng = np.random.default_rng(0)
+    inputs = rng.normal(2.0, 3.0, size=(4, 5, 6, 3))
+    vectors = [rng.uniform(0.5, 2.0, size=3) for _ in range(4)]
+    return [tf.constant(a, tf.float32) for a in (inputs, *vectors)]
+
+
+def values_and_gradients(function, inputs, weights):
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs, mean, variance = function(*inputs)
+        loss = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights)
+    return [outputs, mean, variance], tape.gradient(loss, inputs[:3])
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda f: f, tf.function, lambda f: tf.function(f, jit_compile=True)],
+    ids=["eager", "graph", "XLA"],
+)
+def test_values_and_gradients_are_those_of_the_formulas(wrap):
+    inputs = arguments()
+    weights = tf.random.stateless_normal(inputs[0].shape, [0, 1])
+    run = wrap(values_and_gradients)
+    for actual, expected in zip(
+        tf.nest.flatten(run(fused, inputs, weights)),
+        tf.nest.flatten(values_and_gradients(plain, inputs, weights)),
+        strict=True,
+    ):
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(actual / scale, expected / scale, atol=2e-6)
+
+
+def test_bfloat16_inputs_keep_the_accuracy_of_bfloat16():
+    inputs, *vectors = arguments()
+    inputs = tf.cast(inputs, tf.bfloat16)
+    weights = tf.random.stateless_normal(inputs.shape, [0, 1])
+    values, gradients = values_and_gradients(fused, [inputs, *vectors], weights)
+    exact = [tf.cast(inputs, tf.float32), *vectors]
+    wanted_values, wanted_gradients = values_and_gradients(plain, exact, weights)
+    for actual, expected in zip(
+        [*values, *gradients], [*wanted_values, *wanted_gradients], strict=True
+    ):
+        actual, scale = tf.cast(actual, tf.float32), np.abs(expected).max()
+        np.testing.assert_allclose(actual / scale, expected / scale, atol=0.02)
+
+
+def second_gradient(function):
+    inputs = arguments()
+    with tf.GradientTape() as outer:
+        outer.watch(inputs)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            loss = tf.reduce_sum(tf.sin(function(*inputs)))
+        loss = tf.reduce_sum(tf.square(tape.gradient(loss, inputs[0])))
+    return outer.gradient(loss, inputs[:2])
+
+
+def plain_norm(inputs, scale, offset, mean, variance):
+    return scale * (inputs - mean) * tf.math.rsqrt(variance + EPSILON) + offset
+
+
+def plain_norm_by_batch(inputs, scale, offset, *_):
+    mean = tf.reduce_mean(inputs, [0, 1, 2])
+    variance = tf.reduce_mean(tf.square(inputs - mean), [0, 1, 2])
+    return plain_norm(inputs, scale, offset, mean, variance)
+
+
+@pytest.mark.parametrize(
+    "function, expected",
+    [
+        (lambda *a: norm_by(*a, EPSILON), plain_norm),
+        (lambda *a: norm_by_batch(*a[:3], EPSILON)[0], plain_norm_by_batch),
+    ],
+    ids=["in inference", "by the batch"],
+)
+def test_gradients_of_gradients_are_those_of_the_formulas(function, expected):
+    for actual, wanted in zip(
+        second_gradient(function), second_gradient(expected), strict=True
+    ):
+        scale = np.abs(wanted).max()
+        np.testing.assert_allclose(actual / scale, wanted / scale, atol=1e-4)
+
+
+def test_a_second_gradient_by_moving_averages_is_refused():
+    with pytest.raises(LookupError, match='batch_norm="moving": expected to be differ'):
+        second_gradient(lambda *a: fused(*a)[0])

@@ -1,0 +1,119 @@
+"""Batch normalization by TensorFlow's kernels, which make one pass for many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+# CUDA's least, which `tf.nn` imposes everywhere.
+_LEAST_EPSILON = 1.001e-5
+_ONCE = (
+    'batch_norm="moving": expected to be differentiated once in training, got a second '
+    'time; batch_norm="batch" or None, or training=False, have all derivatives.'
+)
+
+
+def has_fused_norm(inputs: tf.Tensor) -> bool:
+    """Whether the functions here take `inputs`: images, not in float64."""
+    return inputs.shape.rank == 4 and inputs.dtype != tf.float64
+
+
+def norm_by(
+    inputs: tf.Tensor,
+    scale: tf.Tensor,
+    offset: tf.Tensor,
+    mean: tf.Tensor,
+    variance: tf.Tensor,
+    epsilon: float,
+) -> tf.Tensor:
+    """Returns `scale * (inputs - mean) / sqrt(variance + epsilon) + offset`."""
+    outputs, _, _ = tf.compat.v1.nn.fused_batch_norm(
+        inputs, scale, offset, mean, variance, epsilon=epsilon, is_training=False
+    )
+    return outputs
+
+
+def norm_by_batch(
+    inputs: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns the same by the batch's own mean and variance, and these two.
+
+    No gradient goes through the two.
+    """
+    outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+        inputs, scale, offset, epsilon=epsilon, is_training=True
+    )
+    return outputs, mean, variance * _biased(inputs)
+
+
+def norm_by_moving(
+    inputs: tf.Tensor,
+    scale: tf.Tensor,
+    offset: tf.Tensor,
+    moving_mean: tf.Tensor,
+    moving_variance: tf.Tensor,
+    momentum: float,
+    epsilon: float,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns the same by averages that have moved towards the batch, and these two.
+
+    Gradients go through the batch's part of the averages (Appendix E). With its share
+    `q = 1 - momentum`, the moved averages `m` and `v`, `r = 1 / sqrt(v + epsilon)` and
+    sums over all `n` positions of a channel,
+
+    ```none
+    d_inputs = scale * r * (d_outputs - q / n * sum(d_outputs)
+               - q / n * r^2 * (inputs - mean) * sum(d_outputs * (inputs - m)))
+    ```
+
+    No gradient goes through the two averages that are returned, and to ask for the
+    gradient of the gradient is an error.
+    """
+    moved = []
+
+    @tf.custom_gradient
+    def norm(inputs, scale, offset):
+        channels = [inputs.shape[-1]]
+        zeros, ones = tf.zeros(channels), tf.ones(channels)
+        _, batch_mean, batch_variance = norm_by_batch(inputs, ones, zeros, epsilon)
+        mean = momentum * moving_mean + (1 - momentum) * batch_mean
+        variance = momentum * moving_variance + (1 - momentum) * batch_variance
+        # As outputs they would be given gradients, zeros made for each.
+        moved.extend((mean, variance))
+
+        def gradient(d_outputs):
+            d_plain, d_scale, d_offset, *_ = tf.raw_ops.FusedBatchNormGradV3(
+                y_backprop=d_outputs,
+                x=inputs,
+                scale=scale,
+                reserve_space_1=mean,
+                reserve_space_2=variance,
+                reserve_space_3=zeros,
+                epsilon=max(epsilon, _LEAST_EPSILON),
+                is_training=False,
+            )
+            rate = tf.math.rsqrt(variance + epsilon)
+            shared = (momentum - 1) / _count(inputs) * scale * rate
+            slope = shared * rate * d_scale
+            constant = shared * d_offset - slope * batch_mean
+            # In one pass, and for bfloat16 in float32.
+            d_moved = norm_by(inputs, slope, constant, zeros, ones - epsilon, epsilon)
+            return [
+                tf.raw_ops.PreventGradient(input=found, message=_ONCE)
+                for found in (d_plain + d_moved, d_scale, d_offset)
+            ]
+
+        return norm_by(inputs, scale, offset, mean, variance, epsilon), gradient
+
+    outputs = norm(inputs, scale, offset)
+    return outputs, *moved
+
+
+def _count(inputs: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+
+
+def _biased(inputs: tf.Tensor) -> Any:
+    count = _count(inputs)
+    return (count - 1) / count
