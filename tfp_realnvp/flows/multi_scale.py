@@ -6,7 +6,6 @@ import functools
 from collections.abc import Iterator
 from typing import Literal
 
-import keras
 import tensorflow_probability as tfp
 
 from tfp_realnvp.bijectors import (
@@ -20,6 +19,7 @@ from tfp_realnvp.bijectors import (
     diagonal_mask,
 )
 from tfp_realnvp.nets import BatchMoments, ResNet, ShiftAndLogScale
+from tfp_realnvp.nets.l2 import L2
 from tfp_realnvp.nets.seeds import spawn_seeds
 
 tfb = tfp.bijectors
@@ -105,7 +105,7 @@ def _couplings(
     network_dtype: str,
 ) -> list[tfb.Bijector]:
     """Returns couplings with alternating masks, each with its normalization."""
-    regularizer = keras.regularizers.L2(l2) if l2 else None
+    regularizer = L2(l2) if l2 else None
     channels = event_shape[-1]
     # A checkerboard coupling's network answers for all channels, a channel-wise
     # one's for the half that is transformed.

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import keras
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import (
@@ -17,6 +16,7 @@ from tfp_realnvp.bijectors import (
     channel_mask,
 )
 from tfp_realnvp.nets import MLP, BatchMoments, ShiftAndLogScale
+from tfp_realnvp.nets.l2 import L2
 from tfp_realnvp.nets.seeds import spawn_seeds
 
 # Two halves alone would never tell apart the entries of one half.
@@ -45,7 +45,7 @@ def vector_chain(
 ) -> FusedChain:
     """Returns the chain that `RealNVPBijector` documents, with new weights."""
     (size,) = event_shape
-    regularizer = keras.regularizers.L2(l2) if l2 else None
+    regularizer = L2(l2) if l2 else None
     bijectors = []
     for i, network_seed in enumerate(spawn_seeds(seed, num_couplings)):
         mask = _MASKS[i % len(_MASKS)]

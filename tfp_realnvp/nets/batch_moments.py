@@ -122,8 +122,8 @@ class BatchMoments(keras.layers.Layer):
 
     def assign(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
         """Sets the moving averages."""
-        self.moving_mean.assign(tf.stop_gradient(mean))
-        self.moving_variance.assign(tf.stop_gradient(variance))
+        self.moving_mean.assign(mean)
+        self.moving_variance.assign(variance)
 
     def _batch_moments(
         self, inputs: tf.Tensor, weights: tf.Tensor | None

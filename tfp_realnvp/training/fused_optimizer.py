@@ -33,7 +33,13 @@ def fused(optimizer: keras.optimizers.Optimizer, norm: tf.Tensor) -> Iterator[No
     step = getattr(type(optimizer), "update_step", None)
     overrides = {}
     if step is keras.optimizers.Adam.update_step and not optimizer.amsgrad:
-        overrides["update_step"] = _adam_step(optimizer)
+        update_step = overrides["update_step"] = _adam_step(optimizer)
+        if not tf.distribute.has_strategy():
+            # Keras goes through a strategy all the same, for each variable anew.
+            overrides["_backend_update_step"] = lambda gradients, variables, rate: [
+                update_step(gradient, variable.value, rate)
+                for gradient, variable in zip(gradients, variables, strict=True)
+            ]
     if _only_clips_globally(optimizer):
         overrides["_clip_gradients"] = lambda gradients: tf.clip_by_global_norm(
             gradients, optimizer.global_clipnorm, use_norm=norm
