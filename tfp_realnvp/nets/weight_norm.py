@@ -123,17 +123,17 @@ class WeightNormConv2D(keras.layers.Layer):
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns kernel and bias, if any, of the convolution, scaled and shifted."""
         direction = tf.convert_to_tensor(self.direction)
-        magnitude = tf.ones([self.filters], direction.dtype)
+        factor = tf.math.rsqrt(tf.reduce_sum(tf.square(direction), axis=[0, 1, 2]))
         if self.learn_magnitude:
-            magnitude = tf.convert_to_tensor(self.magnitude)
+            factor *= tf.convert_to_tensor(self.magnitude)
         if scale is not None:
-            magnitude *= scale
+            factor *= scale
         bias = tf.convert_to_tensor(self.bias) if self.use_bias else None
         if bias is not None and scale is not None:
             bias = tf.cast(bias, scale.dtype) * scale
         if offset is not None:
             bias = offset if bias is None else bias + offset
-        return _kernel(direction, magnitude), bias
+        return direction * factor, bias
 
     def compute_output_shape(
         self, inputs_shape: tuple[int | None, ...]
@@ -155,21 +155,6 @@ class WeightNormConv2D(keras.layers.Layer):
                 self.direction_initializer
             ),
         }
-
-
-@tf.custom_gradient
-def _kernel(direction: tf.Tensor, magnitude: tf.Tensor) -> tuple[tf.Tensor, Any]:
-    """Returns `magnitude * direction / |direction|`."""
-    inverse_norm = tf.math.rsqrt(tf.reduce_sum(tf.square(direction), axis=[0, 1, 2]))
-    scale = magnitude * inverse_norm
-
-    def grad(upstream):
-        # What autodiff finds too, in a third of the operations on whole kernels.
-        along = tf.reduce_sum(upstream * direction, axis=[0, 1, 2])
-        across = scale * tf.square(inverse_norm) * along
-        return upstream * scale - direction * across, along * inverse_norm
-
-    return direction * scale, grad
 
 
 def conv2d(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.nets.replicas import num_replicas
 from tfp_realnvp.training.fused_optimizer import fused
+from tfp_realnvp.training.run_if import run_if
 from tfp_realnvp.training.weight_average import WeightAverage
 
 
@@ -59,7 +61,7 @@ def update_if(
         )
 
     if tf.__internal__.distribute.strategy_supports_no_merge_call():
-        tf.cond(is_good, apply_alone, lambda: False)
+        run_if(is_good, apply_alone)
     else:
         # Where replicas meet outside of the step, control flow must be there too.
         replica.merge_call(apply_if_good, args=(is_good, *gradients))
@@ -77,9 +79,12 @@ def restore_unless(
     def restore():
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        return False
+        return True
 
-    tf.cond(is_good, lambda: True, restore)
+    if num_replicas() == 1:
+        run_if(~is_good, restore)
+    else:
+        tf.cond(is_good, lambda: False, restore)
 
 
 def first_replica(strategy: tf.distribute.Strategy, values: Any) -> Any:
