@@ -43,8 +43,9 @@ def main(kind, output, memory="stored"):
         sizes = {"num_scales": 1, "filters": 3, "num_blocks": 1}
         flow = nvp.image_flow(event_shape=(4, 4, 1), seed=0, memory=memory, **sizes)
         model = nvp.FlowModel(flow, seed=0)
-        # A norm this small clips every step.
-        optimizer = keras.optimizers.Adam(1e-3, global_clipnorm=0.5)
+        # A norm this small clips every step, and with Adam's own epsilon rounding would
+        # decide which way weights go whose gradients are near 0.
+        optimizer = keras.optimizers.Adam(1e-3, epsilon=1e-5, global_clipnorm=0.5)
         model.compile(optimizer, average_decay=0.9)
     x = np.random.default_rng(0).integers(0, 256, [EXAMPLES, 4, 4, 1], np.uint8)
     batches = tf.data.Dataset.from_tensor_slices(x).batch(BATCH_SIZE)

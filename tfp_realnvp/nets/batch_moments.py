@@ -139,10 +139,10 @@ class BatchMoments(keras.layers.Layer):
         )
         count = tf.cast(repeats, inputs.dtype) * tf.reduce_sum(weights, axes)
         count = sum_over_replicas(count)
-        total = sum_over_replicas(_weighted_sum(inputs, weights))
+        total = sum_over_replicas(tf.reduce_sum(inputs * weights, axes))
         mean = tf.math.divide_no_nan(total, count)
-        squares = tf.square(inputs - mean)
-        total = sum_over_replicas(_weighted_sum(squares, weights))
+        squares = tf.square(inputs - mean) * weights
+        total = sum_over_replicas(tf.reduce_sum(squares, axes))
         return mean, tf.math.divide_no_nan(total, count)
 
     def frozen(self) -> FrozenMoments:
@@ -163,14 +163,6 @@ class BatchMoments(keras.layers.Layer):
             "normalize_by": self.normalize_by,
             "momentum": self.momentum,
         }
-
-
-def _weighted_sum(values: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Returns the sum of `values * weights` over all axes but the last."""
-    if weights.shape[0] == 1:
-        # Weights that all examples share can wait until those are summed up.
-        values = tf.reduce_sum(values, axis=0, keepdims=True)
-    return tf.reduce_sum(values * weights, axis=list(range(values.shape.rank - 1)))
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
