@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
 # CUDA's least, which `tf.nn` imposes everywhere.
@@ -77,8 +75,8 @@ def norm_by_moving(
         channels = [inputs.shape[-1]]
         zeros, ones = tf.zeros(channels), tf.ones(channels)
         _, batch_mean, batch_variance = norm_by_batch(inputs, ones, zeros, epsilon)
-        mean = momentum * moving_mean + (1 - momentum) * batch_mean
-        variance = momentum * moving_variance + (1 - momentum) * batch_variance
+        mean = moving_mean + (1 - momentum) * (batch_mean - moving_mean)
+        variance = moving_variance + (1 - momentum) * (batch_variance - moving_variance)
         # As outputs they would be given gradients, zeros made for each.
         moved.extend((mean, variance))
 
@@ -110,10 +108,13 @@ def norm_by_moving(
     return outputs, *moved
 
 
-def _count(inputs: tf.Tensor) -> tf.Tensor:
+def _count(inputs: tf.Tensor) -> float | tf.Tensor:
+    # Operations on what is known would only make graphs longer.
+    if inputs.shape.is_fully_defined():
+        return float(inputs.shape.num_elements() // inputs.shape[-1])
     return tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
 
 
-def _biased(inputs: tf.Tensor) -> Any:
+def _biased(inputs: tf.Tensor) -> float | tf.Tensor:
     count = _count(inputs)
     return (count - 1) / count

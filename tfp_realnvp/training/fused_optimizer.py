@@ -41,9 +41,11 @@ def fused(optimizer: keras.optimizers.Optimizer, norm: tf.Tensor) -> Iterator[No
                 for gradient, variable in zip(gradients, variables, strict=True)
             ]
     if _only_clips_globally(optimizer):
-        overrides["_clip_gradients"] = lambda gradients: tf.clip_by_global_norm(
-            gradients, optimizer.global_clipnorm, use_norm=norm
-        )[0]
+        most = optimizer.global_clipnorm
+        factor = most / tf.maximum(norm, most)
+        overrides["_clip_gradients"] = lambda gradients: [
+            gradient * tf.cast(factor, gradient.dtype) for gradient in gradients
+        ]
     try:
         for name, override in overrides.items():
             setattr(optimizer, name, override)
