@@ -11,6 +11,7 @@ MASKS = {
     "alternating, the other way": [0, 1, 0, 1],
     "alternating, an odd number": [1, 0, 1, 0, 1],
     "alternating, an odd number of many": [0, 1] * 7 + [0],
+    "alternating, many": [1, 0] * 16,
     "two entries": [0, 1],
     "eight runs": [1, 1, 0, 1, 0, 1, 0, 1, 1, 0],
     "many runs": [1, 1, 0] * 5,

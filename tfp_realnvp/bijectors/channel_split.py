@@ -17,6 +17,9 @@ class ChannelSplit:
 
     # More runs than this are cheaper to gather than to split and to concatenate.
     _MAX_RUNS = 8
+    # From here on a transposition interleaves faster than a stack along the last axis,
+    # which copies number by number (512 x 64 in 33 instead of 71 microseconds).
+    _MANY_CHANNELS = 32
 
     def __init__(self, mask: np.ndarray):
         self.kept = np.flatnonzero(mask)
@@ -49,7 +52,12 @@ class ChannelSplit:
         if self._alternates:
             pair = (kept, changed) if self._keeps_first else (changed, kept)
             channels = len(self.kept) + len(self.changed)
-            return tf.reshape(tf.stack(pair, axis=-1), [*_outer(kept), channels])
+            if channels < self._MANY_CHANNELS:
+                pairs = tf.stack(pair, axis=-1)
+            else:
+                rank = kept.shape.rank
+                pairs = tf.transpose(tf.stack(pair), [*range(1, rank + 1), 0])
+            return tf.reshape(pairs, [*_outer(kept), channels])
         if len(self._runs) > self._MAX_RUNS:
             order = np.argsort(np.concatenate([self.kept, self.changed]))
             return tf.gather(tf.concat([kept, changed], axis=-1), order, axis=-1)
