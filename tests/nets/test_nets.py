@@ -104,7 +104,7 @@ def test_the_length_of_the_direction_does_not_matter():
 @pytest.mark.parametrize("normalize_by", ["batch", "moving"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_batch_normalization_is_scale_times_normalized_plus_offset(normalize_by, dtype):
-    # float32 by batch takes the fused kernel, all others the composed path.
+    # float32 takes the fused kernels, float64 the composed path.
     layer = nvp.BatchNormalization(normalize_by, momentum=0.5, dtype=dtype)
     layer.build((None, 8, 8, 3))
     layer.scale.assign([1.0, 2.0, 3.0])
@@ -119,6 +119,17 @@ def test_batch_normalization_is_scale_times_normalized_plus_offset(normalize_by,
     np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(layer.moments.moving_mean, moving[0], rtol=1e-5)
     np.testing.assert_allclose(layer.moments.moving_variance, moving[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("epsilon", [1e-4, 1e-5, 1e-8])
+def test_epsilon_is_the_one_asked_for(epsilon, training):
+    layer = nvp.BatchNormalization(momentum=0.0, epsilon=epsilon)
+    x = 1e-4 * images()
+    # Without momentum the moving averages are those of the last batch.
+    outputs = [layer(x, training=True), layer(x, training=training)][-1]
+    expected = (x - np.mean(x, (0, 1, 2))) / np.sqrt(np.var(x, (0, 1, 2)) + epsilon)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_batch_moments_count_only_weighted_entries():

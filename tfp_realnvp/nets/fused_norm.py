@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-# CUDA's least, which `tf.nn` imposes everywhere.
-_LEAST_EPSILON = 1.001e-5
 _ONCE = (
     'batch_norm="moving": expected to be differentiated once in training, got a second '
     'time; batch_norm="batch" or None, or training=False, have all derivatives.'
@@ -88,7 +86,7 @@ def norm_by_moving(
                 reserve_space_1=mean,
                 reserve_space_2=variance,
                 reserve_space_3=zeros,
-                epsilon=max(epsilon, _LEAST_EPSILON),
+                epsilon=epsilon,
                 is_training=False,
             )
             rate = tf.math.rsqrt(variance + epsilon)
