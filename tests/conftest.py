@@ -1,3 +1,4 @@
+import gc
 import os
 
 import keras
@@ -24,3 +25,12 @@ def data_dir(request):
 @pytest.fixture(autouse=True)
 def _seeded():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _old_objects_left_alone():
+    # Python's collector goes through all layers and graphs of all tests so far, again
+    # and again: the same test took six times as long at the end of a run.
+    yield
+    gc.collect()
+    gc.freeze()

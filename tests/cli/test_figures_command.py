@@ -10,6 +10,9 @@ from tfp_realnvp.cli import main
 from tfp_realnvp.training.run_config import RunConfig
 from tfp_realnvp.training.run_directory import RunDirectory
 
+# One worker makes the fixtures for all.
+pytestmark = pytest.mark.xdist_group("figures_command")
+
 
 def make_run(path, **flow):
     """Returns the folder of a run that ended before it learned anything."""

@@ -12,6 +12,9 @@ from tfp_realnvp.gallery import Row
 from tfp_realnvp.gallery.caption import run_facts
 from tfp_realnvp.training.run_directory import RunDirectory
 
+# One worker makes the fixtures for all.
+pytestmark = pytest.mark.xdist_group("gallery_command")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

@@ -6,6 +6,9 @@ import pytest
 
 from tfp_realnvp.cli import main
 
+# One worker makes the fixtures for all.
+pytestmark = pytest.mark.xdist_group("train_seeds")
+
 TINY = ["--num-scales", "1", "--filters", "2", "--num-blocks", "1", "--epochs", "1"]
 
 

@@ -7,6 +7,9 @@ import pytest
 
 import tfp_realnvp as nvp
 
+# One worker makes the fixtures for all.
+pytestmark = pytest.mark.xdist_group("architecture")
+
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 TEXT = (DOCS / "architecture.md").read_text(encoding="utf-8")
 BLOCK = {"TL": (0, 0), "TR": (0, 1), "BL": (1, 0), "BR": (1, 1)}

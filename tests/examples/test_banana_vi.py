@@ -2,6 +2,9 @@ import numpy as np
 import pytest
 from example import is_png, load_example, run_main
 
+# One worker makes the fixtures for all.
+pytestmark = pytest.mark.xdist_group("banana")
+
 banana_vi = load_example("banana_vi")
 
 

@@ -2,6 +2,9 @@ import numpy as np
 import pytest
 from example import is_png, load_example, run_main
 
+# One worker makes the fixtures for all.
+pytestmark = pytest.mark.xdist_group("funnel")
+
 funnel_neutra = load_example("funnel_neutra")
 funnel_neutra.LEAPFROG_STEPS = (4, 8)
 

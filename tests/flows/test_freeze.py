@@ -90,6 +90,12 @@ def test_a_frozen_flow_has_nothing_to_train(name):
     assert nvp.freeze(FLOWS[name]()).trainable_variables == ()
 
 
+def test_a_frozen_flow_has_no_passes_to_go_back():
+    bijector = nvp.RealNVPBijector((4,), memory="reversible")
+    frozen = nvp.freeze(tfd.TransformedDistribution(normal(4), bijector))
+    assert frozen.bijector.parameters["memory"] == "stored"
+
+
 @pytest.mark.parametrize("name", ["image flow", "vectors"])
 def test_a_frozen_flow_does_not_change_with_the_live_one_nor_by_training(name):
     flow = trained(name)

@@ -5,6 +5,8 @@ import tensorflow as tf
 from tfp_realnvp.nets.fused_norm import norm_by, norm_by_batch, norm_by_moving
 
 EPSILON, MOMENTUM = 1e-4, 0.7
+IMAGES = tf.TensorSpec([None, None, None, 3])
+ANY_SIZE = [[IMAGES, *[tf.TensorSpec([3])] * 4], IMAGES]
 
 
 def plain(inputs, scale, offset, moving_mean, moving_variance):
@@ -38,15 +40,20 @@ def values_and_gradients(function, inputs, weights):
 
 @pytest.mark.parametrize(
     "wrap",
-    [lambda f: f, tf.function, lambda f: tf.function(f, jit_compile=True)],
-    ids=["eager", "graph", "XLA"],
+    [
+        lambda f: f,
+        tf.function,
+        lambda f: tf.function(f, input_signature=ANY_SIZE),
+        lambda f: tf.function(f, jit_compile=True),
+    ],
+    ids=["eager", "graph", "graph of any size", "XLA"],
 )
 def test_values_and_gradients_are_those_of_the_formulas(wrap):
     inputs = arguments()
     weights = tf.random.stateless_normal(inputs[0].shape, [0, 1])
-    run = wrap(values_and_gradients)
+    run = wrap(lambda inputs, weights: values_and_gradients(fused, inputs, weights))
     for actual, expected in zip(
-        tf.nest.flatten(run(fused, inputs, weights)),
+        tf.nest.flatten(run(inputs, weights)),
         tf.nest.flatten(values_and_gradients(plain, inputs, weights)),
         strict=True,
     ):

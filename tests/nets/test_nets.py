@@ -94,6 +94,20 @@ def test_weight_norm_kernels_have_the_length_of_the_magnitude():
     np.testing.assert_allclose(length, [1, 2, 3, 4, 5], rtol=1e-5)
 
 
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_a_convolution_takes_over_what_comes_after_it(use_bias):
+    layer = nvp.WeightNormConv2D(2, use_bias=use_bias)
+    outputs = layer(images())
+    if use_bias:
+        layer.bias.assign([1.0, -2.0])
+        outputs += layer.bias.numpy()
+    scale, offset = tf.constant([2.0, 3.0]), tf.constant([-1.0, 5.0])
+    found = layer.scaled_and_shifted(images(), scale, offset)
+    np.testing.assert_allclose(found, outputs * scale + offset, rtol=1e-4, atol=1e-5)
+    found = layer.scaled_and_shifted(images(), scale)
+    np.testing.assert_allclose(found, outputs * scale, rtol=1e-4, atol=1e-5)
+
+
 def test_the_length_of_the_direction_does_not_matter():
     layer = nvp.WeightNormConv2D(5)
     expected = layer(images())

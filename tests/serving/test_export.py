@@ -113,6 +113,13 @@ def test_bits_per_dim_are_given_for_flows_over_pixels_only(served):
     np.testing.assert_allclose(found["image"]["bits_per_dim"], expected, rtol=1e-6)
 
 
+def test_the_artifact_is_of_the_frozen_flow(tmp_path):
+    flow = nvp.image_flow(event_shape=(4, 4, 1), filters=4, num_blocks=1)
+    artifact = tf.saved_model.load(nvp.export_saved_model(flow, tmp_path / "served"))
+    count = len(artifact.flow_variables)
+    assert count == len(nvp.freeze(flow).variables) < len(flow.variables)
+
+
 def test_a_flow_of_mirrored_variables_is_exported_like_any_other(tmp_path):
     directory = tmp_path / "mirrored"
     run(MIRROR, directory)
