@@ -61,6 +61,7 @@ def all_cells() -> list[Cell]:
     """Returns the cells of the benchmark, cheap ones before dear ones."""
     return [
         *_vectors(),
+        _convolutions(),
         *_growth(),
         _serving(),
         *_reversible(),
@@ -80,6 +81,11 @@ def quick_cells() -> list[Cell]:
             "sizes": {"size": 8, "num_couplings": 2, "hidden_units": [8, 8]},
             "batch": 16,
             "contenders": ("vector ours", "vector ours XLA", "zuko"),
+            "repetitions": 2,
+        },
+        "convolutions": {
+            "sizes": {"event_shape": [8, 8, 4], "depth": 2},
+            "batch": 4,
             "repetitions": 2,
         },
         "32x32, 2 blocks, batch 16": {
@@ -126,6 +132,21 @@ def _vectors() -> list[Cell]:
         )
         for size in (8, 64)
     ]
+
+
+def _convolutions() -> Cell:
+    return Cell(
+        "convolutions",
+        {"event_shape": [32, 32, 64], "depth": 8},
+        64,
+        (
+            "convolutions",
+            "convolutions bfloat16",
+            "torch convolutions",
+            "torch convolutions channels_last",
+        ),
+        operations=("train",),
+    )
 
 
 def _growth() -> list[Cell]:

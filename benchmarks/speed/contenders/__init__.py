@@ -21,6 +21,16 @@ CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "floor": ("floor", {}),
     "floor with relu and additions": ("floor", {"complete": True}),
     "floor bfloat16": ("floor", {"dtype": "bfloat16"}),
+    "convolutions": ("convolutions", {"framework": "tensorflow"}),
+    "convolutions bfloat16": (
+        "convolutions",
+        {"framework": "tensorflow", "dtype": "bfloat16"},
+    ),
+    "torch convolutions": ("convolutions", {"framework": "torch"}),
+    "torch convolutions channels_last": (
+        "convolutions",
+        {"framework": "torch", "channels_last": True},
+    ),
     "vector ours": ("vectors_tf", {"route": "ours"}),
     "vector ours XLA": ("vectors_tf", {"route": "ours", "jit_compile": True}),
     "tfb.RealNVP": ("vectors_tf", {"route": "tfb"}),
