@@ -1,9 +1,6 @@
 """Flows that keep no activations: what they take, and that they stay what they are."""
 
-import copy
-import json
 import pathlib
-import pickle
 
 import keras
 import numpy as np
@@ -11,6 +8,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from constructors import perturb
+from copies import every_copy
 from workers import finish, start
 
 import tfp_realnvp as nvp
@@ -77,16 +75,7 @@ def test_configurations_from_before_there_was_a_choice_store():
     assert from_config(config).parameters["memory"] == "stored"
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        copy.deepcopy,
-        lambda b: pickle.loads(pickle.dumps(b)),
-        lambda b: b.copy(name="copied"),
-        lambda b: from_config(json.loads(json.dumps(to_config(b)))),
-    ],
-    ids=["deepcopy", "pickle", "copy", "config"],
-)
+@every_copy
 def test_a_copy_is_reversible_too(how):
     bijector = nvp.RealNVPBijector(**SIZES, seed=0, memory="reversible")
     perturb(bijector)

@@ -1,18 +1,14 @@
 """Flows whose networks compute in bfloat16."""
 
-import copy
-import json
-import pickle
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from constructors import Case, latents, perturb
+from copies import every_copy
 
 import tfp_realnvp as nvp
-from tfp_realnvp.flows.config import from_config, to_config
 
 tfd = tfp.distributions
 
@@ -124,16 +120,7 @@ def test_log_det_is_that_of_the_jacobian_from_autodiff(name):
 
 
 @every_flow
-@pytest.mark.parametrize(
-    "how",
-    [
-        copy.deepcopy,
-        lambda b: pickle.loads(pickle.dumps(b)),
-        lambda b: b.copy(name="copied"),
-        lambda b: from_config(json.loads(json.dumps(to_config(b)))),
-    ],
-    ids=["deepcopy", "pickle", "copy", "config"],
-)
+@every_copy
 def test_a_copy_computes_in_bfloat16_too(name, how):
     case = make(name)
     x = latents(case, 2)
