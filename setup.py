@@ -42,8 +42,8 @@ setup(
             *DEMO,
             *LSUN,
             TENSORBOARD,
-            # With 9.2 pytest-xdist 3.8 loses the groups, without a word (its issue 1386),
-            # and costly fixtures are made in every worker.
+            # With 9.2 pytest-xdist 3.8 loses the groups without a word (its issue
+            # 1386), and costly fixtures are made in every worker.
             "pytest>=8,<9.2",
             "pytest-xdist>=3",
             "hypothesis>=6",
