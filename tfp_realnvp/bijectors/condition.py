@@ -125,7 +125,7 @@ def broadcast_batch(
         ) from error
     if value_batch == condition_batch and static.is_fully_defined():
         return value, condition
-    dynamic = tf.broadcast_dynamic_shape(
+    dynamic = _broadcast_shape(
         tf.shape(value)[:-event_ndims], tf.shape(condition)[:-1]
     )
 
@@ -135,6 +135,14 @@ def broadcast_batch(
         return tf.ensure_shape(full, static.concatenate(tensor.shape[-ndims:]))
 
     return spread(value, event_ndims), spread(condition, 1)
+
+
+def _broadcast_shape(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+    if first.shape != second.shape:
+        return tf.broadcast_dynamic_shape(first, second)
+    # The same, of as many dimensions, in operations that ONNX has too. What does not
+    # broadcast is found by whoever broadcasts to the result.
+    return tf.where(tf.equal(first, 1), second, first)
 
 
 def _describe(condition: Any) -> str:

@@ -1,0 +1,226 @@
+"""Compares what clients of an exported flow get with what the flow itself gives.
+
+    python benchmarks/serving_clients.py runs/cifar10 --images 1000 --output my/clients
+
+The flow of a run is exported, and scores the same test images in TensorFlow without
+Keras, TFP and this package, in `saved_model_cli`, in a C program and in ONNX Runtime
+(`examples/clients/`), each in virtual environments made for it. Exit status 1 if a
+client is off by more than 1e-5 of log_prob, or the same seed gives other samples.
+"""
+
+import argparse
+import pathlib
+import re
+import subprocess
+import sys
+import venv
+
+import numpy as np
+import tensorflow as tf
+
+import tfp_realnvp as nvp
+from tfp_realnvp.bijectors.condition import encode_condition
+from tfp_realnvp.flows.call_arguments import distribution_kwargs
+from tfp_realnvp.training.run_directory import RunDirectory
+
+CLIENTS = pathlib.Path(__file__).resolve().parents[1] / "examples" / "clients"
+ALLOWED = 1e-5
+DRAWN = {"num_samples": 16, "num_draws": 2, "seed": [3, 4], "temperature": 0.8}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", help="folder of the run")
+    parser.add_argument("--data-dir", help="where the data are now, if elsewhere")
+    parser.add_argument("--weights", default="last", help="last, best or average")
+    parser.add_argument("--images", type=int, default=1000, help="test images to use")
+    parser.add_argument("--seed", type=int, default=0, help="of the jitter")
+    parser.add_argument("--output", required=True, help="folder to work in")
+    arguments = parser.parse_args()
+    work = pathlib.Path(arguments.output).resolve()
+    work.mkdir(parents=True, exist_ok=True)
+
+    directory = RunDirectory(arguments.run)
+    data = directory.load_config().load_data(arguments.data_dir)
+    flow = directory.load_model(arguments.weights).flow
+    saved = nvp.export_saved_model(flow, work / "saved_model", overwrite=True)
+    given = inputs(data, arguments.images, arguments.seed)
+    expected = live(flow, given)
+    np.savez(work / "inputs.npz", **given)
+
+    errors = {}
+    for name, client in (
+        ("TensorFlow alone", tensorflow_alone),
+        ("saved_model_cli run", command_line),
+        ("C library", c_program),
+        ("ONNX Runtime", onnx_runtime),
+    ):
+        print(f"{name} ...", flush=True)
+        for key, value in client(work, saved, given).items():
+            wanted = expected[key]
+            off = np.max(np.abs(value - wanted) / np.maximum(np.abs(wanted), 1))
+            errors[name, key] = float(off)
+    print(f"\n{given['x'].shape[0]} test images of {data.name}, {arguments.run}\n")
+    print("| client | result | largest relative difference |\n|---|---|---|")
+    for (name, key), error in errors.items():
+        print(f"| {name} | {key} | {error:.1e} |")
+    same = same_samples(work, saved)
+    print(f"\nThe same seed gives the same samples again: {same}")
+    failed = not same or any(
+        not error <= ALLOWED
+        for (_, key), error in errors.items()
+        if key.endswith("log_prob")
+    )
+    sys.exit(int(failed))
+
+
+def inputs(data, count, seed):
+    """Returns what the clients are given."""
+    images = data.test.take(count)
+    noise = np.random.default_rng(seed).random(images.shape, np.float32)
+    given = {"x": np.minimum(images + noise, np.float32(255.99)), **DRAWN}
+    given["score_images/x"] = images
+    if data.condition_names is not None:
+        size = data.condition_size
+        vectors = encode_condition(
+            data.test.take_conditions(count), size, tf.float32, validate_args=True
+        ).numpy()
+        given |= {"condition": vectors, "sample/condition": vectors[:16]}
+    return given
+
+
+def live(flow, given):
+    """Returns what the flow itself gives, not frozen, in batches of 100."""
+
+    @tf.function(autograph=False)
+    def log_prob(x, condition):
+        arguments = {} if condition is None else {"condition": condition}
+        return flow.log_prob(x, **distribution_kwargs(flow, **arguments))
+
+    @tf.function(autograph=False)
+    def decode(latents, condition):
+        arguments = {} if condition is None else {"condition": condition}
+        kwargs = distribution_kwargs(flow, **arguments).get("bijector_kwargs", {})
+        return flow.bijector.forward(latents, **kwargs)
+
+    def scores(x):
+        condition = given.get("condition")
+        parts = [slice(i, i + 100) for i in range(0, len(x), 100)]
+        return np.concatenate(
+            [log_prob(x[p], None if condition is None else condition[p]) for p in parts]
+        )
+
+    x, draws = given["score_images/x"].astype(np.float32), []
+    for draw in range(DRAWN["num_draws"]):
+        own = tf.random.experimental.stateless_fold_in(DRAWN["seed"], draw)
+        noise = tf.random.stateless_uniform(flow.event_shape, own).numpy()
+        draws.append(scores(x + noise).astype(np.float64))
+    latents = flow.distribution.sample(DRAWN["num_samples"], seed=DRAWN["seed"])
+    return {
+        "serving_default/log_prob": scores(given["x"]),
+        "score_images/log_prob": np.logaddexp(*draws) - np.log(len(draws)),
+        "sample/samples": decode(
+            latents * DRAWN["temperature"], given.get("sample/condition")
+        ).numpy(),
+    }
+
+
+def tensorflow_alone(work, saved, given):
+    """A program in an environment from which Keras has been removed."""
+    python = plain_environment(work) / "bin" / "python"
+    outputs = work / "tensorflow.npz"
+    run(python, CLIENTS / "run_tensorflow.py", saved, work / "inputs.npz", outputs)
+    found = np.load(outputs)
+    names = ("serving_default/log_prob", "score_images/log_prob", "sample/samples")
+    return {name: found[name] for name in names}
+
+
+def command_line(work, saved, given):
+    """TensorFlow's own command."""
+    names = [name for name in ("x", "condition") if name in given]
+    for name in names:
+        np.save(work / f"{name}.npy", given[name])
+    files = ";".join(f"{name}={work / name}.npy" for name in names)
+    command = plain_environment(work) / "bin" / "saved_model_cli"
+    options = ["--dir", saved, "--tag_set", "serve", "--signature_def"]
+    options += ["serving_default", "--inputs", files, "--outdir", work / "cli"]
+    run(command, "run", *options, "--overwrite")
+    return {"serving_default/log_prob": np.load(work / "cli" / "log_prob.npy")}
+
+
+def c_program(work, saved, given):
+    """A program linked against the library in TensorFlow's wheel."""
+    environment = plain_environment(work)
+    (library,) = environment.glob("lib/python*/site-packages/tensorflow")
+    program = work / "run_signature"
+    libraries = [library / f"libtensorflow_{name}.so.2" for name in ("cc", "framework")]
+    compiler = ["cc", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{library}/include"]
+    source = CLIENTS / "run_signature.c"
+    run(*compiler, "-o", program, source, *libraries, f"-Wl,-rpath,{library}")
+    command = environment / "bin" / "saved_model_cli"
+    options = ["--dir", saved, "--tag_set", "serve", "--signature_def"]
+    shown = run(command, "show", *options, "serving_default")
+    tensors = dict(
+        re.findall(r"puts\['(\w+)'\] tensor_info:.*?name: (\S+)", shown, re.DOTALL)
+    )
+    files = []
+    for name in ("x", "condition"):
+        if name in given:
+            given[name].astype(np.float32).tofile(work / f"{name}.f32")
+            sizes = ",".join(map(str, given[name].shape[1:]))
+            files.append(f"{tensors[name]}={work / name}.f32:{sizes}")
+    printed = run(program, saved, len(given["x"]), tensors["log_prob"], *files)
+    return {"serving_default/log_prob": np.array(printed.split(), np.float32)}
+
+
+def onnx_runtime(work, saved, given):
+    """A conversion to ONNX, and Microsoft's runtime."""
+    python = environment_with(work / "onnx", "tf2onnx", "onnxruntime")
+    model, outputs = work / "flow.onnx", work / "onnx.npz"
+    options = ["--saved-model", saved, "--signature_def", "serving_default"]
+    python = python / "bin" / "python"
+    run(python, "-m", "tf2onnx.convert", *options, "--opset", "17", "--output", model)
+    run(python, CLIENTS / "run_onnx.py", model, work / "inputs.npz", outputs)
+    return {"serving_default/log_prob": np.load(outputs)["log_prob"]}
+
+
+def same_samples(work, saved):
+    """Whether two further processes draw the very same samples."""
+    python = plain_environment(work) / "bin" / "python"
+    drawn = []
+    for name in ("first.npz", "second.npz"):
+        outputs = work / name
+        run(python, CLIENTS / "run_tensorflow.py", saved, work / "inputs.npz", outputs)
+        drawn.append(np.load(outputs)["sample/samples"])
+    return bool(np.array_equal(*drawn))
+
+
+def plain_environment(work):
+    """Returns a virtual environment with TensorFlow and without Keras."""
+    path = work / "tensorflow"
+    if not path.is_dir():
+        environment_with(path)
+        run(path / "bin" / "python", "-m", "pip", "uninstall", "-q", "-y", "keras")
+    return path
+
+
+def environment_with(path, *packages):
+    """Returns a virtual environment with this TensorFlow and other packages."""
+    if not path.is_dir():
+        venv.create(path, with_pip=True)
+        tensorflow = f"tensorflow=={tf.__version__}"
+        pip = (path / "bin" / "python", "-m", "pip", "install", "-q")
+        run(*pip, tensorflow, *packages)
+    return path
+
+
+def run(*command):
+    """Runs a program, and returns what it prints."""
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(f"{command[0]} failed:\n{result.stderr[-3000:]}")
+    return result.stdout
+
+
+if __name__ == "__main__":
+    main()
