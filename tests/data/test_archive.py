@@ -147,6 +147,20 @@ def test_little_may_be_packed_tightly(tmp_path):
         assert dict(read_archive(tmp_path / f"a{suffix}", files.keys())) == files
 
 
+def test_a_bomb_among_other_files_is_refused(tmp_path):
+    other = np.random.default_rng(0).bytes(10**6)
+    write_archive(tmp_path / "a.zip", {"other": other, "a.png": bytes(2**24 + 1)})
+    refused(tmp_path / "a.zip", "at most 16,777,216 bytes packed into .* for 'a.png'")
+
+
+def test_less_than_is_announced_is_no_whole_file(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("a.png", b"one")
+    change_zip(tmp_path / "a.zip", 22, ("<I", 5))
+    with pytest.raises(ValueError, match="'a.png' of .*a.zip.*3 of 5 bytes"):
+        next(read_archive(tmp_path / "a.zip", {"a.png"}))
+
+
 def test_more_than_is_announced_is_not_read(tmp_path):
     path = tmp_path / "a.zip"
     write_archive(path, {"a.png": bytes(100_000)})
@@ -223,7 +237,9 @@ def test_what_gzip_says_of_its_contents_is_heeded(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ARCHIVE_SUFFIXES)
-@pytest.mark.parametrize("contents", [b"", b"no archive" * 100, gzip.compress(b"no")])
+@pytest.mark.parametrize(
+    "contents", [b"", b"no archive" * 100, gzip.compress(b"no", mtime=0)]
+)
 def test_what_is_no_archive_is_refused(tmp_path, suffix, contents):
     (tmp_path / f"a{suffix}").write_bytes(contents)
     refused(tmp_path / f"a{suffix}", "expected to read the archive")

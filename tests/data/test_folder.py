@@ -45,6 +45,15 @@ def test_archives_give_what_folders_give(tmp_path, suffix):
     assert firsts(data)[1:] == [[1, 13], [0, 10, 20]]
 
 
+def test_images_are_ordered_folder_by_folder(tmp_path):
+    names = "a/0.png", "a/1/0.png", "a-b/0.png", "a.png"
+    files = {name: png_of(i) for i, name in enumerate(names)}
+    write_folder(tmp_path / "data", files)
+    write_archive(tmp_path / "a.zip", dict(reversed(files.items())))
+    for path in (tmp_path / "data", tmp_path / "a.zip"):
+        assert firsts(load_folder(path)) == [[2, 3], [1], [0]]
+
+
 @pytest.mark.parametrize("top", ["", "faces/", "./"])
 @pytest.mark.parametrize("suffix", [".zip", ".tgz"])
 def test_archives_with_train_and_test_keep_that_split(tmp_path, suffix, top):

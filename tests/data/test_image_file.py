@@ -79,6 +79,7 @@ def test_a_file_cut_off_anywhere_is_refused(contents):
 @pytest.mark.parametrize(
     "contents",
     [b"no image", encode("GIF"), encode("WEBP"), encode("TIFF"), b"<svg/>", b"%!PS"],
+    ids=["text", "gif", "webp", "tiff", "svg", "postscript"],
 )
 def test_other_formats_are_refused_whatever_the_name(contents):
     refused(contents, "expected a whole PNG, JPEG or BMP file, got .*first bytes")
