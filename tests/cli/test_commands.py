@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import h5py
 import numpy as np
@@ -196,6 +197,28 @@ def test_own_images_are_trained_on(tmp_path):
     arguments += ["--image-size", "8", "--batch-size", "16", "--runs"]
     assert main([*arguments, str(tmp_path / "runs")]) == 0
     assert png(tmp_path / "runs" / "folder" / "samples.png").shape[-1] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "contents"),
+    [("../x.png", b""), ("x.png", bytes(2**24 + 1)), ("x.png", b"no image")],
+    ids=["traversal", "bomb", "damage"],
+)
+def test_a_hostile_archive_ends_training_before_it_begins(
+    name, contents, tmp_path, capsys
+):
+    path = tmp_path / "evil.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for other in ("a.png", "b.png"):
+            pixels = np.zeros([8, 8, 3], np.uint8)
+            archive.writestr(other, tf.io.encode_png(pixels).numpy())
+        archive.writestr(name, contents)
+    arguments = ["train", "--dataset", f"folder:{path}", "--runs"]
+    assert main([*arguments, str(tmp_path / "runs")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tfp-realnvp train: error: dataset: ")
+    assert name in error and str(path) in error
+    assert [path.name for path in tmp_path.iterdir()] == ["evil.zip"]
 
 
 def test_a_run_is_never_overwritten_unless_asked_to(runs, capsys):

@@ -171,6 +171,25 @@ def test_half_a_webp_image_is_named(tmp_path):
         load_lsun("tower", tmp_path).test.take(4)
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (
+            encode(np.zeros([2, 256, 3], np.uint8), "JPEG"),
+            "no side more than 100 times",
+        ),
+        (encode(np.zeros([9500, 9500, 3], np.uint8), "JPEG"), "at most 89,478,485 pix"),
+        (encode(np.zeros([99, 99, 3], np.uint8), "EPS"), "cannot be read"),
+    ],
+    ids=["strip", "giant", "program"],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_images_made_to_do_harm_are_refused(tmp_path, value, message):
+    write_lsun(tmp_path, val={b"f" * 40: value})
+    with pytest.raises(tf.errors.OpError, match=f"{message}.*"):
+        load_lsun("tower", tmp_path).test.take(4)
+
+
 def test_a_list_of_keys_of_another_database_is_found_out(tmp_path):
     write_lsun(tmp_path)
     folder = tmp_path / "tower_val_lmdb"

@@ -34,7 +34,9 @@ def test_an_array_is_read_only_once(tmp_path):
     np.testing.assert_array_equal(again, IMAGES)
 
 
-@pytest.mark.parametrize("left", ["shape", "type", "half", "nothing", "words"])
+@pytest.mark.parametrize(
+    "left", ["shape", "type", "half", "nothing", "words", "header", "archive"]
+)
 def test_what_other_data_left_is_written_anew(tmp_path, left):
     path = tmp_path / "some.npy"
     others = {"shape": IMAGES[:19], "type": IMAGES.astype(np.int8)}
@@ -46,6 +48,11 @@ def test_what_other_data_left_is_written_anew(tmp_path, left):
         path.write_bytes(b"")
     elif left == "words":
         path.write_bytes(b"these are no images")
+    elif left == "header":
+        path.write_bytes(whole.replace(b"}", b"(", 1))
+    elif left == "archive":
+        with open(path, "wb") as file:
+            np.savez(file, IMAGES)
     np.testing.assert_array_equal(kept(tmp_path), IMAGES)
 
 

@@ -15,8 +15,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("data").add_argument
     add(
         "--dataset",
-        help=f"{', '.join(DATA_SETS)}, or folder:PATH; by default the preset's own, or "
-        "digits",
+        help=f"{', '.join(DATA_SETS)}, or folder:PATH (of images, or a .zip or .tar "
+        "of them); by default the preset's own, or digits",
     )
     add("--data-dir", help="folder of prepared TFDS data, or of LSUN's databases")
     add("--image-size", type=int, help="side of the images, where one can choose")

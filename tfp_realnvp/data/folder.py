@@ -4,92 +4,196 @@ from __future__ import annotations
 
 import os
 import pathlib
+import stat
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.data.archive import ARCHIVE_SUFFIXES, list_archive, read_archive
 from tfp_realnvp.data.image_data import ImageData
+from tfp_realnvp.data.image_file import (
+    LARGEST_FILE,
+    decode_image_file,
+    is_image_name,
+)
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.progress import ProgressBar
 
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 _EVERY_NTH_IS_TEST = 10
+_SPLITS = ("train", "validation", "test")
 
 
 def load_folder(path: str | os.PathLike, image_size: int = 32) -> ImageData:
-    """Returns the images below a folder, as squares of one size.
+    """Returns the images below a folder, or in an archive, as squares of one size.
 
     Each image is scaled until its smaller side has `image_size` pixels, and its
     centre is taken. If there are subfolders `train` and `test`, they are the splits;
     otherwise every tenth image, in the order of their names, is for testing. A
     subfolder `validation` beside them is a split too; otherwise one training image in
-    ten is taken out for validation, but no more than 1,000.
+    ten is taken out for validation, but no more than 1,000. In an archive the
+    subfolders may lie in one folder that holds all the rest.
+
+    Images and archives need not be trusted: archives are read without unpacking them
+    to disk, and what is made to do harm is refused.
 
     Args:
-      path: Folder with PNG, JPEG or BMP images, at any depth. Links are not followed.
+      path: Folder with PNG, JPEG or BMP images, at any depth, or archive of them
+        (`.zip`, `.tar`, `.tar.gz`, `.tgz`). Links are not followed. The largest file
+        has 256 MiB and the largest image 89 million pixels, of which no side is more
+        than 100 times the other.
       image_size: Python `int`, side of the squares.
 
     Raises:
-      FileNotFoundError: If there is no such folder.
-      ValueError: If it holds too few images, or one that cannot be read.
+      FileNotFoundError: If there is no such folder or archive.
+      OSError: If a folder or a file may not be read.
+      ValueError: If there are too few images, or one that is damaged or too large, or
+        if an archive is damaged, or has a member with a name that leads out of it, a
+        link, a device, an encrypted file, or one that unpacks to too much.
     """
-    folder = pathlib.Path(path)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"dataset: expected a folder of images, got {path!s}.")
+    path = pathlib.Path(path)
     if image_size < 1:
         raise ValueError(f"image_size: expected a positive int, got {image_size}.")
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
-        train, test = _find(folder / "train"), _find(folder / "test")
-        validation = _find(folder / "validation")
+    if path.is_dir():
+        names, skipped = _list_folder(path)
+        read, top = _read_folder, ""
+    elif path.is_file() and path.name.lower().endswith(ARCHIVE_SUFFIXES):
+        names, skipped = list_archive(path), 0
+        read, top = read_archive, _top_of(names)
     else:
-        files = _find(folder)
-        test = files[::_EVERY_NTH_IS_TEST]
-        train = [f for i, f in enumerate(files) if i % _EVERY_NTH_IS_TEST]
-        validation = []
+        raise FileNotFoundError(
+            "dataset: expected a folder of images, or an archive "
+            f"({', '.join(ARCHIVE_SUFFIXES)}) of them, got {path!s}."
+        )
+    train, validation, test = _split(names, top)
     if len(train) + len(validation) < 2 or not train or not test:
+        links = f" Links are not followed: {skipped} skipped." if skipped else ""
         raise ValueError(
             "dataset: expected at least 3 images (PNG, JPEG, BMP), to train, validate "
             f"and test, in {path!s}; got {len(train) + len(validation) + len(test)}."
+            f"{links}"
         )
-    if validation:
-        splits = _read_all(train, image_size), _read_all(validation, image_size)
-    else:
-        splits = _read_all(train, image_size).take_out()
+    squares = _Squares([train, validation, test], image_size)
+    for name, contents in read(path, squares.places):
+        squares.add(name, decode_image_file(_shown(path / name), contents))
+    train, validation, test = map(ImageSplit.from_array, squares.arrays)
+    if not validation.count:
+        train, validation = train.take_out()
     return ImageData(
         name=f"folder:{path!s}",
         event_shape=(image_size, image_size, 3),
-        train=splits[0],
-        validation=splits[1],
-        test=_read_all(test, image_size),
+        train=train,
+        validation=validation,
+        test=test,
     )
 
 
-def _find(folder: pathlib.Path) -> list[pathlib.Path]:
-    return sorted(
-        pathlib.Path(root) / name
-        for root, _, names in os.walk(folder, followlinks=False)
-        for name in names
-        if pathlib.Path(name).suffix.lower() in _SUFFIXES
-        and not (pathlib.Path(root) / name).is_symlink()
-    )
+def _list_folder(folder: pathlib.Path) -> tuple[list[str], int]:
+    """Returns what is below, as `list_archive` does, and the number of links there."""
+    names, links, left = [], 0, [""]
+    while left:
+        above = left.pop()
+        with os.scandir(folder / above) as entries:
+            for entry in entries:
+                name = above + entry.name
+                if entry.is_symlink():
+                    if name in _SPLITS:
+                        raise ValueError(
+                            f"dataset: expected a folder, not a link, {name} in "
+                            f"{folder}. Links are not followed."
+                        )
+                    links += 1
+                elif entry.is_dir():
+                    left.append(f"{name}/")
+                    names.append(f"{name}/")
+                else:
+                    names.append(name)
+                    if is_image_name(name):
+                        _check_file(folder / name, entry.stat())
+    return names, links
 
 
-def _read_all(files: list[pathlib.Path], image_size: int) -> ImageSplit:
-    images = np.empty([len(files), image_size, image_size, 3], np.uint8)
-    progress = ProgressBar(len(files))
-    for i, file in enumerate(files):
-        images[i] = _read(file, image_size)
-        progress.update(i + 1)
-    return ImageSplit.from_array(images)
+def _shown(file: pathlib.Path) -> str:
+    # A stranger's file name could talk to the terminal.
+    return str(file) if str(file).isprintable() else repr(str(file))
 
 
-def _read(file: pathlib.Path, image_size: int) -> np.ndarray:
-    try:
-        image = tf.io.decode_image(
-            file.read_bytes(), channels=3, expand_animations=False
+def _check_file(file: pathlib.Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        # To read from it could mean to wait for ever.
+        raise ValueError(
+            f"dataset: expected a plain file, got {_shown(file)}, which is none."
         )
-    except tf.errors.InvalidArgumentError as error:
-        raise ValueError(f"dataset: {file} is no image that can be read.") from error
+    if status.st_size > LARGEST_FILE:
+        raise ValueError(
+            f"dataset: expected at most {LARGEST_FILE:,} bytes in {_shown(file)}, got "
+            f"{status.st_size:,}."
+        )
+
+
+def _read_folder(
+    folder: pathlib.Path, names: Collection[str]
+) -> Iterator[tuple[str, bytes]]:
+    for name in names:
+        with open(folder / name, "rb") as file:
+            yield name, file.read(LARGEST_FILE)
+
+
+def _top_of(names: list[str]) -> str:
+    """Returns the one folder that all images are in, `""` if it is none or a split."""
+    tops = {name.partition("/")[:2] for name in _images(names)}
+    top, slash = tops.pop() if len(tops) == 1 else ("", "")
+    return "" if not slash or top in _SPLITS else top + slash
+
+
+def _images(names: list[str]) -> list[str]:
+    images = [name for name in names if is_image_name(name) and name[-1] != "/"]
+    return sorted(images, key=lambda name: name.split("/"))
+
+
+def _split(names: list[str], top: str) -> list[list[str]]:
+    """Returns the names of the images to train, validate and test with, in order."""
+    images = _images(names)
+    if all(
+        any(name.startswith(f"{top}{split}/") for name in names)
+        for split in ("train", "test")
+    ):
+        return [
+            [name for name in images if name.startswith(f"{top}{split}/")]
+            for split in _SPLITS
+        ]
+    train = [name for i, name in enumerate(images) if i % _EVERY_NTH_IS_TEST]
+    return [train, [], images[::_EVERY_NTH_IS_TEST]]
+
+
+class _Squares:
+    """Arrays of images, filled in whatever order they are read in.
+
+    Attributes:
+      arrays: One for each list of names.
+      places: Dictionary of what is to be read.
+    """
+
+    def __init__(self, splits: list[list[str]], image_size: int):
+        self.arrays = [
+            np.empty([len(names), image_size, image_size, 3], np.uint8)
+            for names in splits
+        ]
+        self.places = {
+            name: row
+            for names, array in zip(splits, self.arrays, strict=True)
+            for name, row in zip(names, array, strict=True)
+        }
+        self._progress, self._done = ProgressBar(len(self.places)), 0
+
+    def add(self, name: str, image: tf.Tensor) -> None:
+        row = self.places[name]
+        row[:] = _square(image, len(row))
+        self._done += 1
+        self._progress.update(self._done)
+
+
+def _square(image: tf.Tensor, image_size: int) -> np.ndarray:
     height, width, _ = image.shape
     scale = image_size / min(height, width)
     size = [

@@ -45,7 +45,7 @@ def load_images(
     Args:
       name: `"digits"`, `"photos"`, `"cifar10"`, `"imagenet32"`, `"imagenet64"`,
         `"celeb_a"`, `"lsun_bedroom"`, `"lsun_church_outdoor"`, `"lsun_tower"`, or
-        `"folder:PATH"` for your own.
+        `"folder:PATH"` for your own: a folder of images, or an archive of them.
       image_size: Python `int`, side of the images, for data sets that come in any
         size; `None` is 32 (`"celeb_a"` and LSUN: 64), or the size that the data set
         has.

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.data.image_data import ImageData
+from tfp_realnvp.data.image_file import check_sides
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.memory_mapped import kept_array
 from tfp_realnvp.optional import require
@@ -142,9 +143,12 @@ class _Crops:
                 "folder or from the one that TFP_REALNVP_CACHE names."
             )
         # LSUN's export program calls the values WebP, its README JPEG. Pillow tells.
+        # Its readers of other formats are less used, and one starts another program.
         try:
-            photo = Image.open(io.BytesIO(encoded)).convert("RGB")
-        except OSError as error:
+            photo = Image.open(io.BytesIO(encoded), formats=("WEBP", "JPEG"))
+            check_sides(name, photo.height, photo.width)
+            photo = photo.convert("RGB")
+        except (OSError, Image.DecompressionBombError) as error:
             raise ValueError(
                 f"dataset: expected a whole {name}, got {len(encoded)} bytes that "
                 f"cannot be read ({error}). Unpack or download the archive again."

@@ -6,6 +6,7 @@ import math
 import os
 import pathlib
 import shutil
+import tokenize
 import zlib
 from collections.abc import Callable, Iterable
 
@@ -89,8 +90,9 @@ def _load(
 ) -> np.ndarray | None:
     """Returns the array in the file, or nothing if another or none is there."""
     try:
-        kept = np.load(path, mmap_mode="r")
-    except (FileNotFoundError, EOFError, ValueError):
+        # Unlike `np.load` it opens nothing but this format, and so never a pickle.
+        kept = np.lib.format.open_memmap(path, mode="r")
+    except (FileNotFoundError, EOFError, ValueError, SyntaxError, tokenize.TokenError):
         return None
     return kept if kept.shape == shape and kept.dtype == dtype else None
 
