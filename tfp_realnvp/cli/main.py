@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfp_realnvp.cli import evaluate, figures, gallery, sample, train
+from tfp_realnvp.cli import evaluate, figures, gallery, health, sample, train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "over images, draw samples and the paper's figures.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (train, evaluate, sample, figures, gallery):
+    for module in (train, evaluate, health, sample, figures, gallery):
         module.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:
