@@ -147,7 +147,7 @@ def extremes(flows, vectors):
     """Yields rows: what, smallest and largest pixel or latent, and log_prob."""
     columns = ("image", "log_prob")
     yield ("", *(f"{p}, {c}" for p in PRECISIONS for c in columns))
-    rows = {f"latents of length {r} sqrt(D)": r for r in EXTREMES}
+    rows = {f"latents, base times {r}": r for r in EXTREMES}
     for name, radius in rows.items():
         yield (
             name,
