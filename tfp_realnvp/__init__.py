@@ -30,7 +30,7 @@ from tfp_realnvp.nets import (
     WeightNormConv2D,
 )
 from tfp_realnvp.serving import export_saved_model
-from tfp_realnvp.training import FlowModel
+from tfp_realnvp.training import FlowModel, HealthReport, flow_health
 
 __all__ = [
     "MLP",
@@ -43,6 +43,7 @@ __all__ = [
     "FlowModel",
     "FusedBijector",
     "FusedChain",
+    "HealthReport",
     "PixelLogit",
     "RealNVPBijector",
     "ResNet",
@@ -56,6 +57,7 @@ __all__ = [
     "checkerboard_mask",
     "diagonal_mask",
     "export_saved_model",
+    "flow_health",
     "freeze",
     "image_flow",
 ]

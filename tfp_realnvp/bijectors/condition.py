@@ -125,9 +125,7 @@ def broadcast_batch(
         ) from error
     if value_batch == condition_batch and static.is_fully_defined():
         return value, condition
-    dynamic = _broadcast_shape(
-        tf.shape(value)[:-event_ndims], tf.shape(condition)[:-1]
-    )
+    dynamic = _broadcast_shape(tf.shape(value)[:-event_ndims], tf.shape(condition)[:-1])
 
     def spread(tensor, ndims):
         shape = tf.concat([dynamic, tf.shape(tensor)[-ndims:]], axis=0)

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfp_realnvp.cli import evaluate, export, figures, gallery, sample, train
+from tfp_realnvp.cli import (
+    evaluate,
+    export,
+    figures,
+    gallery,
+    health,
+    sample,
+    train,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "over images, draw samples and the paper's figures, export for servers.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (train, evaluate, sample, figures, gallery, export):
+    for module in (train, evaluate, health, sample, figures, gallery, export):
         module.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -22,6 +22,7 @@ _WRITTEN = frozenset(
         "config.json",
         "evaluation.json",
         "figures",
+        "health.json",
         "history.csv",
         "learning_curve.png",
         "model.weights.h5",
