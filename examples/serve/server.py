@@ -192,10 +192,14 @@ def main():
     limits = Limits(**arguments)
     use_threads(limits.lanes)
 
-    # Uvicorn stops gracefully on these, and then raises them again.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
     app = make_app(artifact, limits)
+
+    def end(*_):
+        sys.exit(hasattr(app.state, "failure"))
+
+    # Uvicorn stops gracefully on these, and then raises them again.
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
     uvicorn.run(
         app,
         host=host,
@@ -204,7 +208,7 @@ def main():
         limit_concurrency=limits.max_connections,
         timeout_graceful_shutdown=int(limits.body_seconds + limits.answer_seconds) + 1,
     )
-    sys.exit(hasattr(app.state, "failure"))
+    end()
 
 
 if __name__ == "__main__":

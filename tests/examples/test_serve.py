@@ -413,6 +413,16 @@ def test_sigterm_loses_no_request_that_was_sent(start, artifacts):
         server.call("GET", "/health")
 
 
+def test_a_server_that_loads_can_be_stopped(start, artifacts):
+    server = start(artifacts / "image", **LIMITS)
+    while "running on" not in server.log.read_text():
+        assert server.process.poll() is None
+        time.sleep(0.05)
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(timeout=120) == 0
+    assert "Traceback" not in server.log.read_text()
+
+
 def test_an_artifact_that_does_not_load_ends_the_server(start, artifacts, tmp_path):
     (tmp_path / "assets.extra").mkdir()
     metadata = pathlib.Path("assets.extra") / "metadata.json"
