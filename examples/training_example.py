@@ -112,7 +112,9 @@ def check(saved):
     """Scores and samples with TensorFlow alone."""
     served = tf.saved_model.load(saved)
     drawn = served.signatures["sample"](
-        num_samples=tf.constant(2), seed=tf.constant([0, 1])
+        num_samples=tf.constant(2),
+        seed=tf.constant([0, 1]),
+        temperature=tf.constant(1.0),
     )["samples"]
     inside = np.clip(drawn, 0, 255.9).astype(np.float32)
     bits = served.signatures["serving_default"](x=tf.constant(inside))["bits_per_dim"]

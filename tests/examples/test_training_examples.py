@@ -40,7 +40,9 @@ def test_an_example_goes_from_made_up_images_to_a_saved_model(start, tmp_path, c
     assert is_png(tmp_path / "run" / "samples.png")
     served = tf.saved_model.load(tmp_path / "run" / "saved_model")
     sample = served.signatures["sample"](
-        num_samples=tf.constant(2), seed=tf.constant([0, 1])
+        num_samples=tf.constant(2),
+        seed=tf.constant([0, 1]),
+        temperature=tf.constant(1.0),
     )
     assert sample["samples"].shape == (2, 64, 64, 3)
 

@@ -74,6 +74,11 @@ class PixelLogit(FusedBijector):
         return self._alpha
 
     @property
+    def pixel_range(self) -> tuple[float, float]:
+        """The ends of the range that `forward` reaches, [0, 256) and a margin."""
+        return -self._alpha / self._slope, (1 - self._alpha) / self._slope
+
+    @property
     def _slope(self) -> float:
         return (1 - 2 * self._alpha) / 256
 
@@ -96,7 +101,7 @@ class PixelLogit(FusedBijector):
         return math.log(self._slope) + tf.nn.softplus(x) + tf.nn.softplus(-x)
 
     def _assert_in_range(self, y):
-        low, high = -self._alpha / self._slope, (1 - self._alpha) / self._slope
+        low, high = self.pixel_range
         tolerance = 1e-3
         return tf.debugging.Assert(
             tf.reduce_all((y > low - tolerance) & (y < high + tolerance)),

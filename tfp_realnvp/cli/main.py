@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfp_realnvp.cli import evaluate, figures, gallery, sample, train
+from tfp_realnvp.cli import evaluate, export, figures, gallery, sample, train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,10 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="tfp-realnvp",
         description="Real NVP for TensorFlow Probability: train and evaluate flows "
-        "over images, draw samples and the paper's figures.",
+        "over images, draw samples and the paper's figures, export for servers.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (train, evaluate, sample, figures, gallery):
+    for module in (train, evaluate, sample, figures, gallery, export):
         module.add_parser(commands)
     arguments = parser.parse_args(argv)
     try:

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import FusedBijector
+from tfp_realnvp.bijectors import FusedBijector, PixelLogit
 from tfp_realnvp.bijectors.condition import common_condition_size
 from tfp_realnvp.bijectors.fused import Invert
 from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
@@ -74,6 +74,12 @@ def condition_size_of_flow(distribution: tfd.Distribution) -> int | None:
     return common_condition_size(
         b.condition_size for b in reached_bijectors(distribution)
     )
+
+
+def pixel_logit_of(distribution: tfd.Distribution) -> PixelLogit | None:
+    """Returns the `PixelLogit` of a distribution over pixels, of others `None`."""
+    found = (m for m in distribution.submodules if isinstance(m, PixelLogit))
+    return next(found, None)
 
 
 def is_transformed(distribution: tfd.Distribution) -> bool:

@@ -20,6 +20,32 @@ def check_directory(path: pathlib.Path, *, overwrite: bool) -> None:
         )
 
 
+def next_version(directory: str | os.PathLike) -> pathlib.Path:
+    """Returns the folder of the next version: `directory/1`, then `directory/2`, ...
+
+    That is how TensorFlow Serving finds new versions and goes back to old ones.
+
+    Args:
+      directory: Folder of all versions, which need not be there yet.
+
+    Raises:
+      FileExistsError: If it is a file, or a SavedModel itself.
+    """
+    directory = pathlib.Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise FileExistsError(
+            f"directory: expected a folder, but {directory} is a file."
+        )
+    if (directory / "saved_model.pb").exists():
+        raise FileExistsError(
+            "directory: expected a folder of numbered versions, but "
+            f"{directory} is a SavedModel itself."
+        )
+    # Other digits than these are no numbers to TensorFlow Serving.
+    names = [p.name for p in directory.glob("[0-9]*") if p.name.isdecimal()]
+    return directory / str(1 + max((int(name) for name in names), default=0))
+
+
 @contextlib.contextmanager
 def atomic_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a folder to write to, which takes the place of `path` when all is well.

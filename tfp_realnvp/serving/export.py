@@ -4,44 +4,74 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import PixelLogit
-from tfp_realnvp.flows.call_arguments import condition_size_of_flow, is_transformed
+from tfp_realnvp.files import write_json
+from tfp_realnvp.flows.call_arguments import is_transformed
 from tfp_realnvp.flows.freeze import freeze
-from tfp_realnvp.flows.units import bits_per_dim
 from tfp_realnvp.serving.directory import atomic_directory, check_directory
+from tfp_realnvp.serving.metadata import describe, metadata_path
+from tfp_realnvp.serving.signatures import Signatures
+from tfp_realnvp.training.flow_model import FlowModel
 
 tfd = tfp.distributions
 
 
 def export_saved_model(
-    flow: tfd.Distribution, directory: str | os.PathLike, *, overwrite: bool = False
+    flow: tfd.Distribution | FlowModel,
+    directory: str | os.PathLike,
+    *,
+    overwrite: bool = False,
+    run: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
     """Writes a flow as a SavedModel that needs TensorFlow alone.
 
-    Its signatures are
+    Its signatures are, with N any number, `x` of shape [N, *event_shape] and results
+    of shape [N] or [N, *event_shape],
 
     ```none
-    serving_default:  x [N, *event_shape]                  -> log_prob [N], in nats
-                                                             bits_per_dim [N]
-    sample:           num_samples [], seed [2], both int32 -> samples
-                                                             [num_samples, *event_shape]
+    serving_default:  x                            -> log_prob, bits_per_dim
+    score_images:     x (uint8), num_draws, seed   -> log_prob, bits_per_dim
+    sample:           num_samples, seed, temperature
+                                                   -> samples, log_prob, images (uint8)
+    encode:           x                            -> latents
+    decode:           latents                      -> samples, images (uint8)
     ```
 
-    with `bits_per_dim` for flows over pixels only (those with a `PixelLogit`). Their
-    `x` are real-valued in [0, 256): to integer images `FlowModel` adds uniform noise
-    in [0, 1), the artifact adds none. The same seed gives the same samples. Layers
-    normalize by their moving averages, folded into kernels where `freeze` can.
+    Numbers are of the flow's dtype, `num_draws`, `num_samples` and `seed` (of shape
+    [2]) are `int32`. `log_prob` is in nats; `bits_per_dim`, `images` and
+    `score_images` are there for flows over pixels, those with a `PixelLogit`;
+    `temperature` (a factor on the latents), `encode` and `decode` for transformed
+    distributions. A conditional flow takes `condition`, floating vectors of shape
+    [N, condition_size], in each.
+
+    All of them are deterministic. `serving_default` adds no noise: its pixels are real
+    values in [0, 256). `score_images` jitters 8-bit images (Section 4.1) by noise that
+    `seed` fixes, the same for every image, and gives the logarithm of the mean density
+    over `num_draws` draws of it: 1 is one fixed jitter, more come nearer to the
+    likelihood of the discrete image. `log_prob` of `sample` is that of `samples`, of
+    which `images` are the whole part.
+
+    NaN, infinity and what are no pixels raise `tf.errors.InvalidArgumentError` in
+    whatever loads the artifact. Layers normalize by their moving averages, folded into
+    kernels where `freeze` can.
+
+    What the artifact is and takes stands in `assets.extra/metadata.json` too: event
+    shape, units, signatures, versions of the packages, and `run`.
 
     Args:
-      flow: `tfd.Distribution` over events of a known shape, without batch shape and
-        without condition.
-      directory: Folder to write, which comes into being complete or not at all.
+      flow: `tfd.Distribution` over events of a known shape, without batch shape, or
+        the `FlowModel` that trains one.
+      directory: Folder to write, which comes into being complete or not at all. To
+        keep versions, as TensorFlow Serving does, see `next_version`.
       overwrite: Python `bool`, whether to replace a folder that holds anything. It
         stays until the new one is complete.
+      run: What is known of the training, as values that JSON can hold: data set,
+        bits/dim.
 
     Returns:
       `directory`, as a `pathlib.Path`.
@@ -49,9 +79,9 @@ def export_saved_model(
     Raises:
       FileExistsError: If `directory` is a file, or holds anything and `overwrite` is
         `False`.
-      TypeError: If `flow` is no `tfd.Distribution`.
-      ValueError: If it takes a condition, has a batch shape, or its events are not
-        single tensors of a known shape.
+      TypeError: If `flow` is neither a `tfd.Distribution` nor a `FlowModel`.
+      ValueError: If it has a batch shape, or its events are not single tensors of a
+        known shape.
 
     #### Example
 
@@ -61,62 +91,44 @@ def export_saved_model(
     >>> import tfp_realnvp as nvp
     >>> flow = nvp.image_flow(event_shape=(4, 4, 1), filters=4, num_blocks=1)
     >>> directory = nvp.export_saved_model(flow, tempfile.mkdtemp())
-    >>> served = tf.saved_model.load(directory)
-    >>> outputs = served.signatures["serving_default"](x=tf.zeros([2, 4, 4, 1]))
+    >>> signatures = tf.saved_model.load(directory).signatures
+    >>> sorted(signatures)
+    ['decode', 'encode', 'sample', 'score_images', 'serving_default']
+    >>> outputs = signatures["serving_default"](x=tf.zeros([2, 4, 4, 1]))
     >>> sorted(outputs)
     ['bits_per_dim', 'log_prob']
-    >>> sample = served.signatures["sample"]
-    >>> sample(num_samples=tf.constant(3), seed=tf.constant([0, 1]))["samples"].shape
-    TensorShape([3, 4, 4, 1])
+    >>> drawn = signatures["sample"](
+    ...     num_samples=tf.constant(3),
+    ...     seed=tf.constant([0, 1]),
+    ...     temperature=tf.constant(0.7),
+    ... )
+    >>> drawn["images"].dtype, drawn["images"].shape
+    (tf.uint8, TensorShape([3, 4, 4, 1]))
 
     ```
     """
+    if isinstance(flow, FlowModel):
+        flow = flow.flow
     _check_flow(flow)
     directory = pathlib.Path(directory)
     check_directory(directory, overwrite=overwrite)
-    served = _Served(freeze(flow) if is_transformed(flow) else flow)
-    signatures = {"serving_default": served.log_prob, "sample": served.sample}
+    served = Signatures(freeze(flow) if is_transformed(flow) else flow)
     # Traced before anything is written.
-    signatures = {k: f.get_concrete_function() for k, f in signatures.items()}
+    signatures = served.by_name()
+    metadata = describe(flow, signatures, run)
     with atomic_directory(directory) as temporary:
         tf.saved_model.save(served, temporary, signatures=signatures)
+        path = metadata_path(temporary)
+        path.parent.mkdir()
+        write_json(path, metadata)
     return directory
-
-
-class _Served(tf.Module):
-    """The functions of the artifact, with the variables that they read."""
-
-    def __init__(self, flow: tfd.Distribution):
-        super().__init__()
-        # The variables alone: with the flow as an attribute the artifact would
-        # describe every bijector and layer, which nobody can make use of.
-        self.flow_variables = list(flow.variables)
-        event = tf.TensorSpec([None, *flow.event_shape], flow.dtype, name="x")
-        num_samples = tf.TensorSpec([], tf.int32, name="num_samples")
-        seed = tf.TensorSpec([2], tf.int32, name="seed")
-        is_over_pixels = any(isinstance(m, PixelLogit) for m in flow.submodules)
-
-        @tf.function(input_signature=[event])
-        def log_prob(x):
-            outputs = {"log_prob": flow.log_prob(x)}
-            if is_over_pixels:
-                bits = bits_per_dim(outputs["log_prob"], flow.event_shape)
-                outputs["bits_per_dim"] = bits
-            return outputs
-
-        @tf.function(input_signature=[num_samples, seed])
-        def sample(num_samples, seed):
-            samples = flow.sample(num_samples, seed=seed)
-            return {"samples": tf.ensure_shape(samples, event.shape)}
-
-        self.log_prob = log_prob
-        self.sample = sample
 
 
 def _check_flow(flow: tfd.Distribution) -> None:
     if not isinstance(flow, tfd.Distribution):
         raise TypeError(
-            f"flow: expected a tfd.Distribution, got {type(flow).__name__}."
+            "flow: expected a tfd.Distribution or a FlowModel, got "
+            f"{type(flow).__name__}."
         )
     if not isinstance(flow.dtype, tf.DType) or not flow.event_shape.is_fully_defined():
         raise ValueError(
@@ -126,10 +138,4 @@ def _check_flow(flow: tfd.Distribution) -> None:
     if flow.batch_shape != []:
         raise ValueError(
             f"flow: expected one without batch shape, got {flow.batch_shape}."
-        )
-    condition_size = condition_size_of_flow(flow)
-    if condition_size is not None:
-        raise ValueError(
-            "flow: expected one without condition, for the signatures have no argument "
-            f"for it; got one with condition_size={condition_size}."
         )

@@ -13,9 +13,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import PixelLogit
 from tfp_realnvp.files import atomic_path
-from tfp_realnvp.flows.call_arguments import condition_size_of_flow
+from tfp_realnvp.flows.call_arguments import condition_size_of_flow, pixel_logit_of
 from tfp_realnvp.flows.config import from_config, to_config
 from tfp_realnvp.flows.units import bits_per_dim
 from tfp_realnvp.training.checks import check_compile, check_data, refuse
@@ -107,7 +106,7 @@ class FlowModel(keras.Model):
         self._flow_layers = keras_layers(flow)
         self._flow_variables = other_variables(flow)
         self.condition_size = condition_size_of_flow(flow)
-        self.is_over_pixels = any(isinstance(m, PixelLogit) for m in flow.submodules)
+        self.is_over_pixels = pixel_logit_of(flow) is not None
         self._training_noise = keras.random.SeedGenerator(seed, name="training_noise")
         self._evaluation_seed = 0 if seed is None else seed
         self._evaluation_noise = keras.random.SeedGenerator(

@@ -1,0 +1,312 @@
+import math
+
+import fresh_process
+import numpy as np
+import pytest
+import saved_flows
+import tensorflow as tf
+import tensorflow_probability as tfp
+from constructors import perturb
+
+import tfp_realnvp as nvp
+from tfp_realnvp.serving.signatures import Signatures
+
+tfd = tfp.distributions
+
+SEED = [3, 4]
+
+
+def vector(**arguments):
+    base = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
+    flow = nvp.RealNVPBijector((2,), seed=0, **saved_flows.SMALL, **arguments)
+    return tfd.TransformedDistribution(base, flow)
+
+
+def bfloat16(seed):
+    return vector(network_dtype="mixed_bfloat16")
+
+
+def conditional_image(seed):
+    sizes = {"filters": 4, "num_blocks": 1, "condition_size": 3}
+    return nvp.image_flow(event_shape=(4, 4, 1), seed=seed, **sizes)
+
+
+FLOWS = {
+    "vector": saved_flows.vector,
+    "mixture": saved_flows.mixture,
+    "bfloat16": bfloat16,
+    "conditional_image": conditional_image,
+}
+
+
+def inputs(flow):
+    """Arguments for every signature; integers as pixels suit all of them."""
+    rng = np.random.default_rng(0)
+    shape = (3, *flow.event_shape)
+    high = 256 if len(shape) == 4 else 2
+    return {
+        "x": rng.integers(0, high, shape),
+        "latents": rng.normal(size=shape),
+        "condition": rng.normal(size=[3, 3]),
+        "num_samples": 3,
+        "num_draws": 4,
+        "seed": SEED,
+        "temperature": 0.7,
+    }
+
+
+def perturbed(flow):
+    perturb(flow)
+    return flow
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """Returns flows, what they were given, and what a fresh process made of it."""
+    folder = tmp_path_factory.mktemp("served")
+    flows = {folder / name: perturbed(make(seed=1)) for name, make in FLOWS.items()}
+    given = {directory: inputs(flow) for directory, flow in flows.items()}
+    for directory, flow in flows.items():
+        nvp.export_saved_model(flow, directory)
+    found = fresh_process.serve(given)
+    return {d.name: (flow, given[d], found[d]) for d, flow in flows.items()}
+
+
+def live(flow, given):
+    """What the flow itself gives; like the artifact, not eagerly."""
+    x = tf.constant(given["x"], flow.dtype)
+    if not hasattr(flow, "bijector"):
+        samples = flow.sample(3, seed=SEED)
+        return {
+            "serving_default/log_prob": flow.log_prob(x),
+            "sample/samples": samples,
+            "sample/log_prob": flow.log_prob(samples),
+        }
+    arguments = {}
+    if getattr(flow.bijector, "condition_size", None):
+        arguments["condition"] = tf.constant(given["condition"], flow.dtype)
+    drawn = flow.distribution.sample(3, seed=SEED) * given["temperature"]
+    samples = flow.bijector.forward(drawn, **arguments)
+    latents = tf.constant(given["latents"], flow.dtype)
+    return {
+        "serving_default/log_prob": flow.log_prob(x, bijector_kwargs=arguments),
+        "sample/samples": samples,
+        "sample/log_prob": flow.log_prob(samples, bijector_kwargs=arguments),
+        "encode/latents": flow.bijector.inverse(tf.identity(x), **arguments),
+        "decode/samples": flow.bijector.forward(latents, **arguments),
+    }
+
+
+@pytest.mark.xdist_group("served")
+@pytest.mark.parametrize("name", FLOWS)
+def test_tensorflow_alone_gives_the_same_numbers_in_a_fresh_process(served, name):
+    flow, given, found = served[name]
+    expected = tf.function(lambda: live(flow, given))()
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=1e-4, err_msg=key)
+
+
+@pytest.mark.xdist_group("served")
+def test_signatures_are_those_that_mean_something_for_the_flow(served):
+    found = {name: set(outputs) for name, (_, _, outputs) in served.items()}
+    always = {"serving_default/log_prob", "sample/samples", "sample/log_prob"}
+    both_ways = always | {"encode/latents", "decode/samples"}
+    pixels = {"serving_default/bits_per_dim", "sample/images", "decode/images"}
+    scores = {"score_images/log_prob", "score_images/bits_per_dim"}
+    assert found["mixture"] == always
+    assert found["vector"] == found["bfloat16"] == both_ways
+    assert found["conditional_image"] == both_ways | pixels | scores
+
+
+@pytest.mark.xdist_group("served")
+def test_bits_per_dim_and_images_are_those_of_log_prob_and_samples(served):
+    _, _, found = served["conditional_image"]
+    for name in ("serving_default", "score_images"):
+        expected = nvp.bits_per_dim(found[f"{name}/log_prob"], (4, 4, 1))
+        np.testing.assert_allclose(found[f"{name}/bits_per_dim"], expected, rtol=1e-6)
+    for name in ("sample", "decode"):
+        whole = np.clip(np.floor(found[f"{name}/samples"]), 0, 255)
+        assert found[f"{name}/images"].dtype == np.uint8
+        np.testing.assert_array_equal(found[f"{name}/images"], whole)
+
+
+@pytest.fixture(scope="module")
+def image():
+    """An image flow and the functions of its artifact."""
+    flow = perturbed(saved_flows.image(seed=1))
+    return flow, Signatures(nvp.freeze(flow)).by_name()
+
+
+def images(count):
+    return np.random.default_rng(1).integers(0, 256, [count, 4, 4, 1]).astype(np.uint8)
+
+
+def score(functions, x, num_draws, seed=SEED):
+    scored = functions["score_images"](
+        tf.constant(x), tf.constant(num_draws), tf.constant(seed)
+    )
+    return scored["log_prob"].numpy()
+
+
+@pytest.mark.xdist_group("served_image")
+def test_scores_of_8_bit_images_are_the_mean_density_over_draws_of_jitter(image):
+    flow, functions = image
+    x = images(5)
+    densities = []
+    for draw in range(4):
+        own = tf.random.experimental.stateless_fold_in(SEED, draw)
+        noise = tf.random.stateless_uniform([4, 4, 1], own)
+        densities.append(flow.log_prob(x.astype(np.float32) + noise))
+    assert np.ptp(densities, axis=0).min() > 0.01
+    expected = tf.reduce_logsumexp(densities, axis=0) - math.log(4)
+    np.testing.assert_allclose(score(functions, x, 4), expected, rtol=1e-5)
+    np.testing.assert_allclose(score(functions, x, 1), densities[0], rtol=1e-5)
+
+
+@pytest.mark.xdist_group("served_image")
+def test_the_score_of_an_image_depends_on_neither_its_place_nor_its_neighbours(image):
+    _, functions = image
+    x = images(5)
+    together = score(functions, x, 2)
+    np.testing.assert_allclose(score(functions, x[::-1], 2)[::-1], together, rtol=1e-6)
+    np.testing.assert_allclose(score(functions, x[3:4], 2), together[3:4], rtol=1e-6)
+    assert np.all(score(functions, x, 2, seed=[3, 5]) != together)
+
+
+def sample(functions, count=4, seed=(0, 1), temperature=1.0):
+    return functions["sample"](
+        tf.constant(count), tf.constant(seed), tf.constant(temperature)
+    )
+
+
+@pytest.mark.xdist_group("served_image")
+def test_samples_are_a_function_of_seed_and_temperature(image):
+    _, functions = image
+    first = sample(functions)
+    np.testing.assert_array_equal(sample(functions)["samples"], first["samples"])
+    assert np.all(sample(functions, seed=(0, 2))["samples"] != first["samples"])
+    cold = sample(functions, temperature=0.5)["samples"]
+    latents = [functions["encode"](x)["latents"] for x in (first["samples"], cold)]
+    np.testing.assert_allclose(latents[1], latents[0] / 2, atol=1e-4)
+    still = sample(functions, temperature=0.0)["samples"]
+    np.testing.assert_array_equal(still, np.broadcast_to(still[:1], still.shape))
+
+
+@pytest.mark.xdist_group("served_image")
+def test_the_temperature_is_not_in_the_density(image):
+    _, functions = image
+    drawn = sample(functions, temperature=0.5)
+    log_prob = functions["serving_default"](drawn["samples"])["log_prob"]
+    np.testing.assert_allclose(drawn["log_prob"], log_prob, rtol=1e-5)
+
+
+@pytest.mark.parametrize("value", [1e1, 1e2, 1e3])
+@pytest.mark.xdist_group("served_image")
+def test_extreme_latents_give_images_that_have_a_density(image, value):
+    _, functions = image
+    signs = np.random.default_rng(0).choice([-value, value], [8, 4, 4, 1])
+    decoded = functions["decode"](tf.constant(signs, tf.float32))
+    assert np.all(np.isfinite(decoded["samples"]))
+    log_prob = functions["serving_default"](decoded["samples"])["log_prob"]
+    assert np.all(np.isfinite(log_prob))
+
+
+@pytest.mark.parametrize("values", [[0, 0], [255, 255], [0, 255]])
+@pytest.mark.xdist_group("served_image")
+def test_black_and_white_images_have_a_density(image, values):
+    _, functions = image
+    x = np.resize(np.uint8(values), [2, 4, 4, 1])
+    assert np.all(np.isfinite(score(functions, x, 3)))
+    real = tf.constant(x, tf.float32)
+    assert np.all(np.isfinite(functions["serving_default"](real)["log_prob"]))
+
+
+def pixels(value):
+    return tf.fill([2, 4, 4, 1], value)
+
+
+def refused(function, *arguments):
+    with pytest.raises(tf.errors.InvalidArgumentError) as error:
+        function(*arguments)
+    return error.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        (
+            "serving_default",
+            [pixels(math.nan)],
+            "x: expected pixels .* and NaN in] [32",
+        ),
+        ("serving_default", [pixels(math.inf)], "x: expected pixels"),
+        ("serving_default", [pixels(300.0)], "x: expected pixels .* [300] [to] [300]"),
+        ("serving_default", [pixels(-20.0)], "x: expected pixels"),
+        ("serving_default", [pixels(0.0)[:0]], "x: expected one example or more"),
+        ("encode", [pixels(math.nan)], "x: expected pixels"),
+        ("encode", [pixels(0.0)[:0]], "x: expected one example or more"),
+        ("decode", [pixels(math.nan)], "latents: expected finite"),
+        ("decode", [pixels(-math.inf)], "latents: expected finite"),
+        ("decode", [pixels(0.0)[:0]], "latents: expected one example or more"),
+        ("sample", [0, SEED, 1.0], "num_samples: expected 1 or more"),
+        ("sample", [-1, SEED, 1.0], "num_samples: expected 1 or more"),
+        ("sample", [2, SEED, -0.5], "temperature: expected 0 or more"),
+        ("sample", [2, SEED, math.nan], "temperature: expected 0 or more"),
+        ("sample", [2, SEED, math.inf], "temperature: expected 0 or more"),
+        ("score_images", [images(2), 0, SEED], "num_draws: expected 1 or more"),
+        ("score_images", [images(0), 1, SEED], "x: expected one example or more"),
+    ],
+)
+@pytest.mark.xdist_group("served_image")
+def test_bad_input_is_an_error_that_names_it(image, name, arguments, message):
+    found = refused(image[1][name], *map(tf.constant, arguments))
+    start, _, end = message.partition(" .* ")
+    assert start in found and end in found
+
+
+def test_vectors_that_are_not_finite_are_refused():
+    functions = Signatures(nvp.freeze(perturbed(saved_flows.vector(seed=1)))).by_name()
+    for name in ("serving_default", "encode"):
+        for value in (math.nan, math.inf):
+            message = refused(functions[name], tf.fill([2, 2], value))
+            assert "x: expected finite numbers" in message
+
+
+def test_what_overflows_is_an_error_and_no_number():
+    functions = Signatures(nvp.freeze(perturbed(saved_flows.vector(seed=1)))).by_name()
+    huge = tf.fill([2, 2], 3e38)
+    assert "samples: expected finite" in refused(functions["decode"], huge)
+
+
+def test_a_condition_must_be_finite_and_one_for_each():
+    functions = Signatures(
+        nvp.freeze(perturbed(saved_flows.conditional(seed=1)))
+    ).by_name()
+    x, condition = tf.zeros([2, 2]), tf.zeros([2, 3])
+    assert functions["serving_default"](x, condition)["log_prob"].shape == (2,)
+    for bad, message in (
+        (condition[:1], "condition: expected shape [N, 3] with N the examples of x"),
+        (condition * math.nan, "condition: expected finite"),
+    ):
+        for name in ("serving_default", "encode"):
+            assert message in refused(functions[name], x, bad)
+    drawn = [tf.constant(2), tf.constant(SEED), tf.constant(1.0)]
+    message = refused(functions["sample"], *drawn, condition[:1])
+    assert "with N the num_samples,] [2] [, got] [1 3]" in message
+    assert "with N the latents" in refused(functions["decode"], x, condition[:1])
+
+
+def count_of(function, kind):
+    graph = function.graph.as_graph_def()
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    return sum(node.op == kind for node in nodes)
+
+
+@pytest.mark.xdist_group("served_image")
+def test_every_network_is_in_each_function_once(image):
+    vectors = Signatures(nvp.freeze(vector())).by_name()
+    # Three networks of two layers.
+    assert {count_of(f, "MatMul") for f in vectors.values()} == {3 * 2}
+    _, functions = image
+    (convolutions,) = {count_of(f, "Conv2D") for f in functions.values()}
+    assert convolutions > 0

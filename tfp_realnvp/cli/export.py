@@ -1,0 +1,55 @@
+"""`tfp-realnvp export`."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+from tfp_realnvp.serving import export_saved_model, next_version, run_facts
+from tfp_realnvp.training.run_directory import RunDirectory
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser(
+        "export",
+        help="write a trained flow for servers",
+        description="Writes a trained flow as a SavedModel, which TensorFlow loads "
+        "without this package: it scores, samples, encodes and decodes. Each export is "
+        "a new version, OUTPUT/1, OUTPUT/2, and so on, as TensorFlow Serving expects.",
+    )
+    parser.add_argument("directory", metavar="RUN", help="folder of the run")
+    parser.add_argument(
+        "--output", help="folder of all versions; RUN/saved_model if not"
+    )
+    parser.add_argument(
+        "--weights",
+        choices=("last", "best", "average"),
+        default="last",
+        help="which: last, best (on the validation images), or their average",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Exports as the arguments say."""
+    directory = RunDirectory(arguments.directory)
+    facts = run_facts(directory, arguments.weights)
+    versions = pathlib.Path(arguments.output or directory.path / "saved_model")
+    output = next_version(versions)
+    model = directory.load_model(arguments.weights)
+    print(f"Writing {output}.", flush=True)
+    export_saved_model(model, output, run=facts)
+    size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    print(f"Wrote {output} ({size / 2**20:.1f} MiB): {_score(facts, directory)}")
+    print(f"Show its signatures with: saved_model_cli show --dir {output} --all")
+
+
+def _score(facts: dict, directory: RunDirectory) -> str:
+    weights, found = facts["weights"], facts["bits_per_dim"]
+    if found is None:
+        command = f"tfp-realnvp evaluate {directory.path} --weights {weights}"
+        return f"{weights} weights; what their bits/dim are, `{command}` can tell."
+    count = f"{found['images']} " if "images" in found else ""
+    images = f"{count}{found['split']} images of {facts['dataset']}"
+    return f"{weights} weights, {found['value']:.3f} bits/dim on {images}."
