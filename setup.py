@@ -9,6 +9,13 @@ TENSORBOARD = "tensorboard>=2.18,<2.22"
 PILLOW = "pillow>=10"
 DEMO = ["scikit-learn>=1.3", PILLOW, "matplotlib>=3.8"]
 LSUN = ["lmdb>=1.4.1,<4", PILLOW]
+SERVE = [
+    "fastapi>=0.115,<1",
+    "uvicorn>=0.30,<1",
+    "pydantic>=2.11,<3",
+    # Its load test.
+    "psutil>=5.9",
+]
 
 setup(
     name="tfp_realnvp",
@@ -38,9 +45,12 @@ setup(
         "lsun": LSUN,
         # What shows the course of training; it must be of TensorFlow's version.
         "tensorboard": [TENSORBOARD],
+        # What the HTTP server in examples/ needs besides TensorFlow.
+        "serve": SERVE,
         "test": [
             *DEMO,
             *LSUN,
+            *SERVE,
             TENSORBOARD,
             # With 9.2 pytest-xdist 3.8 loses the groups without a word (its issue
             # 1386), and costly fixtures are made in every worker.
