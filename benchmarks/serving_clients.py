@@ -4,15 +4,22 @@
 
 The flow of a run is exported, and scores the same test images in TensorFlow without
 Keras, TFP and this package, in `saved_model_cli`, in a C program and in ONNX Runtime
-(`examples/clients/`), each in virtual environments made for it. Exit status 1 if a
-client is off by more than 1e-5 of log_prob, or the same seed gives other samples.
+(`examples/clients/`), and through the HTTP server (`examples/serve/`), each in a
+virtual environment made for it. Exit status 1 if a client is off by more than 1e-5 of
+log_prob, or the same seed gives other samples.
 """
 
 import argparse
+import base64
+import json
 import pathlib
 import re
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 import venv
 
 import numpy as np
@@ -23,7 +30,8 @@ from tfp_realnvp.bijectors.condition import encode_condition
 from tfp_realnvp.flows.call_arguments import distribution_kwargs
 from tfp_realnvp.training.run_directory import RunDirectory
 
-CLIENTS = pathlib.Path(__file__).resolve().parents[1] / "examples" / "clients"
+EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
+CLIENTS = EXAMPLES / "clients"
 ALLOWED = 1e-5
 DRAWN = {"num_samples": 16, "num_draws": 2, "seed": [3, 4], "temperature": 0.8}
 
@@ -54,6 +62,7 @@ def main():
         ("saved_model_cli run", command_line),
         ("C library", c_program),
         ("ONNX Runtime", onnx_runtime),
+        ("HTTP", http_server),
     ):
         print(f"{name} ...", flush=True)
         for key, value in client(work, saved, given).items():
@@ -182,6 +191,47 @@ def onnx_runtime(work, saved, given):
     run(python, "-m", "tf2onnx.convert", *options, "--opset", "17", "--output", model)
     run(python, CLIENTS / "run_onnx.py", model, work / "inputs.npz", outputs)
     return {"serving_default/log_prob": np.load(outputs)["log_prob"]}
+
+
+def http_server(work, saved, given):
+    """The server in `examples/serve`, asked for 50 images at a time."""
+    python = environment_with(work / "http", "fastapi", "uvicorn") / "bin" / "python"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [python, EXAMPLES / "serve" / "server.py", saved, "--port", port]
+    with (
+        open(work / "server.log", "w") as log,
+        subprocess.Popen(list(map(str, command)), stderr=log) as server,
+    ):
+        try:
+            wait_until_ready(server, f"http://127.0.0.1:{port}/health")
+            found = [
+                asked(f"http://127.0.0.1:{port}/score", given, slice(i, i + 50))
+                for i in range(0, len(given["x"]), 50)
+            ]
+        finally:
+            server.terminate()
+    return {"score_images/log_prob": np.concatenate(found)}
+
+
+def wait_until_ready(server, url):
+    while True:
+        if server.poll() is not None:
+            sys.exit("The server has stopped; see server.log.")
+        try:
+            return urllib.request.urlopen(url)
+        except urllib.error.URLError:
+            time.sleep(0.5)
+
+
+def asked(url, given, part):
+    images = base64.b64encode(given["score_images/x"][part].tobytes()).decode()
+    body = {"images": {"b64": images}, **{k: DRAWN[k] for k in ("num_draws", "seed")}}
+    if "condition" in given:
+        body["condition"] = given["condition"][part].tolist()
+    with urllib.request.urlopen(url, json.dumps(body).encode()) as answer:
+        return json.load(answer)["log_prob"]
 
 
 def same_samples(work, saved):
