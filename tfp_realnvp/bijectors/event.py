@@ -3,8 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
+
+from tfp_realnvp.arguments import check_flag, check_text, checked_shape
+
+
+def check_options(validate_args: Any, name: Any) -> None:
+    """Raises `ValueError` unless these are what every bijector can be given."""
+    check_flag("validate_args", validate_args)
+    check_text("name", name)
+
+
+def event_shape_from(event_shape: Any) -> tuple[int, ...]:
+    """Returns the argument `event_shape` of a bijector as a `tuple`.
+
+    Raises:
+      ValueError: If it is no sequence of positive ints, or empty.
+    """
+    expected = "a sequence of positive ints, channels last"
+    shape = checked_shape("event_shape", event_shape, expected=expected)
+    if not shape:
+        raise ValueError(f"event_shape: expected {expected}, got ().")
+    return shape
 
 
 def event_shape_of(value: tf.Tensor, event_ndims: int) -> list[int | tf.Tensor]:

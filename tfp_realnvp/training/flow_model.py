@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import check_int, check_path, check_seed, check_text
 from tfp_realnvp.bijectors import PixelLogit
 from tfp_realnvp.files import atomic_path
 from tfp_realnvp.flows.call_arguments import condition_size_of_flow
@@ -29,7 +30,7 @@ from tfp_realnvp.training.functions import EvaluationFunction, TrainingFunction
 from tfp_realnvp.training.log_prob_parts import log_prob_parts, real_pixels
 from tfp_realnvp.training.non_finite import NonFinitePolicy
 from tfp_realnvp.training.steps import evaluation_step, training_step
-from tfp_realnvp.training.weight_average import WeightAverage
+from tfp_realnvp.training.weight_average import WeightAverage, check_decay
 
 tfd = tfp.distributions
 
@@ -98,6 +99,13 @@ class FlowModel(keras.Model):
             raise TypeError(
                 f"flow: expected a tfd.Distribution, got {type(flow).__name__}."
             )
+        if not isinstance(flow.dtype, tf.DType) or flow.event_shape.rank is None:
+            raise ValueError(
+                "flow: expected events that are single tensors of a known shape, got "
+                f"{flow.event_shape}."
+            )
+        check_seed("seed", seed)
+        check_text("name", name)
         check_reached(flow)
         check_strategy(flow)
         super().__init__(name=name, dtype=tf.as_dtype(flow.dtype).name)
@@ -159,6 +167,8 @@ class FlowModel(keras.Model):
         refuse(kwargs, ("loss", "loss_weights", "metrics", "weighted_metrics"))
         policy = NonFinitePolicy(on_non_finite, max_skipped_in_a_row)
         check_compile(optimizer, jit_compile, self.distribute_strategy)
+        if average_decay is not None:
+            check_decay(average_decay)
         with self.distribute_strategy.scope():
             optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
             super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
@@ -227,6 +237,8 @@ class FlowModel(keras.Model):
     ) -> np.ndarray:
         """Returns `log_prob` in nats, with the same noise every time."""
         self._check(x, condition, kwargs)
+        if batch_size is not None:
+            check_int("batch_size", batch_size)
         self._rewind_evaluation_noise()
         if condition is not None:
             pairs = tf.data.Dataset.from_tensor_slices((x, condition))
@@ -355,6 +367,12 @@ class FlowModel(keras.Model):
         Raises:
           FileExistsError: If the file is there and `overwrite` is `False`.
         """
+        check_path("filepath", filepath)
+        if not os.fspath(filepath).endswith((".keras", ".h5", ".hdf5")):
+            raise ValueError(
+                "filepath: expected a path that ends in .keras, for save_weights in "
+                f".weights.h5; got {os.fspath(filepath)!r}."
+            )
         if not overwrite and os.path.exists(filepath):
             raise FileExistsError(
                 f"filepath: expected a new file with overwrite=False, got {filepath}."
