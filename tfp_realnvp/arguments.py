@@ -16,6 +16,8 @@ import tensorflow as tf
 _LARGEST = 2**63 - 1
 # What seeds of Keras and of NumPy's legacy generator can be.
 LARGEST_SEED = 2**32 - 1
+# What is finite as a float32.
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
 _MOST_AXES = 32
 _IN_WORDS = {1: "a positive int", 0: "a non-negative int"}
 _SHORT = reprlib.Repr()
@@ -59,12 +61,18 @@ def check_int(
     raise ValueError(f"{name}: expected {expected}{unit}, got {shortened(value)}.")
 
 
+def check_whole(name: str, value: Any) -> None:
+    """Raises `ValueError` unless `value` is an integer, of either sign."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise ValueError(f"{name}: expected an int, got {shortened(value)}.")
+
+
 def check_number(
     name: str,
     value: Any,
     *,
-    least: float = -math.inf,
-    most: float = math.inf,
+    least: float = -_LARGEST_FLOAT,
+    most: float = _LARGEST_FLOAT,
     expected: str = "a finite number",
 ) -> None:
     """Raises `ValueError` unless `value` is a finite number from `least` to `most`.

@@ -89,7 +89,7 @@ class BatchNorm(ReversibleBijector):
         with tf.name_scope(name) as name:
             self._event_shape = event_shape
             self._mask = mask
-            self._epsilon = epsilon
+            self._epsilon = float(epsilon)
             if mask is not None:
                 resolve_mask(mask, self._event_shape)
             moments = moments or BatchMoments()

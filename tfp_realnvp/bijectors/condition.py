@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_int, checked_array, shortened
@@ -146,6 +145,6 @@ def broadcast_batch(
 
 
 def _describe(condition: Any) -> str:
-    if not tf.is_tensor(condition):
-        condition = np.asarray(condition)
-    return f"{tf.as_dtype(condition.dtype).name} of shape {tuple(condition.shape)}"
+    if tf.is_tensor(condition):
+        return f"{condition.dtype.name} of shape {tuple(condition.shape)}"
+    return shortened(condition)

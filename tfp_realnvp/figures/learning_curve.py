@@ -68,7 +68,7 @@ def write_learning_curve(
     axes.legend()
     axes.grid(alpha=0.3)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+        figure.savefig(temporary, dpi=120, format="png")
 
 
 def _checked(name: str, values: Any) -> dict[str, np.ndarray]:

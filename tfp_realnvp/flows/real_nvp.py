@@ -291,7 +291,12 @@ class RealNVPBijector(FusedBijector):
           List of `num_scales` `Tensor`s. With C channels, the latents of the i-th
           scale, counted from 1, have shape [..., height / 2**i, width / 2**i,
           2**i * C], but those of the last scale have that of the ones before.
+
+        Raises:
+          ValueError: If `x` is of another shape.
         """
+        x = tf.convert_to_tensor(x, self.dtype, name="x")
+        self._checked_event_shape(x.shape, "x")
         latents = []
         for factor_out in self._factor_outs():
             x, leaving = factor_out.split(Squeeze().forward(x))
@@ -307,11 +312,16 @@ class RealNVPBijector(FusedBijector):
         Raises:
           ValueError: If there are not `num_scales` of them.
         """
-        if len(latents) != self._num_scales:
+        if not isinstance(latents, (list, tuple)) or len(latents) != self._num_scales:
             raise ValueError(
-                f"latents: expected {self._num_scales} tensors, got {len(latents)}."
+                f"latents: expected {self._num_scales} tensors, got "
+                f"{shortened(latents)}."
             )
+        latents = [tf.convert_to_tensor(z, self.dtype, name="latents") for z in latents]
         *leaving, x = latents
+        for scale, (_, z) in enumerate(zip(self._factor_outs(), leaving, strict=True)):
+            _check_latent(z, self._event_shape, scale + 1, scale + 1)
+        _check_latent(x, self._event_shape, self._num_scales, self._num_scales - 1)
         for factor_out, z in zip(
             reversed(self._factor_outs()), reversed(leaving), strict=True
         ):
@@ -325,3 +335,20 @@ class RealNVPBijector(FusedBijector):
             found += inner
             chain = inner[0].bijector if inner else None
         return found
+
+
+def _check_latent(
+    z: tf.Tensor, event_shape: tuple[int, ...], scale: int, halvings: int
+) -> None:
+    """Raises `ValueError` if these cannot be the latents of a scale, from 1 on."""
+    if len(event_shape) == 1:
+        fits = z.shape.rank is None or z.shape[-1:] == event_shape
+        expected = f"(..., {event_shape[0]})"
+    else:
+        channels = event_shape[-1] * 2**halvings
+        fits = z.shape.rank is None or (z.shape.rank >= 3 and z.shape[-1] == channels)
+        expected = f"(..., height, width, {channels})"
+    if not fits:
+        raise ValueError(
+            f"latents: expected shape {expected} at scale {scale}, got {z.shape}."
+        )

@@ -54,7 +54,7 @@ class BatchNormalization(keras.layers.Layer):
         self.moments = BatchMoments(
             normalize_by, momentum=momentum, dtype=self.dtype_policy, name="moments"
         )
-        self.epsilon = epsilon
+        self.epsilon = float(epsilon)
         self.affine = affine
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:

@@ -43,10 +43,18 @@ def check_norm(batch_norm: Any, momentum: Any) -> None:
     check_momentum(momentum)
 
 
-def check_network(condition_size: Any, seed: Any) -> None:
-    """Raises `ValueError` unless a network can be made with these."""
+def check_network(condition_size: Any, seed: Any, *, width: int) -> None:
+    """Raises `ValueError` unless a network can be made with these.
+
+    Args:
+      condition_size: As for `ResNet`.
+      seed: As for `ResNet`.
+      width: Python `int`, what the condition is projected to.
+    """
     if condition_size is not None:
         check_int("condition_size", condition_size)
+        needed = _WEIGHT * condition_size * width
+        check_fits("condition_size", condition_size, needed, "weights")
     check_seed("seed", seed)
 
 

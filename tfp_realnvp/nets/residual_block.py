@@ -52,7 +52,7 @@ class ResidualBlock(keras.layers.Layer):
         super().__init__(**kwargs)
         check_int("filters", filters)
         check_norm(batch_norm, momentum)
-        check_network(None, seed)
+        check_network(None, seed, width=filters)
         check_res_net_fits(filters, 1, 1)
         self.filters = filters
         self.batch_norm = batch_norm

@@ -91,7 +91,7 @@ class ResNet(keras.layers.Layer):
         ):
             check_int(argument, value)
         check_norm(batch_norm, momentum)
-        check_network(condition_size, seed)
+        check_network(condition_size, seed, width=filters)
         check_res_net_fits(filters, num_blocks, output_channels)
         self.output_channels = output_channels
         self.filters = filters

@@ -60,7 +60,7 @@ class ShiftAndLogScale(keras.layers.Layer):
             )
         check_number("initial_gain", initial_gain)
         self.network = network
-        self.initial_gain = initial_gain
+        self.initial_gain = float(initial_gain)
         self.gain_regularizer = checked_regularizer(
             "gain_regularizer", gain_regularizer
         )

@@ -77,7 +77,7 @@ class WeightNormConv2D(keras.layers.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.learn_magnitude = learn_magnitude
-        self.initial_magnitude = initial_magnitude
+        self.initial_magnitude = float(initial_magnitude)
         self.use_bias = use_bias
         self.magnitude_regularizer = checked_regularizer(
             "magnitude_regularizer", magnitude_regularizer

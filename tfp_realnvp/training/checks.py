@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_flag, checked_array, shortened
+from tfp_realnvp.arguments import check_flag, check_int, checked_array, shortened
 
 # What Keras would take for several inputs, or would not know what to do with.
-_NO_DATA = (str, bytes, bool, int, float, complex, list, tuple, set, dict)
+_NO_DATA = (str, bytes, int, float, complex, np.generic, list, tuple, set, dict)
 
 
 def check_data(
@@ -243,6 +243,21 @@ def check_compile(
             f"{type(strategy).__name__}, where Keras cannot accumulate gradients; got "
             f"{parts}. Take more replicas or smaller batches instead."
         )
+
+
+def check_counts(arguments: dict[str, Any]) -> None:
+    """Raises `ValueError` if a number that Keras is to count to is none."""
+    for name in (
+        "batch_size",
+        "epochs",
+        "steps_per_epoch",
+        "steps",
+        "validation_steps",
+    ):
+        if arguments.get(name) is not None:
+            check_int(name, arguments[name])
+    if arguments.get("initial_epoch") is not None:
+        check_int("initial_epoch", arguments["initial_epoch"], least=0)
 
 
 def refuse(arguments: dict[str, Any], names: tuple[str, ...]) -> None:

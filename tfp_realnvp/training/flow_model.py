@@ -13,13 +13,24 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.arguments import check_int, check_path, check_seed, check_text
+from tfp_realnvp.arguments import (
+    check_int,
+    check_path,
+    check_seed,
+    check_text,
+    shortened,
+)
 from tfp_realnvp.bijectors import PixelLogit
 from tfp_realnvp.files import atomic_path
 from tfp_realnvp.flows.call_arguments import condition_size_of_flow
 from tfp_realnvp.flows.config import from_config, to_config
 from tfp_realnvp.flows.units import bits_per_dim
-from tfp_realnvp.training.checks import check_compile, check_data, refuse
+from tfp_realnvp.training.checks import (
+    check_compile,
+    check_counts,
+    check_data,
+    refuse,
+)
 from tfp_realnvp.training.flow_weights import (
     check_reached,
     check_strategy,
@@ -211,6 +222,11 @@ class FlowModel(keras.Model):
         # Keras's name for what comes with x; its own `fit` calls `evaluate` so.
         condition = kwargs.pop("y", None) if condition is None else condition
         self._check(x, condition, kwargs)
+        check_counts(
+            {**kwargs, **dict(zip(("batch_size", "epochs"), args, strict=False))}
+        )
+        if "epochs" in kwargs:
+            check_int("epochs", kwargs["epochs"])
         validation = kwargs.get("validation_data")
         if validation is not None:
             self._check(*keras.utils.unpack_x_y_sample_weight(validation)[:2], {})
@@ -225,6 +241,7 @@ class FlowModel(keras.Model):
         """Evaluates, as `keras.Model.evaluate`, with the same noise every time."""
         condition = kwargs.pop("y", None) if condition is None else condition
         self._check(x, condition, kwargs)
+        check_counts({**kwargs, **dict(zip(("batch_size",), args, strict=False))})
         self._rewind_evaluation_noise()
         return super().evaluate(x, condition, *args, **kwargs)
 
@@ -237,8 +254,7 @@ class FlowModel(keras.Model):
     ) -> np.ndarray:
         """Returns `log_prob` in nats, with the same noise every time."""
         self._check(x, condition, kwargs)
-        if batch_size is not None:
-            check_int("batch_size", batch_size)
+        check_counts({**kwargs, "batch_size": batch_size})
         self._rewind_evaluation_noise()
         if condition is not None:
             pairs = tf.data.Dataset.from_tensor_slices((x, condition))
@@ -385,7 +401,17 @@ class FlowModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FlowModel:
-        return cls(**{**config, "flow": from_config(config["flow"])})
+        if not isinstance(config, dict) or "flow" not in config:
+            raise ValueError(
+                f"config: expected what get_config returns, got {shortened(config)}."
+            )
+        flow = from_config(config["flow"])
+        if not isinstance(flow, tfd.Distribution):
+            raise ValueError(
+                "flow: expected a configuration of a distribution, got "
+                f"{shortened(flow)}."
+            )
+        return cls(**{**config, "flow": flow})
 
     def _check(self, x: Any, condition: Any, kwargs: dict[str, Any]) -> None:
         refuse(kwargs, ("sample_weight", "class_weight"))
