@@ -49,7 +49,7 @@ def check_int(
       most: Largest value that is good.
       unit: Python `str`, further words on what is expected.
     """
-    is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    is_int = _is_int(value)
     if is_int and least <= value <= most:
         return
     if most < _LARGEST:
@@ -63,7 +63,7 @@ def check_int(
 
 def check_whole(name: str, value: Any) -> None:
     """Raises `ValueError` unless `value` is an integer, of either sign."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+    if not _is_int(value):
         raise ValueError(f"{name}: expected an int, got {shortened(value)}.")
 
 
@@ -179,6 +179,13 @@ def checked_array(
         got = array.dtype if array.dtype.kind != "O" else shortened(value)
         raise ValueError(f"{name}: expected {expected}, got {got}.")
     return array
+
+
+def _is_int(value: Any) -> bool:
+    # Products of NumPy's smaller integers, and of its large ones, wrap around.
+    if isinstance(value, np.int64):
+        return abs(int(value)) < 2**31
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_dimension(value: Any) -> bool:

@@ -141,8 +141,8 @@ def check_res_net_fits(
     # Two convolutions of 3 x 3 in each block, and one of 1 x 1 beside it.
     weights = 19 * num_blocks * filters**2 + 20 * channels * filters
     asked = f"the weights of {filters} feature maps"
-    check_fits("filters", filters, count * _WEIGHT * weights, asked)
     check_fits("num_blocks", num_blocks, count * _BLOCK * num_blocks, "networks")
+    check_fits("filters", filters, count * _WEIGHT * weights, asked)
 
 
 def check_mlp_fits(
