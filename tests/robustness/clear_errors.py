@@ -22,10 +22,7 @@ SECONDS = 30
 CLEAR = (
     ValueError,
     TypeError,
-    FileNotFoundError,
-    FileExistsError,
-    NotADirectoryError,
-    IsADirectoryError,
+    OSError,
     FloatingPointError,
     ImportError,
     tf.errors.InvalidArgumentError,
@@ -37,6 +34,7 @@ _BY_TFP = re.compile(
     r"Tensor conversion requested dtype|non-rectangular|Can.t be converted|"
     r"could not convert string|must be real number|Expected .* got|"
     r"Value out of range|out of range|type of value|convert non-finite|"
+    r"Error converting unicode|out of bounds for int32|too large to convert|"
     r"cannot convert|TypeError: object of type|unsupported.* dtype",
 )
 
@@ -124,6 +122,8 @@ def outcome(entry: Entry, arguments: Mapping[str, Any], folder: Any = None) -> O
 def _fault(entry: Entry, arguments: Mapping[str, Any], error: Exception) -> str | None:
     message = getattr(error, "message", None) or str(error)
     said = f"{type(error).__name__}: {message[:300]}"
+    if entry.by_tfp and _is_by_tfp(error, message):
+        return None
     if not isinstance(error, CLEAR):
         return f"no clear error: {said}"
     if not message.strip():
@@ -131,9 +131,14 @@ def _fault(entry: Entry, arguments: Mapping[str, Any], error: Exception) -> str 
     names = (*arguments, *entry.names)
     if any(re.search(rf"\b{re.escape(name)}\b", message) for name in names):
         return None
-    if entry.by_tfp and _BY_TFP.search(message):
-        return None
     return f"names no argument: {said}"
+
+
+def _is_by_tfp(error: Exception, message: str) -> bool:
+    kinds = (ValueError, TypeError, OverflowError, tf.errors.InvalidArgumentError)
+    # What an object raises when TensorFlow asks it for an array is its own.
+    is_own = isinstance(error, RuntimeError) and message == "no array"
+    return is_own or (isinstance(error, kinds) and bool(_BY_TFP.search(message)))
 
 
 class TimeLimitError(BaseException):

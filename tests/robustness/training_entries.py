@@ -67,6 +67,10 @@ def of_model(name, model, x, condition=None, names=(), **good):
                 variable.assign(value)
 
     def check(result, arguments):
+        of_data_set = isinstance(arguments["x"], tf.data.Dataset)
+        if name == "evaluate" and of_data_set:
+            # As documented, a mean over NaN.
+            return
         if name == "fit":
             result = list(result.history.values())
         assert_numbers(result)

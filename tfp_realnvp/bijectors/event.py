@@ -69,7 +69,9 @@ def checked_event_shape(
     if shape.rank >= len(event_shape):
         event = shape[-len(event_shape) :]
         sides = event[:-1]
-        divided = all(side is None or side % divisor == 0 for side in sides)
+        divided = all(
+            side is None or (side > 0 and side % divisor == 0) for side in sides
+        )
         if wanted.is_compatible_with(event) and divided:
             return wanted.merge_with(event)
     expected = f"(..., {', '.join(str(n) for n in event_shape)})"

@@ -238,7 +238,11 @@ class FlowModel(keras.Model):
     def evaluate(
         self, x: Any = None, condition: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
-        """Evaluates, as `keras.Model.evaluate`, with the same noise every time."""
+        """Evaluates, as `keras.Model.evaluate`, with the same noise every time.
+
+        What a data set holds is not looked at before: the mean over vectors of which
+        one is NaN is NaN.
+        """
         condition = kwargs.pop("y", None) if condition is None else condition
         self._check(x, condition, kwargs)
         check_counts({**kwargs, **dict(zip(("batch_size",), args, strict=False))})
@@ -252,14 +256,25 @@ class FlowModel(keras.Model):
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> np.ndarray:
-        """Returns `log_prob` in nats, with the same noise every time."""
+        """Returns `log_prob` in nats, with the same noise every time.
+
+        Raises:
+          FloatingPointError: If one of them is NaN.
+        """
         self._check(x, condition, kwargs)
         check_counts({**kwargs, "batch_size": batch_size})
         self._rewind_evaluation_noise()
         if condition is not None:
             pairs = tf.data.Dataset.from_tensor_slices((x, condition))
             x, batch_size = pairs.batch(batch_size or 32), None
-        return super().predict(x, batch_size=batch_size, **kwargs)
+        log_prob = super().predict(x, batch_size=batch_size, **kwargs)
+        is_nan = np.isnan(log_prob)
+        if is_nan.any():
+            raise FloatingPointError(
+                "log_prob: expected numbers, got NaN for example "
+                f"{int(np.argmax(is_nan))} of x, which holds NaN, or the weights do."
+            )
+        return log_prob
 
     def train_step(self, data: Any) -> dict[str, Any]:
         return training_step(self, data)
