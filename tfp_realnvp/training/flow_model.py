@@ -14,6 +14,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.arguments import (
+    check_flag,
     check_int,
     check_path,
     check_seed,
@@ -399,6 +400,7 @@ class FlowModel(keras.Model):
           FileExistsError: If the file is there and `overwrite` is `False`.
         """
         check_path("filepath", filepath)
+        check_flag("overwrite", overwrite)
         if not os.fspath(filepath).endswith((".keras", ".h5", ".hdf5")):
             raise ValueError(
                 "filepath: expected a path that ends in .keras, for save_weights in "
