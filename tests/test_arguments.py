@@ -43,7 +43,11 @@ def test_what_is_no_finite_number_is_refused(value):
 
 def test_shapes_keep_tensors_and_become_python_integers():
     scalar = tf.constant(4)
-    shape = arguments.checked_shape("s", [np.int64(2), scalar], expected="a shape")
+    shape = arguments.checked_shape(
+        "s", [np.int64(2), scalar], expected="a shape", tensors=True
+    )
+    with pytest.raises(ValueError, match="s: expected a shape, got "):
+        arguments.checked_shape("s", [2, scalar], expected="a shape")
     assert type(shape[0]) is int and shape[1] is scalar
     assert arguments.checked_shape("s", tf.TensorShape([2, 3]), expected="a shape") == (
         2,

@@ -130,13 +130,16 @@ def check_path(name: str, value: Any) -> None:
         raise ValueError(f"{name}: expected a path, got {shortened(value)}.")
 
 
-def checked_shape(name: str, value: Any, *, expected: str) -> tuple[Any, ...]:
+def checked_shape(
+    name: str, value: Any, *, expected: str, tensors: bool = False
+) -> tuple[Any, ...]:
     """Returns a shape of positive dimensions as a `tuple`.
 
     Args:
       name: Python `str`, of the argument.
-      value: Sequence of ints, of which scalar `Tensor`s may take the places.
+      value: Sequence of ints.
       expected: Python `str`, in words.
+      tensors: Python `bool`, whether scalar `Tensor`s may take their places.
 
     Raises:
       ValueError: If it is none.
@@ -149,6 +152,8 @@ def checked_shape(name: str, value: Any, *, expected: str) -> tuple[Any, ...]:
     except (TypeError, ValueError) as error:
         raise ValueError(message) from error
     if len(shape) > _MOST_AXES or not all(map(_is_dimension, shape)):
+        raise ValueError(message)
+    if not tensors and any(map(tf.is_tensor, shape)):
         raise ValueError(message)
     return tuple(side if tf.is_tensor(side) else int(side) for side in shape)
 

@@ -34,6 +34,7 @@ _BY_TFP = re.compile(
     r"Tensor conversion requested dtype|non-rectangular|Can.t be converted|"
     r"could not convert string|must be real number|Expected .* got|"
     r"Value out of range|out of range|type of value|convert non-finite|"
+    r"unbound method generic.__array__|to a TensorFlow DType|"
     r"Error converting unicode|out of bounds for int32|too large to convert|"
     r"cannot convert|TypeError: object of type|unsupported.* dtype",
 )

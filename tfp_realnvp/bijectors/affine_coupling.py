@@ -12,6 +12,7 @@ from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.channel_split import ChannelSplit
 from tfp_realnvp.bijectors.condition import check_condition_size
 from tfp_realnvp.bijectors.event import (
+    check_floating,
     check_options,
     checked_event_shape,
     event_shape_from,
@@ -174,6 +175,7 @@ class AffineCoupling(ReversibleBijector):
         return self._run_and_keep(y, inverse=True, **kwargs)[:2]
 
     def _run_and_keep(self, value, *, inverse, **kwargs):
+        check_floating("y" if inverse else "x", value)
         passed, changed, mask = self._take_apart(value)
         shift, log_scale = self._shift_and_log_scale(passed, changed, mask, kwargs)
         changed, log_det = self._affine(changed, shift, log_scale, inverse)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.event import (
+    check_floating,
     check_options,
     checked_event_shape,
     event_shape_from,
@@ -124,6 +125,7 @@ class BatchNorm(ReversibleBijector):
         return self._run_and_keep(y, inverse=True, training=training)[:2]
 
     def _run_and_keep(self, value, *, inverse, training=False, **kwargs):
+        check_floating("y" if inverse else "x", value)
         changes = self._changes(value)
         # The outputs of a batch do not tell what its moments were.
         moments = self._moments(

@@ -16,6 +16,15 @@ def check_options(validate_args: Any, name: Any) -> None:
     check_text("name", name)
 
 
+def check_floating(name: str, value: tf.Tensor) -> None:
+    """Raises `ValueError` unless a value is of a floating dtype."""
+    if not value.dtype.is_floating:
+        raise ValueError(
+            f"{name}: expected a floating dtype, got {value.dtype.name}. Noise makes "
+            "integer pixels real, see image_flow."
+        )
+
+
 def event_shape_from(event_shape: Any) -> tuple[int, ...]:
     """Returns the argument `event_shape` of a bijector as a `tuple`.
 

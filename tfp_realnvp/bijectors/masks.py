@@ -128,7 +128,7 @@ def diagonal_mask(event_shape: Sequence[int]) -> tf.Tensor:
 def _checked(event_shape: Any, invert: Any, expected: str) -> tuple[Any, ...]:
     """Returns `event_shape` if there can be a mask of it."""
     check_flag("invert", invert)
-    shape = checked_shape("event_shape", event_shape, expected=expected)
+    shape = checked_shape("event_shape", event_shape, expected=expected, tensors=True)
     of_images = expected.startswith("[")
     static = not shape or of_images or not tf.is_tensor(shape[-1])
     if not shape or (of_images and len(shape) != 3) or not static:

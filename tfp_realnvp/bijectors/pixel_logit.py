@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_number
-from tfp_realnvp.bijectors.event import check_options
+from tfp_realnvp.bijectors.event import check_floating, check_options
 from tfp_realnvp.bijectors.fused import FusedBijector
 
 
@@ -81,12 +81,12 @@ class PixelLogit(FusedBijector):
         return (1 - 2 * self._alpha) / 256
 
     def _forward_and_log_det(self, x, **kwargs):
-        _check_floating("x", x)
+        check_floating("x", x)
         y = (tf.sigmoid(x) - self._alpha) / self._slope
         return y, -self._log_slope_of_logit(x)
 
     def _inverse_and_log_det(self, y, **kwargs):
-        _check_floating("y", y)
+        check_floating("y", y)
         if self.validate_args:
             with tf.control_dependencies([self._assert_in_range(y)]):
                 y = tf.identity(y)
@@ -115,14 +115,6 @@ class PixelLogit(FusedBijector):
                 tf.math.count_nonzero(tf.math.is_nan(y)),
                 "places.",
             ],
-        )
-
-
-def _check_floating(name: str, value: tf.Tensor) -> None:
-    if not value.dtype.is_floating:
-        raise ValueError(
-            f"{name}: expected a floating dtype, got {value.dtype.name}. Noise makes "
-            "integer pixels real, see image_flow."
         )
 
 
