@@ -51,6 +51,8 @@ def train_classifier(
     for name, value in (("epochs", epochs), ("filters", filters)):
         check_int(name, value)
     check_seed("seed", seed, optional=False)
+    if not isinstance(verbose, (int, str)):
+        raise ValueError(f"verbose: expected as for fit, got {shortened(verbose)}.")
     # The widest convolution but one, three numbers for each weight in training.
     widest = 9 * filters * max(filters, _WIDEST)
     check_fits("filters", filters, 4 * 3 * widest, "networks")

@@ -68,6 +68,10 @@ class _Refused(ValueError):
     """The configuration is none of ours."""
 
 
+# As in `np.dtype.kind`; bfloat16 is of the last.
+_NUMBERS = "biufcV"
+
+
 class _Writer:
     def __init__(self):
         # Keeping the objects keeps their ids from being used again.
@@ -110,7 +114,8 @@ class _Writer:
                 "trainable": value.trainable,
                 "name": value.name.partition(":")[0],
             }
-        if isinstance(value, (np.ndarray, np.generic)):
+        is_array = isinstance(value, (np.ndarray, np.generic))
+        if is_array and value.dtype.kind in _NUMBERS:
             return {"type": "array", "of": _array_config(np.asarray(value))}
         if tf.is_tensor(value) and hasattr(value, "numpy"):
             return {"type": "tensor", "of": _array_config(value.numpy())}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -38,7 +38,8 @@ def check_data(
       ValueError: If there are no examples, if shapes or values are not those of the
         flow, if a condition is missing or one is given and not wanted.
     """
-    if x is None or isinstance(x, _NO_DATA):
+    is_read = hasattr(x, "shape") or isinstance(x, (Iterable, keras.utils.PyDataset))
+    if not is_read or isinstance(x, _NO_DATA):
         raise ValueError(
             "x: expected an array, a Tensor or a tf.data.Dataset of batches, got "
             f"{shortened(x)}."
@@ -67,6 +68,11 @@ def _check_dataset(
         )
     spec = x.element_spec
     specs = spec if isinstance(spec, tuple) else (spec,)
+    if isinstance(spec, dict) and set(spec) != {"x", "condition"}:
+        raise ValueError(
+            "x: expected a data set of batches, or of pairs (x, condition), got dicts "
+            f"of {shortened(sorted(spec))}."
+        )
     wanted = 1 if condition_size is None else 2
     if len(specs) != wanted:
         kind = "batches of x alone" if wanted == 1 else "pairs (x, condition)"
