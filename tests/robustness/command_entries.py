@@ -82,6 +82,7 @@ def command(name, good, *, positional=None, patches=(), flags=(), paths=("output
             "arguments",
             "dataset",
             "preset",
+            "path",
             "File name too long",
             *(option.replace("_", "-") for option in good),
         ),

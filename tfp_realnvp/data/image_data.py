@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfp_realnvp.arguments import (
     check_flag,
-    check_seed,
+    check_int,
     check_text,
     check_whole,
     checked_shape,
@@ -150,7 +150,7 @@ class ImageData:
             argument is out of range.
         """
         steps = self.steps_per_epoch(batch_size)
-        check_seed("seed", seed, optional=False)
+        check_int("seed", seed, least=-(2**63))
         check_whole("first_step", first_step)
         check_whole("worker", worker)
         check_whole("num_workers", num_workers)

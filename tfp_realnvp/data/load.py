@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping
 
-from tfp_realnvp.arguments import check_flag, check_int, check_path, check_text
+from tfp_realnvp.arguments import check_flag, check_path, check_text, check_whole
 from tfp_realnvp.data.celeb_a import load_celeb_a
 from tfp_realnvp.data.digits import load_digits
 from tfp_realnvp.data.downsampled_imagenet import load_downsampled_imagenet
@@ -73,7 +73,7 @@ def load_images(
     check_text("dataset", name)
     check_flag("conditional", conditional)
     if image_size is not None:
-        check_int("image_size", image_size)
+        check_whole("image_size", image_size)
     if data_dir is not None:
         check_path("data_dir", data_dir)
     if name.startswith("folder:"):

@@ -61,7 +61,7 @@ def conceptual_compression(
     if kept is None:
         kept = [fraction for fraction in allowed if fraction >= _LEAST]
     listed = ", ".join(f"{fraction:g}" for fraction in allowed)
-    expected = f"fractions among {listed}, which the scales of the flow allow"
+    expected = f"fractions among {listed}, which the {len(allowed)} scales allow"
     if not isinstance(kept, (Sequence, np.ndarray)) or isinstance(kept, str):
         raise ValueError(f"kept: expected {expected}; got {shortened(kept)}.")
     for fraction in kept:

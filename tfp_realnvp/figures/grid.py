@@ -46,7 +46,7 @@ def checked_pictures(
     if not fits or (channels and of_channels[0] not in channels):
         last = " or ".join(map(str, channels)) if channels else "channels"
         raise ValueError(
-            f"{name}: expected uint8 of shape (N, height, width, {last}) with N > 0, "
+            f"{name}: expected shape (N, height, width, {last}) with N > 0, of uint8; "
             f"got {array.dtype} of shape {array.shape}."
         )
     return array

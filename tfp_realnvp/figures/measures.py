@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.arguments import checked_array
+from tfp_realnvp.arguments import checked_array, shortened
 from tfp_realnvp.figures.batches import map_batches
-from tfp_realnvp.figures.latents import as_pixels, check_flow, condition_vectors
+from tfp_realnvp.figures.latents import as_pixels, condition_vectors
 from tfp_realnvp.flows.call_arguments import distribution_kwargs
 from tfp_realnvp.flows.units import bits_per_dim
 
@@ -80,7 +80,10 @@ def image_bits_per_dim(
       FloatingPointError: If the density of an image is NaN.
       ValueError: If the images or the condition do not fit the flow.
     """
-    check_flow(flow)
+    if not isinstance(flow, tfd.Distribution) or flow.event_shape.rank != 3:
+        raise TypeError(
+            f"flow: expected a distribution over images, got {shortened(flow)}."
+        )
     pixels = as_pixels(flow, images, seed=seed)
     vectors = condition_vectors(flow, condition, len(pixels))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfp_realnvp.arguments import check_int, checked_array, checked_shape, shortened
+from tfp_realnvp.arguments import check_whole, checked_array, checked_shape, shortened
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,8 +135,8 @@ def summarize(
 
 def check_importance_samples(importance_samples: int, draws: int) -> None:
     """Raises `ValueError` unless the draws fall into groups of so many."""
-    check_int("importance_samples", importance_samples)
-    if draws % importance_samples:
+    check_whole("importance_samples", importance_samples)
+    if importance_samples < 1 or draws % importance_samples:
         raise ValueError(
             f"importance_samples: expected a divisor of the {draws} draws, which are "
             f"taken in groups of so many; got {importance_samples}."
