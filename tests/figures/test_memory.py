@@ -1,9 +1,3 @@
-import pathlib
-
-import pytest
-import tensorflow as tf
-from tensorflow.python.client import device_lib
-
 import tfp_realnvp as nvp
 from tfp_realnvp.figures import estimated_bytes, memory
 
@@ -34,44 +28,3 @@ def test_the_widest_network_in_its_own_dtype_counts(flow):
 
 def test_scales_are_not_there_at_once(flow, by_class):
     assert estimated_bytes(flow, 80, 80) == estimated_bytes(by_class, 80, 80)
-
-
-def test_available_memory_is_what_the_machine_tells(monkeypatch):
-    monkeypatch.setattr(memory, "_of_container", lambda: None)
-    lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
-    total = next(int(x.split()[1]) for x in lines if x.startswith("MemTotal:"))
-    assert 0.001 * total < memory.available_bytes() / 1024 < total
-
-
-def test_a_container_can_have_less_than_the_machine(monkeypatch):
-    monkeypatch.setattr(memory, "_of_container", lambda: 5)
-    assert memory.available_bytes() == 5
-
-
-@pytest.mark.parametrize(("limit", "left"), [("1000", 1000 - 700 + 500), ("max", None)])
-def test_a_container_gives_up_cached_files(limit, left, monkeypatch, tmp_path):
-    (tmp_path / "memory.max").write_text(f"{limit}\n")
-    (tmp_path / "memory.current").write_text("700\n")
-    statistics = "anon 200\ninactive_file 400\nactive_file 100\n"
-    (tmp_path / "memory.stat").write_text(statistics)
-    monkeypatch.setattr(memory, "_CONTROL_GROUP", tmp_path)
-    assert memory._of_container() == left
-
-
-def test_a_machine_that_does_not_tell_has_an_unknown_amount(monkeypatch):
-    monkeypatch.setattr(memory, "_of_container", lambda: None)
-    monkeypatch.setattr(memory, "_of_machine", lambda: None)
-    assert memory.available_bytes() is None
-
-
-def test_on_a_gpu_its_own_memory_counts(monkeypatch):
-    class Device:
-        name = "/device:GPU:0"
-        memory_limit = 1000
-
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [Device()])
-    monkeypatch.setattr(device_lib, "list_local_devices", lambda: [Device()])
-    monkeypatch.setattr(
-        tf.config.experimental, "get_memory_info", lambda name: {"current": 300}
-    )
-    assert memory.available_bytes() == 700

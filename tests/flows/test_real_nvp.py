@@ -186,7 +186,7 @@ def test_all_weights_are_visible_however_the_flow_is_wrapped():
         ({"num_scales": 0}, "num_scales: expected a positive int, got 0"),
         ({"filters": 2.5}, "filters: expected a positive int, got 2.5"),
         ({"num_blocks": -1}, "num_blocks: expected a positive int, got -1"),
-        ({"batch_norm": "layer"}, "normalize_by: .* got 'layer'"),
+        ({"batch_norm": "layer"}, "batch_norm: .* got 'layer'"),
     ],
 )
 def test_bad_sizes_are_refused(arguments, message):

@@ -8,9 +8,16 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.channel_split import ChannelSplit
 from tfp_realnvp.bijectors.condition import check_condition_size
-from tfp_realnvp.bijectors.event import checked_event_shape, event_shape_of
+from tfp_realnvp.bijectors.event import (
+    check_floating,
+    check_options,
+    checked_event_shape,
+    event_shape_from,
+    event_shape_of,
+)
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
 from tfp_realnvp.bijectors.reversible import ReversibleBijector
 
@@ -53,9 +60,10 @@ class AffineCoupling(ReversibleBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `mask` is not boolean.
-      ValueError: If `mask` does not fit `event_shape`, or is all `True` or all
-        `False`, or if there is a `condition_size` and `network` takes no condition.
+      TypeError: If `mask` is not boolean, or `network` no Keras layer.
+      ValueError: If `event_shape` is no shape, if `mask` does not fit it, or is all
+        `True` or all `False`, or if there is a `condition_size` and `network` takes
+        no condition.
 
     #### Example
 
@@ -91,6 +99,12 @@ class AffineCoupling(ReversibleBijector):
     ):
         parameters = dict(locals())
         check_condition_size(condition_size)
+        check_options(validate_args, name)
+        event_shape = event_shape_from(event_shape)
+        if not isinstance(network, keras.layers.Layer):
+            raise TypeError(
+                f"network: expected a Keras layer, got {shortened(network)}."
+            )
         arguments = inspect.signature(network.call).parameters
         if condition_size is not None and "condition" not in arguments:
             raise ValueError(
@@ -98,7 +112,7 @@ class AffineCoupling(ReversibleBijector):
                 f"for condition_size={condition_size}; got {network.name!r}."
             )
         with tf.name_scope(name) as name:
-            self._event_shape = tuple(event_shape)
+            self._event_shape = event_shape
             self._mask = mask
             with tf.init_scope():
                 value = resolve_mask(mask, self._event_shape).numpy()
@@ -161,6 +175,7 @@ class AffineCoupling(ReversibleBijector):
         return self._run_and_keep(y, inverse=True, **kwargs)[:2]
 
     def _run_and_keep(self, value, *, inverse, **kwargs):
+        check_floating("y" if inverse else "x", value)
         passed, changed, mask = self._take_apart(value)
         shift, log_scale = self._shift_and_log_scale(passed, changed, mask, kwargs)
         changed, log_det = self._affine(changed, shift, log_scale, inverse)

@@ -6,10 +6,18 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.event import checked_event_shape, event_shape_of
+from tfp_realnvp.arguments import shortened
+from tfp_realnvp.bijectors.event import (
+    check_floating,
+    check_options,
+    checked_event_shape,
+    event_shape_from,
+    event_shape_of,
+)
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
 from tfp_realnvp.bijectors.reversible import ReversibleBijector
 from tfp_realnvp.nets import BatchMoments
+from tfp_realnvp.nets.checks import check_epsilon
 
 
 class BatchNorm(ReversibleBijector):
@@ -38,8 +46,9 @@ class BatchNorm(ReversibleBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `mask` is not boolean.
-      ValueError: If `mask` does not fit `event_shape`.
+      TypeError: If `mask` is not boolean, or `moments` no `BatchMoments`.
+      ValueError: If `event_shape` is no shape, `epsilon` negative, or if `mask` does
+        not fit `event_shape`.
 
     #### Example
 
@@ -71,10 +80,17 @@ class BatchNorm(ReversibleBijector):
         name: str = "batch_norm",
     ):
         parameters = dict(locals())
+        check_options(validate_args, name)
+        check_epsilon(epsilon)
+        event_shape = event_shape_from(event_shape)
+        if moments is not None and not isinstance(moments, BatchMoments):
+            raise TypeError(
+                f"moments: expected BatchMoments or None, got {shortened(moments)}."
+            )
         with tf.name_scope(name) as name:
-            self._event_shape = tuple(event_shape)
+            self._event_shape = event_shape
             self._mask = mask
-            self._epsilon = epsilon
+            self._epsilon = float(epsilon)
             if mask is not None:
                 resolve_mask(mask, self._event_shape)
             moments = moments or BatchMoments()
@@ -109,6 +125,7 @@ class BatchNorm(ReversibleBijector):
         return self._run_and_keep(y, inverse=True, training=training)[:2]
 
     def _run_and_keep(self, value, *, inverse, training=False, **kwargs):
+        check_floating("y" if inverse else "x", value)
         changes = self._changes(value)
         # The outputs of a batch do not tell what its moments were.
         moments = self._moments(

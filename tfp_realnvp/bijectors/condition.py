@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
+
+from tfp_realnvp.arguments import check_int, checked_array, shortened
 
 
 def check_condition_size(condition_size: int | None) -> None:
@@ -15,8 +16,10 @@ def check_condition_size(condition_size: int | None) -> None:
     if condition_size is not None and (not is_int or condition_size < 1):
         raise ValueError(
             "condition_size: expected a positive int, or None for no condition, got "
-            f"{condition_size!r}."
+            f"{shortened(condition_size)}."
         )
+    if condition_size is not None:
+        check_int("condition_size", condition_size)
 
 
 def common_condition_size(condition_sizes: Iterable[int | None]) -> int | None:
@@ -78,10 +81,14 @@ def encode_condition(
     if condition is None:
         raise ValueError(f"condition: expected {wanted}, got None.")
     if not tf.is_tensor(condition):
-        condition = np.asarray(condition)
-        if condition.dtype.kind not in "biuf":
-            raise ValueError(f"condition: expected {wanted}, got {condition!r}.")
+        condition = checked_array("condition", condition, kinds="biuf", expected=wanted)
     condition = tf.convert_to_tensor(condition)
+    if not (
+        condition.dtype.is_integer
+        or condition.dtype.is_floating
+        or condition.dtype.is_bool
+    ):
+        raise ValueError(f"condition: expected {wanted}, got {_describe(condition)}.")
     if condition.dtype.is_integer:
         labels = tf.cast(condition, tf.int64)
         in_range = tf.reduce_all((labels >= 0) & (labels < condition_size))
@@ -144,6 +151,6 @@ def _broadcast_shape(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
 
 
 def _describe(condition: Any) -> str:
-    if not tf.is_tensor(condition):
-        condition = np.asarray(condition)
-    return f"{tf.as_dtype(condition.dtype).name} of shape {tuple(condition.shape)}"
+    if tf.is_tensor(condition):
+        return f"{condition.dtype.name} of shape {tuple(condition.shape)}"
+    return shortened(condition)

@@ -3,8 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
+
+from tfp_realnvp.arguments import check_flag, check_text, checked_shape
+
+
+def check_options(validate_args: Any, name: Any) -> None:
+    """Raises `ValueError` unless these are what every bijector can be given."""
+    check_flag("validate_args", validate_args)
+    check_text("name", name)
+
+
+def check_floating(name: str, value: tf.Tensor) -> None:
+    """Raises `ValueError` unless a value is of a floating dtype."""
+    if not value.dtype.is_floating:
+        raise ValueError(
+            f"{name}: expected a floating dtype, got {value.dtype.name}. Noise makes "
+            "integer pixels real, see image_flow."
+        )
+
+
+def event_shape_from(event_shape: Any) -> tuple[int, ...]:
+    """Returns the argument `event_shape` of a bijector as a `tuple`.
+
+    Raises:
+      ValueError: If it is no sequence of positive ints, or empty.
+    """
+    expected = "a sequence of positive ints, channels last"
+    shape = checked_shape("event_shape", event_shape, expected=expected)
+    if not shape:
+        raise ValueError(f"event_shape: expected {expected}, got ().")
+    return shape
 
 
 def event_shape_of(value: tf.Tensor, event_ndims: int) -> list[int | tf.Tensor]:
@@ -47,7 +78,9 @@ def checked_event_shape(
     if shape.rank >= len(event_shape):
         event = shape[-len(event_shape) :]
         sides = event[:-1]
-        divided = all(side is None or side % divisor == 0 for side in sides)
+        divided = all(
+            side is None or (side > 0 and side % divisor == 0) for side in sides
+        )
         if wanted.is_compatible_with(event) and divided:
             return wanted.merge_with(event)
     expected = f"(..., {', '.join(str(n) for n in event_shape)})"

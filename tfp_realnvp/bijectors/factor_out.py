@@ -7,8 +7,13 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.channel_split import ChannelSplit
-from tfp_realnvp.bijectors.event import checked_event_shape
+from tfp_realnvp.bijectors.event import (
+    check_options,
+    checked_event_shape,
+    event_shape_from,
+)
 from tfp_realnvp.bijectors.fused import (
     condition_size_of,
     forward_and_log_det,
@@ -48,7 +53,8 @@ class FactorOut(ReversibleBijector):
       name: Python `str`.
 
     Raises:
-      ValueError: If `mask` does not fit.
+      TypeError: If `bijector` is no `tfb.Bijector`.
+      ValueError: If `event_shape` is no shape, or `mask` does not fit.
 
     #### Example
 
@@ -77,8 +83,14 @@ class FactorOut(ReversibleBijector):
         name: str = "factor_out",
     ):
         parameters = dict(locals())
+        check_options(validate_args, name)
+        event_shape = event_shape_from(event_shape)
+        if not isinstance(bijector, tfb.Bijector):
+            raise TypeError(
+                f"bijector: expected a tfb.Bijector, got {shortened(bijector)}."
+            )
         with tf.name_scope(name) as name:
-            self._event_shape = tuple(event_shape)
+            self._event_shape = event_shape
             with tf.init_scope():
                 value = resolve_mask(mask, self._event_shape).numpy()
             if value.size != self._event_shape[-1]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.condition import common_condition_size
+from tfp_realnvp.bijectors.event import check_options
 from tfp_realnvp.bijectors.fused import (
     condition_size_of,
     forward_and_log_det,
@@ -39,6 +41,7 @@ class FusedChain(ReversibleBijector):
       name: Python `str`.
 
     Raises:
+      TypeError: If `bijectors` is no sequence of `tfb.Bijector`s.
       ValueError: If `bijectors` is empty, or if two of them take conditions of
         different sizes.
 
@@ -62,6 +65,18 @@ class FusedChain(ReversibleBijector):
         name: str = "fused_chain",
     ):
         parameters = dict(locals())
+        check_options(validate_args, name)
+        if not isinstance(bijectors, Sequence) or isinstance(bijectors, (str, bytes)):
+            raise TypeError(
+                "bijectors: expected a sequence of tfb.Bijectors, got "
+                f"{shortened(bijectors)}."
+            )
+        for bijector in bijectors:
+            if not isinstance(bijector, tfb.Bijector):
+                raise TypeError(
+                    "bijectors: expected tfb.Bijectors, one of them is "
+                    f"{shortened(bijector)}."
+                )
         if not bijectors:
             raise ValueError("bijectors: expected at least one bijector, got none.")
         with tf.name_scope(name) as name:

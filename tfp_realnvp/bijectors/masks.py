@@ -8,9 +8,17 @@ an array, so that one flow serves events of several sizes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from tfp_realnvp.arguments import (
+    check_flag,
+    checked_shape,
+    shortened,
+)
+from tfp_realnvp.machine import check_fits
 
 Mask = np.ndarray | tf.Tensor | Callable[[Sequence[int]], tf.Tensor]
 
@@ -36,7 +44,7 @@ def checkerboard_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf
 
     ```
     """
-    height, width, _ = event_shape
+    height, width, _ = _checked(event_shape, invert, "[height, width, channels]")
     parity = (tf.range(height)[:, tf.newaxis] + tf.range(width)) % 2
     return tf.equal(parity, int(not invert))[..., tf.newaxis]
 
@@ -61,6 +69,7 @@ def channel_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.Tens
 
     ```
     """
+    event_shape = _checked(event_shape, invert, "a shape, the last dimension static")
     channels = event_shape[-1]
     first = np.arange(channels) < channels // 2
     mask = ~first if invert else first
@@ -87,6 +96,7 @@ def alternating_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.
 
     ```
     """
+    event_shape = _checked(event_shape, invert, "a shape, the last dimension static")
     mask = np.arange(event_shape[-1]) % 2 == int(not invert)
     shape = [1] * (len(event_shape) - 1) + [event_shape[-1]]
     return tf.reshape(tf.constant(mask), shape)
@@ -105,8 +115,31 @@ def diagonal_mask(event_shape: Sequence[int]) -> tf.Tensor:
     Returns:
       `Tensor` of `bool`, shape [1, 1, 4 * channels].
     """
-    channels = event_shape[-1] // 4
+    *_, channels = _checked(event_shape, False, "[height, width, 4 * channels]")
+    if tf.is_tensor(channels) or channels % 4:
+        raise ValueError(
+            "event_shape: expected [height, width, 4 * channels], got "
+            f"{shortened(event_shape)}."
+        )
+    channels //= 4
     return tf.constant(np.repeat([True, False, False, True], channels)[None, None])
+
+
+def _checked(event_shape: Any, invert: Any, expected: str) -> tuple[Any, ...]:
+    """Returns `event_shape` if there can be a mask of it."""
+    check_flag("invert", invert)
+    shape = checked_shape("event_shape", event_shape, expected=expected, tensors=True)
+    of_images = expected.startswith("[")
+    static = not shape or of_images or not tf.is_tensor(shape[-1])
+    if not shape or (of_images and len(shape) != 3) or not static:
+        raise ValueError(
+            f"event_shape: expected {expected}, got {shortened(event_shape)}."
+        )
+    if of_images and not any(map(tf.is_tensor, shape[:2])):
+        check_fits("event_shape", shape, 9 * shape[0] * shape[1], "masks")
+    if not tf.is_tensor(shape[-1]):
+        check_fits("event_shape", shape, 9 * shape[-1], "masks")
+    return shape
 
 
 def resolve_mask(mask: Mask, event_shape: Sequence[int]) -> tf.Tensor:
@@ -122,9 +155,15 @@ def resolve_mask(mask: Mask, event_shape: Sequence[int]) -> tf.Tensor:
       ValueError: If it does not broadcast against an event of `event_shape`.
     """
     value = mask(event_shape) if callable(mask) else mask
-    value = value if tf.is_tensor(value) else np.asarray(value)
+    if not tf.is_tensor(value):
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise TypeError(
+                f"mask: expected an array of dtype bool, got {shortened(mask)}."
+            ) from error
     if value.dtype not in (tf.bool, np.bool_):
-        dtype = tf.as_dtype(value.dtype).name
+        dtype = value.dtype.name
         raise TypeError(f"mask: expected dtype bool, got {dtype}.")
     value = tf.convert_to_tensor(value)
     rank = len(event_shape)

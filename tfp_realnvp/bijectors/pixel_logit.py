@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_number
+from tfp_realnvp.bijectors.event import check_floating, check_options
 from tfp_realnvp.bijectors.fused import FusedBijector
 
 
@@ -57,8 +60,8 @@ class PixelLogit(FusedBijector):
         name: str = "pixel_logit",
     ):
         parameters = dict(locals())
-        if not 0 < alpha < 0.5:
-            raise ValueError(f"alpha: expected a value in (0, 0.5), got {alpha}.")
+        check_alpha(alpha)
+        check_options(validate_args, name)
         with tf.name_scope(name) as name:
             self._alpha = alpha
             super().__init__(
@@ -83,10 +86,12 @@ class PixelLogit(FusedBijector):
         return (1 - 2 * self._alpha) / 256
 
     def _forward_and_log_det(self, x, **kwargs):
+        check_floating("x", x)
         y = (tf.sigmoid(x) - self._alpha) / self._slope
         return y, -self._log_slope_of_logit(x)
 
     def _inverse_and_log_det(self, y, **kwargs):
+        check_floating("y", y)
         if self.validate_args:
             with tf.control_dependencies([self._assert_in_range(y)]):
                 y = tf.identity(y)
@@ -117,3 +122,10 @@ class PixelLogit(FusedBijector):
                 "places.",
             ],
         )
+
+
+def check_alpha(alpha: Any) -> None:
+    """Raises `ValueError` unless `alpha` is a number in (0, 0.5)."""
+    check_number("alpha", alpha, least=0, most=0.5, expected="a value in (0, 0.5)")
+    if alpha in (0, 0.5):
+        raise ValueError(f"alpha: expected a value in (0, 0.5), got {alpha}.")

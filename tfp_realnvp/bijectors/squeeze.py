@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.event import check_options
 from tfp_realnvp.bijectors.fused import FusedBijector
 
 
@@ -39,6 +40,7 @@ class Squeeze(FusedBijector):
 
     def __init__(self, *, validate_args: bool = False, name: str = "squeeze"):
         parameters = dict(locals())
+        check_options(validate_args, name)
         with tf.name_scope(name) as name:
             super().__init__(
                 event_ndims=3,

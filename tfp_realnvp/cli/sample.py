@@ -8,7 +8,10 @@ import pathlib
 
 import numpy as np
 
+from tfp_realnvp.arguments import check_int
 from tfp_realnvp.figures import image_grid, sample_images, write_png
+from tfp_realnvp.figures.latents import check_draws
+from tfp_realnvp.machine import check_fits
 from tfp_realnvp.training.run_config import RunConfig
 from tfp_realnvp.training.run_directory import RunDirectory
 
@@ -40,9 +43,18 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Samples as the arguments say."""
+    check_int("count", arguments.count)
+    check_draws(arguments.seed, arguments.temperature)
     directory = RunDirectory(arguments.directory)
+    output = pathlib.Path(arguments.output or directory.path / "samples_drawn.png")
+    if output.is_dir() or not output.parent.is_dir():
+        raise ValueError(
+            f"output: expected a file in a folder that exists, got {output}."
+        )
     config = directory.load_config()
     directory.check_weights()
+    pixels = math.prod(config.flow["event_shape"])
+    check_fits("count", arguments.count, 12 * arguments.count * pixels, "images")
     condition = _condition(arguments, config)
     model = directory.load_model()
     images = sample_images(
@@ -52,7 +64,6 @@ def run(arguments: argparse.Namespace) -> None:
         temperature=arguments.temperature,
         condition=condition,
     )
-    output = pathlib.Path(arguments.output or directory.path / "samples_drawn.png")
     columns = math.ceil(math.sqrt(arguments.count))
     scale = max(1, 32 // images.shape[1])
     write_png(output, image_grid(images, columns=columns, scale=scale))
@@ -71,15 +82,15 @@ def _condition(arguments: argparse.Namespace, config: RunConfig) -> np.ndarray |
     data = config.load_data(arguments.data_dir)
     known = data.test.conditions
     if not arguments.condition:
-        return known[np.arange(max(0, arguments.count)) % len(known)]
+        return known[np.arange(arguments.count) % len(known)]
     numbers = [_number(name, data.condition_names) for name in arguments.condition]
     if known.ndim == 1:
         if len(numbers) > 1:
             raise ValueError(
                 f"condition: expected one class, got {' '.join(arguments.condition)}."
             )
-        return np.full([max(0, arguments.count)], numbers[0])
-    wanted = np.zeros([max(0, arguments.count), len(data.condition_names)], bool)
+        return np.full([arguments.count], numbers[0])
+    wanted = np.zeros([arguments.count, len(data.condition_names)], bool)
     wanted[:, numbers] = True
     return wanted
 

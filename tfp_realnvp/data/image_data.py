@@ -9,6 +9,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.arguments import (
+    check_flag,
+    check_int,
+    check_text,
+    check_whole,
+    checked_shape,
+    shortened,
+)
 from tfp_realnvp.data.image_split import ImageSplit
 
 # Arbitrary numbers, so that what is drawn here is not drawn again for the other
@@ -44,6 +52,23 @@ class ImageData:
     condition_names: tuple[str, ...] | None = None
 
     def __post_init__(self):
+        check_text("name", self.name)
+        expected = "three positive ints (height, width, channels)"
+        shape = checked_shape("event_shape", self.event_shape, expected=expected)
+        if len(shape) != 3:
+            raise ValueError(f"event_shape: expected {expected}, got {shape}.")
+        check_flag("flips", self.flips)
+        names = self.condition_names
+        if names is not None and not isinstance(names, (tuple, list)):
+            raise ValueError(
+                f"condition_names: expected names or None, got {shortened(names)}."
+            )
+        for part in ("train", "validation", "test"):
+            if not isinstance(getattr(self, part), ImageSplit):
+                raise TypeError(
+                    f"{part}: expected an ImageSplit, got "
+                    f"{shortened(getattr(self, part))}."
+                )
         for purpose, split in (
             ("train", self.train),
             ("validate", self.validation),
@@ -86,6 +111,7 @@ class ImageData:
         Raises:
           ValueError: If `batch_size` is not between 1 and `train.count`.
         """
+        check_whole("batch_size", batch_size)
         if not 1 <= batch_size <= self.train.count:
             raise ValueError(
                 f"batch_size: expected 1 to {self.train.count}, the number of training "
@@ -124,6 +150,10 @@ class ImageData:
             argument is out of range.
         """
         steps = self.steps_per_epoch(batch_size)
+        check_int("seed", seed, least=-(2**63))
+        check_whole("first_step", first_step)
+        check_whole("worker", worker)
+        check_whole("num_workers", num_workers)
         if first_step < 0:
             raise ValueError(f"first_step: expected at least 0, got {first_step}.")
         if not 1 <= num_workers <= batch_size:

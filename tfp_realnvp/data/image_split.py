@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_int, check_whole, checked_array, shortened
+
 _LARGEST_VALIDATION = 1000
 
 
@@ -34,17 +36,33 @@ class ImageSplit:
     conditions: np.ndarray | None = None
 
     def __post_init__(self):
-        if self.conditions is not None and len(self.conditions) != self.count:
+        check_int("count", self.count, least=0)
+        if self.conditions is None:
+            return
+        conditions = checked_array(
+            "conditions", self.conditions, kinds="biu", expected="labels or attributes"
+        )
+        if conditions.ndim not in (1, 2) or len(conditions) != self.count:
             raise ValueError(
                 f"conditions: expected one for each of {self.count} images, got "
-                f"{len(self.conditions)}."
+                f"{shortened(self.conditions)}."
             )
 
     @classmethod
     def from_array(
         cls, array: np.ndarray, conditions: np.ndarray | None = None
     ) -> ImageSplit:
-        """Returns the `uint8` images of an array in memory."""
+        """Returns the `uint8` images of an array in memory.
+
+        Raises:
+          ValueError: If it is none of shape [count, height, width, channels].
+        """
+        array = checked_array("array", array, expected="a uint8 array of images")
+        if array.ndim != 4 or array.dtype != np.uint8:
+            raise ValueError(
+                "array: expected uint8 of shape (count, height, width, channels), got "
+                f"{array.dtype} of shape {array.shape}."
+            )
         # Pipelines run on the CPU. An eager tensor is held by their graph, where an
         # array would become a copy, of 2 GB at most.
         with tf.device("CPU:0"):
@@ -106,6 +124,7 @@ class ImageSplit:
         """
         if count is None:
             count = max(1, min(self.count // 10, _LARGEST_VALIDATION))
+        check_whole("count", count)
         if not 1 <= count < self.count:
             raise ValueError(
                 f"count: expected 1 to {self.count - 1}, to leave some of "
@@ -135,6 +154,9 @@ class ImageSplit:
           batch_size: Python `int`; the last batch may be smaller.
           limit: Python `int`, how many images there are at most.
         """
+        check_int("batch_size", batch_size)
+        if limit is not None:
+            check_int("limit", limit)
         read = self.examples()
 
         def batch(numbers: tf.Tensor) -> Any:
@@ -156,9 +178,11 @@ class ImageSplit:
 
     def take(self, count: int) -> np.ndarray:
         """Returns the first `count` images, or all if there are fewer, as `uint8`."""
+        check_int("count", count)
         batches = self.unconditional().batches(1000, limit=count)
         return np.concatenate(list(batches.as_numpy_iterator()))
 
     def take_conditions(self, count: int) -> np.ndarray | None:
         """Returns the conditions of what `take` returns, `None` without any."""
+        check_int("count", count)
         return None if self.conditions is None else self.conditions[:count]

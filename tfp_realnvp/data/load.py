@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping
 
+from tfp_realnvp.arguments import check_flag, check_path, check_text, check_whole
 from tfp_realnvp.data.celeb_a import load_celeb_a
 from tfp_realnvp.data.digits import load_digits
 from tfp_realnvp.data.downsampled_imagenet import load_downsampled_imagenet
@@ -69,6 +70,12 @@ def load_images(
 
     ```
     """
+    check_text("dataset", name)
+    check_flag("conditional", conditional)
+    if image_size is not None:
+        check_whole("image_size", image_size)
+    if data_dir is not None:
+        check_path("data_dir", data_dir)
     if name.startswith("folder:"):
         load = functools.partial(load_folder, name.removeprefix("folder:"))
     elif name in _LOADERS:

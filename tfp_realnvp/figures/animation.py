@@ -6,6 +6,8 @@ import os
 
 import numpy as np
 
+from tfp_realnvp.arguments import check_int, check_path
+from tfp_realnvp.figures.grid import checked_pictures
 from tfp_realnvp.files import atomic_path
 from tfp_realnvp.optional import require
 
@@ -24,11 +26,10 @@ def write_animation(
       ImportError: If Pillow is not installed.
       ValueError: If `frames` are no pictures, or none.
     """
-    if frames.ndim != 4 or frames.dtype != np.uint8 or len(frames) == 0:
-        raise ValueError(
-            "frames: expected uint8 of shape (N, height, width, channels) with N > 0, "
-            f"got {frames.dtype} of shape {frames.shape}."
-        )
+    check_path("path", path)
+    frames = checked_pictures("frames", frames, channels=(1, 3))
+    # The format has two bytes for it.
+    check_int("milliseconds", milliseconds, least=0, most=2**16 - 1)
     image = require("PIL.Image", "an animation", extra="demo")
     if frames.shape[-1] == 1:
         frames = frames[..., 0]

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import check_int, check_seed
 from tfp_realnvp.figures.latents import (
+    as_pixels,
+    check_flow,
     condition_vectors,
     decode_latents,
     encode_images,
 )
 from tfp_realnvp.flows.call_arguments import condition_size_of_flow
+from tfp_realnvp.machine import check_fits
 
 tfd = tfp.distributions
 
@@ -56,10 +60,12 @@ def change_attributes(
 
     ```
     """
+    check_flow(flow)
     if condition_size_of_flow(flow) is None:
         raise ValueError(
             "flow: expected one that takes a condition, got an unconditional one."
         )
+    images = as_pixels(flow, images, seed=seed)
     old = condition_vectors(flow, condition, len(images))
     new = condition_vectors(flow, new_condition, len(images), name="new_condition")
     latents = encode_images(flow, images, condition=old, seed=seed)
@@ -82,8 +88,9 @@ def shuffled_numbers(count: int, *, seed: int = 0) -> np.ndarray:
     Raises:
       ValueError: If `count` is too small.
     """
-    if count < 2:
-        raise ValueError(f"count: expected at least 2 to shuffle, got {count}.")
+    check_int("count", count, least=2, unit=" to shuffle")
+    check_seed("seed", seed, optional=False)
+    check_fits("count", count, 24 * count, "numbers")
     # One cycle through all in a random order.
     order = np.random.default_rng(seed).permutation(count)
     numbers = np.empty(count, np.int64)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from tfp_realnvp.arguments import check_int
+
 # Seconds before a bar is shown: quick work needs none.
 _PATIENCE = 3.0
 
@@ -31,8 +33,7 @@ def map_batches(
     Raises:
       ValueError: If `batch_size` is not positive.
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected a positive int, got {batch_size}.")
+    check_int("batch_size", batch_size)
     count, results = len(arrays[0]), []
     # It counts the time from here on, and prints nothing before its first update.
     bar = keras.utils.Progbar(count, unit_name="image", interval=1.0)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 
+from tfp_realnvp.arguments import check_flag, check_int, check_seed, shortened
 from tfp_realnvp.data import ImageData
+from tfp_realnvp.figures.grid import checked_pictures
+from tfp_realnvp.machine import check_fits
 
 _BATCH_SIZE = 128
 _WIDEST = 128
@@ -41,11 +44,18 @@ def train_classifier(
       ValueError: If the data have no conditions, or `epochs` or `filters` is not
         positive.
     """
+    if not isinstance(data, ImageData):
+        raise TypeError(f"data: expected ImageData, got {shortened(data)}.")
     if data.condition_names is None:
         raise ValueError(f"data: expected conditions, got {data.name!r} without.")
     for name, value in (("epochs", epochs), ("filters", filters)):
-        if value < 1:
-            raise ValueError(f"{name}: expected a positive int, got {value}.")
+        check_int(name, value)
+    check_seed("seed", seed, optional=False)
+    if not isinstance(verbose, (int, str)):
+        raise ValueError(f"verbose: expected as for fit, got {shortened(verbose)}.")
+    # The widest convolution but one, three numbers for each weight in training.
+    widest = 9 * filters * max(filters, _WIDEST)
+    check_fits("filters", filters, 4 * 3 * widest, "networks")
     are_labels = data.train.conditions.ndim == 1
     model = _network(data.event_shape, len(data.condition_names), filters, seed)
     batch_size = min(_BATCH_SIZE, data.train.count)
@@ -81,7 +91,23 @@ def predict_conditions(
     Returns:
       Integer array of shape [N], or for attributes `bool` of shape
       [N, condition_size].
+
+    Raises:
+      TypeError: If `classifier` is no Keras model.
+      ValueError: If these are no images of the kind it takes.
     """
+    if not isinstance(classifier, keras.Model):
+        raise TypeError(
+            f"classifier: expected a keras.Model, got {shortened(classifier)}."
+        )
+    images = checked_pictures("images", images)
+    check_flag("labels", labels)
+    expected = classifier.input_shape[1:]
+    if images.shape[1:] != tuple(expected):
+        raise ValueError(
+            f"images: expected shape (N, {', '.join(map(str, expected))}), got "
+            f"{images.shape}."
+        )
     logits = classifier.predict(images, verbose=0)
     return logits.argmax(axis=1) if labels else logits > 0
 

@@ -8,8 +8,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import check_number, shortened
 from tfp_realnvp.bijectors import FusedChain
 from tfp_realnvp.figures.latents import (
+    as_pixels,
+    check_flow,
     condition_vectors,
     decode_latents,
     draw_latents,
@@ -52,16 +55,19 @@ def conceptual_compression(
       ValueError: If the scales do not allow a fraction, or images or condition do not
         fit the flow.
     """
+    check_flow(flow)
+    images = as_pixels(flow, images, seed=seed)
     allowed = kept_fractions(flow)
     if kept is None:
         kept = [fraction for fraction in allowed if fraction >= _LEAST]
+    listed = ", ".join(f"{fraction:g}" for fraction in allowed)
+    expected = f"fractions among {listed}, which the {len(allowed)} scales allow"
+    if not isinstance(kept, (Sequence, np.ndarray)) or isinstance(kept, str):
+        raise ValueError(f"kept: expected {expected}; got {shortened(kept)}.")
     for fraction in kept:
+        check_number("kept", fraction, expected=expected)
         if fraction not in allowed:
-            raise ValueError(
-                "kept: expected fractions among "
-                f"{', '.join(f'{f:g}' for f in allowed)}, which the {len(allowed)} "
-                f"scales of the flow allow; got {fraction:g}."
-            )
+            raise ValueError(f"kept: expected {expected}; got {fraction:g}.")
     if len(kept) == 0:
         raise ValueError("kept: expected at least one fraction, got none.")
     vectors = condition_vectors(flow, condition, len(images))

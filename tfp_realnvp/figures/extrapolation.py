@@ -6,12 +6,16 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import check_int
 from tfp_realnvp.figures.latents import (
+    check_draws,
+    check_flow,
     condition_vectors,
     decode_latents,
     draw_latents,
 )
-from tfp_realnvp.figures.memory import available_bytes, estimated_bytes
+from tfp_realnvp.figures.memory import estimated_bytes
+from tfp_realnvp.machine import available_bytes
 
 tfd = tfp.distributions
 
@@ -45,10 +49,13 @@ def extrapolated_samples(
       ValueError: If the picture would not fit in memory, an argument is out of range,
         the condition does not fit, or the base distribution is not the default one.
     """
-    vectors = condition_vectors(flow, condition, count)
+    check_flow(flow)
+    check_int("count", count)
     _check(flow, factor)
+    check_draws(seed, temperature)
     # Even the base distribution of images that do not fit is too large.
     check_fits(flow, factor, count=count)
+    vectors = condition_vectors(flow, condition, count)
     larger = enlarged(flow, factor)
     latents = draw_latents(
         larger, count, seed=seed, temperature=temperature, condition=vectors
@@ -109,8 +116,8 @@ def check_fits(flow: tfd.Distribution, factor: int, *, count: int = 1) -> None:
 
 
 def _check(flow: tfd.Distribution, factor: int) -> None:
-    if factor < 1:
-        raise ValueError(f"factor: expected a positive int, got {factor}.")
+    check_flow(flow)
+    check_int("factor", factor)
     if not has_default_base(flow):
         raise ValueError(
             "flow: expected the default base distribution, a unit normal, for images "

@@ -4,18 +4,52 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_int, check_path, checked_array, shortened
 from tfp_realnvp.files import atomic_path
+from tfp_realnvp.machine import check_fits
 
 _RED = (220, 30, 30)
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
     """Returns real-valued pixels as the 8-bit pixels they are jittered versions of."""
+    pixels = checked_array("pixels", pixels)
+    if pixels.dtype.kind == "f" and np.isnan(pixels).any():
+        raise ValueError(
+            "pixels: expected numbers, got NaN in "
+            f"{int(np.isnan(pixels).sum())} places."
+        )
     return np.clip(np.floor(pixels), 0, 255).astype(np.uint8)
+
+
+def checked_pictures(
+    name: str, value: Any, *, channels: Collection[int] = ()
+) -> np.ndarray:
+    """Returns a batch of 8-bit pictures as an array.
+
+    Args:
+      name: Python `str`, of the argument.
+      value: `uint8` array of shape [N, height, width, channels].
+      channels: How many there may be; empty is any number.
+
+    Raises:
+      ValueError: If it is none, or empty.
+    """
+    array = checked_array(name, value, expected="a uint8 array")
+    of_channels = array.shape[-1:]
+    fits = array.ndim == 4 and array.size > 0 and array.dtype == np.uint8
+    if not fits or (channels and of_channels[0] not in channels):
+        last = " or ".join(map(str, channels)) if channels else "channels"
+        raise ValueError(
+            f"{name}: expected shape (N, height, width, {last}) with N > 0, of uint8; "
+            f"got {array.dtype} of shape {array.shape}."
+        )
+    return array
 
 
 def image_grid(
@@ -40,15 +74,21 @@ def image_grid(
       `uint8` array of shape [grid_height, grid_width, channels].
 
     Raises:
-      ValueError: If `images` is not a batch of images, or empty.
+      ValueError: If `images` is not a batch of images, or empty, if a number is out of
+        range, or the picture would not fit in memory.
     """
-    if images.ndim != 4 or len(images) == 0:
-        raise ValueError(
-            "images: expected shape (N, height, width, channels) with N > 0, got "
-            f"{images.shape}."
-        )
+    images = checked_pictures("images", images)
+    check_int("columns", columns)
+    check_int("scale", scale)
+    check_int("gap", gap, least=0)
+    marked = _checked_marks(marked, images)
+    count, height, width, channels = images.shape
+    rows = -(-count // columns)
+    pixels = (height * scale + gap) * rows * (width * scale + gap) * columns
+    largest = max(("columns", columns), ("scale", scale), ("gap", gap), key=_second)
+    check_fits(*largest, 2 * pixels * max(3, channels), "pictures")
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
-    if marked:
+    if len(marked):
         images = _with_borders(images, marked)
     count, height, width, channels = images.shape
     rows = -(-count // columns)
@@ -63,6 +103,25 @@ def image_grid(
     return grid
 
 
+def _second(pair: tuple[str, int]) -> int:
+    return pair[1]
+
+
+def _checked_marks(marked: Collection[int], images: np.ndarray) -> Collection[int]:
+    if not isinstance(marked, Collection) or isinstance(marked, (str, bytes)):
+        raise ValueError(
+            f"marked: expected numbers of images, got {shortened(marked)}."
+        )
+    for number in marked:
+        check_int("marked", number, least=0, most=len(images) - 1)
+    if len(marked) and images.shape[-1] not in (1, 3):
+        raise ValueError(
+            "marked: expected none for images of "
+            f"{images.shape[-1]} channels, which have no red; got {len(marked)}."
+        )
+    return marked
+
+
 def _with_borders(images: np.ndarray, marked: Collection[int]) -> np.ndarray:
     images = np.repeat(images, 3 // images.shape[-1], axis=-1)
     width = max(1, min(images.shape[1:3]) // 24)
@@ -75,5 +134,14 @@ def _with_borders(images: np.ndarray, marked: Collection[int]) -> np.ndarray:
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes a `uint8` image of shape [height, width, 1 or 3]."""
+    check_path("path", path)
+    image = checked_array("image", image, expected="a uint8 array")
+    fits = image.ndim == 3 and image.size > 0 and image.dtype == np.uint8
+    if not fits or image.shape[-1] not in (1, 3):
+        raise ValueError(
+            "image: expected uint8 of shape (height, width, 1 or 3), got "
+            f"{image.dtype} of shape {image.shape}."
+        )
+    contents = tf.io.encode_png(image).numpy()
     with atomic_path(path) as temporary:
-        temporary.write_bytes(tf.io.encode_png(image).numpy())
+        temporary.write_bytes(contents)

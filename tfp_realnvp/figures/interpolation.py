@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import check_int
 from tfp_realnvp.figures.latents import (
+    as_pixels,
+    check_flow,
     condition_vectors,
     decode_latents,
     encode_images,
 )
 from tfp_realnvp.figures.sphere import great_circle
+from tfp_realnvp.machine import check_fits
 
 tfd = tfp.distributions
 
@@ -50,19 +54,28 @@ def interpolations(
       ValueError: If there are not as many second images as first ones, `steps` is too
         small, or images or condition do not fit the flow.
     """
+    check_flow(flow)
+    # With one seed an image that is in both places has the same latents in both.
+    first = as_pixels(flow, first, seed=seed, name="first")
+    second = as_pixels(flow, second, seed=seed, name="second")
     if first.shape != second.shape:
         raise ValueError(
             f"second: expected the shape of first, {first.shape}, got {second.shape}."
         )
-    if steps < 2:
-        raise ValueError(f"steps: expected at least 2, got {steps}.")
+    check_int("steps", steps, least=2)
     count = len(first)
+    needed = 6 * steps * first.size * flow.dtype.size
+    check_fits("steps", steps, needed, "interpolations")
+    if isinstance(condition, tuple) and len(condition) != 2:
+        raise ValueError(
+            "condition: expected a pair of those of the first and of the second "
+            f"images, got a tuple of {len(condition)}."
+        )
     of_first, of_second = (
         condition if isinstance(condition, tuple) else (condition, condition)
     )
     of_first = condition_vectors(flow, of_first, count)
     of_second = condition_vectors(flow, of_second, count)
-    # With one seed an image that is in both places has the same latents in both.
     begin = encode_images(flow, first, condition=of_first, seed=seed)
     end = encode_images(flow, second, condition=of_second, seed=seed)
     places = np.linspace(0, 1, steps)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import (
+    check_int,
+    check_number,
+    check_seed,
+    checked_array,
+    shortened,
+)
 from tfp_realnvp.bijectors.condition import encode_condition
 from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
 from tfp_realnvp.figures.batches import map_batches
@@ -15,7 +20,9 @@ from tfp_realnvp.figures.grid import to_uint8
 from tfp_realnvp.flows.call_arguments import (
     condition_size_of_flow,
     distribution_kwargs,
+    is_transformed,
 )
+from tfp_realnvp.machine import check_fits
 
 tfd = tfp.distributions
 
@@ -46,7 +53,9 @@ def encode_images(
       Floating array of the same shape.
 
     Raises:
-      ValueError: If the images or the condition do not fit the flow.
+      TypeError: If `flow` is no such distribution.
+      ValueError: If the images or the condition do not fit the flow, or images are NaN
+        or infinite.
 
     #### Example
 
@@ -62,8 +71,9 @@ def encode_images(
 
     ```
     """
+    check_flow(flow)
     pixels = as_pixels(flow, images, seed=seed)
-    vectors = condition_vectors(flow, condition, len(images))
+    vectors = condition_vectors(flow, condition, len(pixels))
 
     def encode(pixels: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
         kwargs = nested_kwargs(flow.bijector, condition=vectors)
@@ -91,10 +101,14 @@ def decode_latents(
       `uint8` array of the same shape.
 
     Raises:
-      ValueError: If the latents or the condition do not fit the flow.
+      TypeError: If `flow` is no such distribution.
+      ValueError: If the latents or the condition do not fit the flow, or latents are
+        NaN or infinite.
     """
-    latents = np.asarray(latents)
+    check_flow(flow)
+    latents = checked_array("latents", latents)
     _check_shape(flow, latents, "latents")
+    _check_finite("latents", latents)
     latents = latents.astype(flow.dtype.as_numpy_dtype, copy=False)
     vectors = condition_vectors(flow, condition, len(latents))
 
@@ -130,15 +144,19 @@ def draw_latents(
       ValueError: If `count` is not positive, `temperature` negative, or the condition
         does not fit the flow.
     """
-    if count < 1:
-        raise ValueError(f"count: expected a positive int, got {count}.")
+    check_flow(flow)
+    check_int("count", count)
     check_draws(seed, temperature)
+    # The latents, and what they become.
+    needed = 3 * count * flow.event_shape.num_elements() * flow.dtype.size
+    check_fits("count", count, needed, "images")
     vectors = condition_vectors(flow, condition, count)
     kwargs = distribution_kwargs(flow, condition=vectors)
     latents = flow.distribution.sample(
         count,
-        # TFP takes an int as the start of a stream, a pair as the seed of one draw.
-        seed=seed if seed is None else (0, seed),
+        # TFP takes an int as the start of a stream, a pair of int32 as the seed of one
+        # draw.
+        seed=seed if seed is None else divmod(seed, 2**31),
         **kwargs.get("distribution_kwargs", {}),
     )
     return temperature * latents.numpy()
@@ -146,11 +164,17 @@ def draw_latents(
 
 def check_draws(seed: int | None, temperature: float) -> None:
     """Raises `ValueError` if one is negative, or `temperature` is not finite."""
-    if seed is not None and seed < 0:
-        raise ValueError(f"seed: expected 0 or more, got {seed}.")
-    if not 0 <= temperature < math.inf:
-        raise ValueError(
-            f"temperature: expected 0 or more, and finite, got {temperature}."
+    check_seed("seed", seed)
+    check_number("temperature", temperature, least=0, expected="0 or more, and finite")
+
+
+def check_flow(flow: tfd.Distribution, name: str = "flow") -> None:
+    """Raises `TypeError` if `flow` is none whose latents are images."""
+    is_flow = isinstance(flow, tfd.Distribution) and is_transformed(flow)
+    if not is_flow or flow.event_shape.rank != 3:
+        raise TypeError(
+            f"{name}: expected a transformed distribution from image_flow, got "
+            f"{shortened(flow)}."
         )
 
 
@@ -164,9 +188,10 @@ def as_pixels(
     Raises:
       ValueError: If the images do not fit the flow; `name` is what it calls them.
     """
-    images = np.asarray(images)
+    images = checked_array(name, images)
     _check_shape(flow, images, name)
     check_draws(seed, 1.0)
+    _check_finite(name, images)
     dtype = flow.dtype.as_numpy_dtype
     if images.dtype == np.uint8:
         noise = np.random.default_rng(seed).random(images.shape, dtype)
@@ -212,6 +237,14 @@ def condition_vectors(
             f"{tuple(np.shape(condition))}."
         )
     return vectors.numpy()
+
+
+def _check_finite(name: str, values: np.ndarray) -> None:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        count = int(values.size - np.isfinite(values).sum())
+        raise ValueError(
+            f"{name}: expected finite numbers, got NaN or infinity in {count} places."
+        )
 
 
 def _check_shape(flow: tfd.Distribution, values: np.ndarray, name: str) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
+
+from tfp_realnvp.arguments import check_number, check_path, checked_array, shortened
 from tfp_realnvp.files import atomic_path
 from tfp_realnvp.optional import require
 
@@ -25,7 +29,20 @@ def write_learning_curve(
 
     Raises:
       ImportError: If matplotlib is not installed.
+      ValueError: If the history is empty, or these are no numbers.
     """
+    check_path("path", path)
+    history = _checked("history", history)
+    references = _checked("references", references)
+    for label, value in references.items():
+        check_number("references", value.item() if value.ndim == 0 else value)
+        references[label] = value.item()
+    for name in ("bits_per_dim", "val_bits_per_dim"):
+        if name not in history or history[name].ndim != 1 or not history[name].size:
+            raise ValueError(
+                f"history: expected {name} after each epoch, got "
+                f"{', '.join(history) or 'nothing'}."
+            )
     require("matplotlib", "the learning curve", extra="demo")
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -42,11 +59,24 @@ def write_learning_curve(
             axes.plot(epochs, history[key], marker=".", label=label)
     for style, (label, value) in zip(("--", ":"), references.items(), strict=False):
         axes.axhline(value, color="gray", linestyle=style, label=f"{label} {value:.2f}")
-    lowest = min(*history["bits_per_dim"], *history["val_bits_per_dim"])
-    axes.set_ylim(lowest - 0.2, max(8.2, *references.values()))
+    scores = np.concatenate([history["bits_per_dim"], history["val_bits_per_dim"]])
+    # What is not finite leaves a gap in the line.
+    lowest = min([8.0, *scores[np.isfinite(scores)]])
+    axes.set_ylim(lowest - 0.2, max([8.2, *references.values()]))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel="bits / dim")
     axes.legend()
     axes.grid(alpha=0.3)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+        figure.savefig(temporary, dpi=120, format="png")
+
+
+def _checked(name: str, values: Any) -> dict[str, np.ndarray]:
+    """Returns what a mapping holds as arrays of numbers."""
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{name}: expected a dict, got {shortened(values)}.")
+    found = {key: checked_array(name, value) for key, value in values.items()}
+    for key in found:
+        if not isinstance(key, str):
+            raise ValueError(f"{name}: expected names, got {shortened(key)}.")
+    return found

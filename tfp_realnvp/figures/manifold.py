@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import check_int
 from tfp_realnvp.figures.latents import (
+    as_pixels,
+    check_flow,
     condition_vectors,
     decode_latents,
     encode_images,
 )
 from tfp_realnvp.figures.sphere import sphere_weights
+from tfp_realnvp.machine import check_fits
 
 tfd = tfp.distributions
 
@@ -53,7 +57,7 @@ def latent_manifold(
       ValueError: If there are not four images, `angles` is not positive, or images or
         condition do not fit the flow.
     """
-    _check(images, 4, angles=angles)
+    images = _checked(flow, images, 4, seed, angles=angles)
     return _decoded(flow, images, manifold_weights(angles), condition, seed)
 
 
@@ -93,7 +97,7 @@ def manifold_animation(
       ValueError: If there are not eight images, a number is not positive, or images
         or condition do not fit the flow.
     """
-    _check(images, 8, frames=frames, angles=angles)
+    images = _checked(flow, images, 8, seed, frames=frames, angles=angles)
     weights = manifold_weights(angles, frames=frames)
     return _decoded(flow, images, weights, condition, seed)
 
@@ -119,12 +123,22 @@ def manifold_weights(angles: int, *, frames: int | None = None) -> np.ndarray:
     )
 
 
-def _check(images: np.ndarray, wanted: int, **numbers: int) -> None:
+def _checked(
+    flow: tfd.Distribution, images: np.ndarray, wanted: int, seed: int, **numbers: int
+) -> np.ndarray:
+    """Returns the images jittered, if there are as many as wanted and all else fits."""
+    check_flow(flow)
+    images = as_pixels(flow, images, seed=seed)
     if len(images) != wanted:
         raise ValueError(f"images: expected {wanted}, got {len(images)}.")
     for name, value in numbers.items():
-        if value < 1:
-            raise ValueError(f"{name}: expected a positive int, got {value}.")
+        check_int(name, value)
+    angles, frames = numbers["angles"], numbers.get("frames", 1)
+    # Latents and images of every point, and its weights.
+    size = 4 * flow.event_shape.num_elements() * flow.dtype.size + 32 * wanted
+    name = max(numbers, key=numbers.get)
+    check_fits(name, numbers[name], angles**2 * frames * size, "manifolds")
+    return images
 
 
 def _turns(count: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import checked_array, shortened
 from tfp_realnvp.figures.batches import map_batches
 from tfp_realnvp.figures.latents import as_pixels, condition_vectors
 from tfp_realnvp.flows.call_arguments import distribution_kwargs
@@ -42,11 +43,14 @@ def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     ```
     """
+    a, b = checked_array("a", a), checked_array("b", b)
     if a.dtype != np.uint8 or b.dtype != np.uint8 or a.shape != b.shape or a.ndim != 4:
         raise ValueError(
             "a, b: expected uint8 images of one shape (N, height, width, channels), "
             f"got {a.dtype} of shape {a.shape} and {b.dtype} of shape {b.shape}."
         )
+    if a.size == 0:
+        raise ValueError(f"a, b: expected images, got none, of shape {a.shape}.")
     error = np.square(a.astype(np.float64) - b).mean(axis=(1, 2, 3))
     with np.errstate(divide="ignore"):
         return 10 * np.log10(255**2 / error)
@@ -76,8 +80,12 @@ def image_bits_per_dim(
       FloatingPointError: If the density of an image is NaN.
       ValueError: If the images or the condition do not fit the flow.
     """
+    if not isinstance(flow, tfd.Distribution) or flow.event_shape.rank != 3:
+        raise TypeError(
+            f"flow: expected a distribution over images, got {shortened(flow)}."
+        )
     pixels = as_pixels(flow, images, seed=seed)
-    vectors = condition_vectors(flow, condition, len(images))
+    vectors = condition_vectors(flow, condition, len(pixels))
 
     def score(pixels: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
         kwargs = distribution_kwargs(flow, condition=vectors)

@@ -1,18 +1,18 @@
-"""How much memory a picture takes, and how much there is."""
+"""How much memory a picture takes."""
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Iterator
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import check_int, shortened
 from tfp_realnvp.bijectors import AffineCoupling
+from tfp_realnvp.flows.call_arguments import is_transformed
 
 tfd = tfp.distributions
 
-_CONTROL_GROUP = pathlib.Path("/sys/fs/cgroup")
 # Arrays that are alive at once where a network is widest: of its hidden maps those of
 # a residual block, its input, the sum of skips and what a convolution needs; of images
 # the halves of a coupling, its shift and scale, and copies on the way. They reproduce
@@ -42,6 +42,10 @@ def estimated_bytes(
     Returns:
       Python `int`.
 
+    Raises:
+      TypeError: If `flow` is no such distribution.
+      ValueError: If a number is not positive.
+
     #### Example
 
     ```python
@@ -53,6 +57,14 @@ def estimated_bytes(
 
     ```
     """
+    is_flow = isinstance(flow, tfd.Distribution) and is_transformed(flow)
+    if not is_flow or flow.event_shape.rank != 3:
+        raise TypeError(
+            "flow: expected a transformed distribution from image_flow, got "
+            f"{shortened(flow)}."
+        )
+    for name, value in (("height", height), ("width", width), ("count", count)):
+        check_int(name, value)
     own_height, own_width, channels = flow.event_shape
     pixels = height * width
     # Of every pixel of the image: deeper networks are wider, and have fewer pixels.
@@ -67,19 +79,6 @@ def estimated_bytes(
     return int(pixels * (_HIDDEN_MAPS * hidden + images))
 
 
-def available_bytes() -> int | None:
-    """Returns how much memory is free, on a GPU if there is one.
-
-    Returns:
-      Python `int`, or `None` if the machine does not tell.
-    """
-    gpus = tf.config.list_logical_devices("GPU")
-    if gpus:
-        return _of_gpu(gpus[0].name)
-    found = [value for value in (_of_machine(), _of_container()) if value is not None]
-    return min(found, default=None)
-
-
 def _networks(flow: tfd.Distribution) -> Iterator[tuple[int, int, int]]:
     """Yields hidden maps, pixels and bytes of a number for each coupling's network."""
     for bijector in flow.bijector.submodules:
@@ -88,39 +87,3 @@ def _networks(flow: tfd.Distribution) -> Iterator[tuple[int, int, int]]:
             network = bijector.network.network
             dtype = tf.as_dtype(network.compute_dtype)
             yield network.filters, height * width, dtype.size
-
-
-def _of_gpu(name: str) -> int | None:
-    # Nothing public tells how much TensorFlow may take.
-    from tensorflow.python.client import device_lib
-
-    limits = {d.name: d.memory_limit for d in device_lib.list_local_devices()}
-    used = tf.config.experimental.get_memory_info(name)["current"]
-    return limits[name] - used if name in limits else None
-
-
-def _of_machine() -> int | None:
-    try:
-        lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None
-
-
-def _of_container() -> int | None:
-    """Returns what a container may still take, where it is limited."""
-    try:
-        limit = (_CONTROL_GROUP / "memory.max").read_text().strip()
-        used = int((_CONTROL_GROUP / "memory.current").read_text())
-        lines = (_CONTROL_GROUP / "memory.stat").read_text().splitlines()
-    except (OSError, ValueError):
-        return None
-    if limit == "max":
-        return None
-    # Cached files count as used, and are given up when memory is asked for.
-    parts = {name: int(value) for name, value in (line.split() for line in lines)}
-    used -= parts.get("inactive_file", 0) + parts.get("active_file", 0)
-    return max(0, int(limit) - max(0, used))

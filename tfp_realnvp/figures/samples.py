@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow_probability as tfp
 
-from tfp_realnvp.figures.grid import image_grid
+from tfp_realnvp.arguments import check_int
+from tfp_realnvp.figures.grid import checked_pictures, image_grid
 from tfp_realnvp.figures.latents import decode_latents, draw_latents
 
 tfd = tfp.distributions
@@ -52,7 +53,17 @@ def samples_beside_data(
       data: `uint8` array of shape [N, height, width, channels].
       samples: `uint8` array of the same shape.
       columns: Python `int`, images in a row of each block.
+
+    Raises:
+      ValueError: If these are no images of one shape, or `columns` is not positive.
     """
+    data = checked_pictures("data", data)
+    samples = checked_pictures("samples", samples)
+    check_int("columns", columns)
+    if data.shape != samples.shape:
+        raise ValueError(
+            f"samples: expected the shape of data, {data.shape}, got {samples.shape}."
+        )
     # Small images are enlarged until a person can see them.
     scale = max(1, 64 // data.shape[1])
     blocks = [image_grid(x, columns=columns, scale=scale) for x in (data, samples)]

@@ -17,6 +17,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp import bijectors
+from tfp_realnvp.arguments import shortened
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 
 tfb = tfp.bijectors
@@ -51,7 +52,24 @@ def from_config(config: Any) -> Any:
     Raises:
       ValueError: If `config` is none of `to_config`.
     """
-    return _Reader().read(config)
+    try:
+        return _Reader().read(config)
+    except _Refused:
+        raise
+    except Exception as error:
+        # Whatever constructors raise when they are given what they do not expect.
+        raise ValueError(
+            "flow: expected a configuration of a flow, got one that nothing can be "
+            f"made of: {type(error).__name__}: {shortened(str(error))}"
+        ) from error
+
+
+class _Refused(ValueError):
+    """The configuration is none of ours."""
+
+
+# As in `np.dtype.kind`; bfloat16 is of the last.
+_NUMBERS = "biufcV"
 
 
 class _Writer:
@@ -96,7 +114,8 @@ class _Writer:
                 "trainable": value.trainable,
                 "name": value.name.partition(":")[0],
             }
-        if isinstance(value, (np.ndarray, np.generic)):
+        is_array = isinstance(value, (np.ndarray, np.generic))
+        if is_array and value.dtype.kind in _NUMBERS:
             return {"type": "array", "of": _array_config(np.asarray(value))}
         if tf.is_tensor(value) and hasattr(value, "numpy"):
             return {"type": "tensor", "of": _array_config(value.numpy())}
@@ -116,9 +135,9 @@ class _Writer:
                 return {"type": "activation", "of": name}
         raise TypeError(
             f"{path}: expected something made of public classes of TFP, Keras and "
-            f"tfp_realnvp, which can be described by plain values; got {value!r}. "
-            "Save the weights alone (save_weights), and build the flow anew to load "
-            "them."
+            "tfp_realnvp, which can be described by plain values; got "
+            f"{shortened(value)}. Save the weights alone (save_weights), and build the "
+            "flow anew to load them."
         )
 
     def _write_tfp(self, value: Any, path: str) -> dict[str, Any]:
@@ -146,6 +165,27 @@ class _Writer:
         return config
 
 
+# Each is read by the method of that name.
+_KINDS = frozenset(
+    {
+        "list",
+        "tuple",
+        "dict",
+        "dtype",
+        "shape",
+        "again",
+        "array",
+        "tensor",
+        "variable",
+        "transformed_variable",
+        "layer",
+        "mask",
+        "activation",
+        "object",
+    }
+)
+
+
 class _Reader:
     def __init__(self):
         self._seen: dict[int, Any] = {}
@@ -153,12 +193,13 @@ class _Reader:
     def read(self, config: Any) -> Any:
         if not isinstance(config, dict):
             return config
-        read = getattr(self, f"_read_{config.get('type')}", None)
-        if read is None or "of" not in config:
-            raise ValueError(
+        kind = config.get("type")
+        if not isinstance(kind, str) or kind not in _KINDS or "of" not in config:
+            raise _Refused(
                 "flow: expected a configuration of a flow, got one with the unknown "
-                f"part {str(config)[:80]}."
+                f"part {shortened(config)}."
             )
+        read = getattr(self, f"_read_{kind}")
         value = read(config["of"], config)
         if "id" in config:
             self._seen[config["id"]] = value
@@ -207,21 +248,32 @@ class _Reader:
         return made
 
     def _read_layer(self, of, config):
-        return keras.saving.deserialize_keras_object(of)
+        # What Keras would run from a file it refuses itself, unless the user has
+        # called `keras.config.enable_unsafe_deserialization`.
+        layer = keras.saving.deserialize_keras_object(of)
+        if not isinstance(layer, keras.layers.Layer):
+            raise _Refused(f"flow: expected a Keras layer, got {shortened(layer)}.")
+        return layer
 
     def _read_mask(self, of, config):
         mask, kwargs = _MASKS[of], config["kwargs"]
         return functools.partial(mask, **kwargs) if kwargs else mask
 
     def _read_activation(self, of, config):
+        if not isinstance(of, str):
+            raise _Refused(
+                f"flow: expected the name of an activation, got {shortened(of)}."
+            )
         return keras.activations.get(of)
 
     def _read_object(self, of, config):
-        made_by = _SPACES.get(config["space"], {}).get(config["name"])
+        space, name = config.get("space"), config.get("name")
+        is_named = isinstance(space, str) and isinstance(name, str)
+        made_by = _SPACES.get(space, {}).get(name) if is_named else None
         if not _is_bijector_or_distribution(made_by):
-            raise ValueError(
-                f"flow: expected the name of a bijector or distribution, got "
-                f"{config['space']}.{config['name']}."
+            raise _Refused(
+                "flow: expected the name of a bijector or distribution, got "
+                f"{shortened(space)}, {shortened(name)}."
             )
         made = made_by(**{name: self.read(item) for name, item in of.items()})
         if "body_id" in config:

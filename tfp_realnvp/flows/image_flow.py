@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import check_flag, check_text, checked_shape, shortened
 from tfp_realnvp.bijectors import FusedChain, PixelLogit
+from tfp_realnvp.bijectors.pixel_logit import check_alpha
 from tfp_realnvp.flows.presets import resolve_preset
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 
 tfd = tfp.distributions
+
+_IMAGES = "three positive ints (height, width, channels)"
+_OPTIONS = frozenset(inspect.signature(RealNVPBijector).parameters)
 
 
 def image_flow(
@@ -53,8 +59,9 @@ def image_flow(
       are real-valued and can leave [0, 256) by a little, see `PixelLogit`.
 
     Raises:
-      ValueError: If the preset is unknown, or neither `preset` nor `event_shape` is
-        given, or `base` has another event shape.
+      TypeError: If `base` is no `tfd.Distribution`, or `sizes` hold something else.
+      ValueError: If an argument is not as described, if the preset is unknown, or
+        neither `preset` nor `event_shape` is given, or `base` has another event shape.
 
     #### Example
 
@@ -77,6 +84,25 @@ def image_flow(
         options["event_shape"] = event_shape
     if "event_shape" not in options:
         raise ValueError("event_shape: expected one, or a preset; got neither.")
+    for option in sizes:
+        if option not in _OPTIONS:
+            raise TypeError(
+                f"sizes: expected arguments of RealNVPBijector, got {option!r}."
+            )
+    options["event_shape"] = checked_shape(
+        "event_shape", options["event_shape"], expected=_IMAGES
+    )
+    if len(options["event_shape"]) != 3:
+        raise ValueError(
+            f"event_shape: expected {_IMAGES}, got {options['event_shape']}."
+        )
+    if base is not None and not isinstance(base, tfd.Distribution):
+        raise TypeError(
+            f"base: expected a tfd.Distribution or None, got {shortened(base)}."
+        )
+    check_alpha(alpha)
+    check_flag("validate_args", validate_args)
+    check_text("name", name)
     with tf.name_scope(name):
         real_nvp = RealNVPBijector(**options, validate_args=validate_args)
         if base is None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tfp_realnvp.arguments import check_choice
+
 MEMORY = ("stored", "reversible")
 
 
 def check_memory(memory: Any) -> None:
     """Raises `ValueError` if `memory` is none of `MEMORY`."""
-    if memory not in MEMORY:
-        raise ValueError(f'memory: expected "stored" or "reversible", got {memory!r}.')
+    check_choice("memory", memory, MEMORY)

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
+
+from tfp_realnvp.arguments import shortened
+
+
+def checked_dtype(dtype: Any) -> tf.DType:
+    """Returns the dtype of a flow, `tf.float32` or `tf.float64`.
+
+    Raises:
+      ValueError: If it is another.
+    """
+    try:
+        found = tf.as_dtype(dtype)
+    except (TypeError, ValueError):
+        found = None
+    if found not in (tf.float32, tf.float64):
+        raise ValueError(
+            f"dtype: expected tf.float32 or tf.float64, got {shortened(dtype)}."
+        )
+    return found
 
 
 def resolve_network_dtype(network_dtype: str | None, dtype: tf.DType) -> str:
@@ -25,12 +46,12 @@ def resolve_network_dtype(network_dtype: str | None, dtype: tf.DType) -> str:
     if isinstance(network_dtype, str) and network_dtype in known:
         return network_dtype
     reason = ""
-    if network_dtype == "mixed_float16":
+    if isinstance(network_dtype, str) and network_dtype == "mixed_float16":
         reason = (
             " Gradients in float16 vanish unless the loss is scaled, which FlowModel "
             "does not do."
         )
     raise ValueError(
         f"network_dtype: expected {' or '.join(['None', *map(repr, known)])} for a "
-        f"flow of dtype {name}, got {network_dtype!r}.{reason}"
+        f"flow of dtype {name}, got {shortened(network_dtype)}.{reason}"
     )

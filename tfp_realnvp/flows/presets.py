@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from tfp_realnvp.arguments import shortened
+
 # Section 4.1: squeezing goes on until the last scale is 4 x 4.
 _PAPER_32 = MappingProxyType(
     {
@@ -73,9 +75,9 @@ def resolve_preset(preset: str) -> dict[str, Any]:
     Raises:
       ValueError: If there is no such preset.
     """
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         known = ", ".join(sorted(PRESETS))
-        raise ValueError(f"preset: expected one of {known}; got {preset!r}.")
+        raise ValueError(f"preset: expected one of {known}; got {shortened(preset)}.")
     return dict(PRESETS[preset])
 
 

@@ -8,6 +8,14 @@ from typing import Any, Literal
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import (
+    check_choice,
+    check_flag,
+    check_number,
+    check_seed,
+    check_text,
+    shortened,
+)
 from tfp_realnvp.bijectors import FactorOut, FusedBijector, FusedChain, Squeeze
 from tfp_realnvp.bijectors.condition import check_condition_size
 from tfp_realnvp.bijectors.event import checked_event_shape
@@ -15,9 +23,10 @@ from tfp_realnvp.bijectors.reversible import run_plainly
 from tfp_realnvp.bijectors.reversible_pass import ReversiblePass
 from tfp_realnvp.flows.memory import check_memory
 from tfp_realnvp.flows.multi_scale import multi_scale_chain
-from tfp_realnvp.flows.precision import resolve_network_dtype
-from tfp_realnvp.flows.sizes import resolve_sizes
+from tfp_realnvp.flows.precision import checked_dtype, resolve_network_dtype
+from tfp_realnvp.flows.sizes import check_sizes_fit, resolve_sizes
 from tfp_realnvp.flows.vector_chain import vector_chain
+from tfp_realnvp.nets.checks import check_momentum
 
 tfb = tfp.bijectors
 
@@ -114,8 +123,9 @@ class RealNVPBijector(FusedBijector):
       name: Python `str`.
 
     Raises:
-      ValueError: If a size is not positive or belongs to events of the other kind, or
-        `event_shape`, `network_dtype` or `memory` is not as described.
+      TypeError: If `body` is no `FusedChain`.
+      ValueError: If a size is not positive or belongs to events of the other kind, if
+        another argument is not as described, or if the flow would not fit in memory.
 
     #### Example
 
@@ -164,8 +174,7 @@ class RealNVPBijector(FusedBijector):
         name: str = "real_nvp",
     ):
         parameters = dict(locals())
-        event_shape = tuple(event_shape)
-        sizes = resolve_sizes(
+        event_shape, sizes = resolve_sizes(
             event_shape,
             {
                 "num_scales": num_scales,
@@ -179,7 +188,20 @@ class RealNVPBijector(FusedBijector):
         )
         check_condition_size(condition_size)
         check_memory(memory)
+        dtype = checked_dtype(dtype)
         policy = resolve_network_dtype(network_dtype, dtype)
+        check_choice("batch_norm", batch_norm, ("batch", "moving", "auto", None))
+        check_momentum(momentum)
+        check_number("l2", l2, least=0, expected="0 or more, and finite")
+        check_seed("seed", seed)
+        if body is None:
+            check_sizes_fit(event_shape, sizes)
+        elif not isinstance(body, FusedChain):
+            raise TypeError(
+                f"body: expected a FusedChain or None, got {shortened(body)}."
+            )
+        check_flag("validate_args", validate_args)
+        check_text("name", name)
         is_image = len(event_shape) == 3
         if batch_norm == "auto":
             batch_norm = "batch" if is_image else None
@@ -193,7 +215,7 @@ class RealNVPBijector(FusedBijector):
                 momentum=momentum,
                 l2=l2,
                 seed=seed,
-                dtype=tf.as_dtype(dtype).name,
+                dtype=dtype.name,
                 network_dtype=policy,
             )
             # With the body among the parameters a copy shares the weights, and two
@@ -204,7 +226,7 @@ class RealNVPBijector(FusedBijector):
             super().__init__(
                 event_ndims=len(event_shape),
                 condition_size=condition_size,
-                dtype=tf.as_dtype(dtype),
+                dtype=dtype,
                 parameters=parameters,
                 validate_args=validate_args,
                 name=name,
@@ -269,7 +291,12 @@ class RealNVPBijector(FusedBijector):
           List of `num_scales` `Tensor`s. With C channels, the latents of the i-th
           scale, counted from 1, have shape [..., height / 2**i, width / 2**i,
           2**i * C], but those of the last scale have that of the ones before.
+
+        Raises:
+          ValueError: If `x` is of another shape.
         """
+        x = tf.convert_to_tensor(x, self.dtype, name="x")
+        self._checked_event_shape(x.shape, "x")
         latents = []
         for factor_out in self._factor_outs():
             x, leaving = factor_out.split(Squeeze().forward(x))
@@ -285,11 +312,16 @@ class RealNVPBijector(FusedBijector):
         Raises:
           ValueError: If there are not `num_scales` of them.
         """
-        if len(latents) != self._num_scales:
+        if not isinstance(latents, (list, tuple)) or len(latents) != self._num_scales:
             raise ValueError(
-                f"latents: expected {self._num_scales} tensors, got {len(latents)}."
+                f"latents: expected {self._num_scales} tensors, got "
+                f"{shortened(latents)}."
             )
+        latents = [tf.convert_to_tensor(z, self.dtype, name="latents") for z in latents]
         *leaving, x = latents
+        for scale, (_, z) in enumerate(zip(self._factor_outs(), leaving, strict=True)):
+            _check_latent(z, self._event_shape, scale + 1, scale + 1)
+        _check_latent(x, self._event_shape, self._num_scales, self._num_scales - 1)
         for factor_out, z in zip(
             reversed(self._factor_outs()), reversed(leaving), strict=True
         ):
@@ -303,3 +335,20 @@ class RealNVPBijector(FusedBijector):
             found += inner
             chain = inner[0].bijector if inner else None
         return found
+
+
+def _check_latent(
+    z: tf.Tensor, event_shape: tuple[int, ...], scale: int, halvings: int
+) -> None:
+    """Raises `ValueError` if these cannot be the latents of a scale, from 1 on."""
+    if len(event_shape) == 1:
+        fits = z.shape.rank is None or z.shape[-1:] == event_shape
+        expected = f"(..., {event_shape[0]})"
+    else:
+        channels = event_shape[-1] * 2**halvings
+        fits = z.shape.rank is None or (z.shape.rank >= 3 and z.shape[-1] == channels)
+        expected = f"(..., height, width, {channels})"
+    if not fits:
+        raise ValueError(
+            f"latents: expected shape {expected} at scale {scale}, got {z.shape}."
+        )

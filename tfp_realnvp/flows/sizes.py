@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfp_realnvp.arguments import check_flag, checked_shape, shortened
+from tfp_realnvp.machine import check_fits
+from tfp_realnvp.nets.checks import (
+    check_couplings_fit,
+    check_mlp_fits,
+    check_res_net_fits,
+    check_widths,
+)
+
 IMAGE_DEFAULTS = {"num_scales": 2, "filters": 32, "num_blocks": 2}
 VECTOR_DEFAULTS = {
     "num_couplings": 6,
@@ -16,8 +25,8 @@ VECTOR_DEFAULTS = {
 
 def resolve_sizes(
     event_shape: Sequence[int], given: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Returns the sizes that count for events of `event_shape`, defaults filled in.
+) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Returns `event_shape` and the sizes that count for it, defaults filled in.
 
     Args:
       event_shape: [height, width, channels] or [D].
@@ -28,11 +37,10 @@ def resolve_sizes(
       ValueError: If `event_shape` is neither, if a size does not belong to such
         events, or is not as it should be.
     """
+    expected = "three positive ints (height, width, channels) or one (D,)"
+    event_shape = checked_shape("event_shape", event_shape, expected=expected)
     if len(event_shape) not in (1, 3) or not all(map(_is_positive, event_shape)):
-        raise ValueError(
-            "event_shape: expected three positive ints (height, width, channels) or "
-            f"one (D,), got {tuple(event_shape)}."
-        )
+        raise ValueError(f"event_shape: expected {expected}, got {event_shape}.")
     is_image = len(event_shape) == 3
     defaults = IMAGE_DEFAULTS if is_image else VECTOR_DEFAULTS
     for name, value in given.items():
@@ -42,7 +50,7 @@ def resolve_sizes(
             )
             raise ValueError(
                 f"{name}: expected None, for it belongs to flows over {kind} and "
-                f"event_shape is {tuple(event_shape)}; got {value!r}."
+                f"event_shape is {event_shape}; got {shortened(value)}."
             )
     sizes = {
         name: default if given[name] is None else given[name]
@@ -50,20 +58,28 @@ def resolve_sizes(
     }
     for name in ("num_scales", "filters", "num_blocks", "num_couplings"):
         if name in sizes and not _is_positive(sizes[name]):
-            raise ValueError(f"{name}: expected a positive int, got {sizes[name]!r}.")
+            got = shortened(sizes[name])
+            raise ValueError(f"{name}: expected a positive int, got {got}.")
     if is_image:
         _check_image(event_shape, sizes["num_scales"])
     else:
         _check_vector(event_shape, sizes)
-    return sizes
+    return event_shape, sizes
 
 
 def _check_image(event_shape: Sequence[int], num_scales: int) -> None:
+    # A power as large as one can ask for would take all memory itself.
+    most = min(event_shape[:2]).bit_length()
+    if num_scales > most:
+        raise ValueError(
+            f"num_scales: expected at most {most} for event_shape {event_shape}, which "
+            f"is halved from scale to scale; got {shortened(num_scales)}."
+        )
     divisor = 2 ** (num_scales - 1)
     if any(side % divisor for side in event_shape[:2]):
         raise ValueError(
             f"event_shape: expected height and width divisible by {divisor} for "
-            f"num_scales={num_scales}, got {tuple(event_shape)}."
+            f"num_scales={num_scales}, got {event_shape}."
         )
 
 
@@ -79,12 +95,36 @@ def _check_vector(event_shape: Sequence[int], sizes: dict[str, Any]) -> None:
             "num_couplings: expected at least 2, for one coupling leaves a part of the "
             f"event untouched; got {sizes['num_couplings']}."
         )
-    widths = sizes["hidden_units"]
-    if not isinstance(widths, Sequence) or not all(map(_is_positive, widths)):
-        raise ValueError(
-            "hidden_units: expected a sequence of positive ints such as (64, 64), got "
-            f"{widths!r}."
-        )
+    check_widths("hidden_units", sizes["hidden_units"])
+    if sizes["residual"] is not None:
+        check_flag("residual", sizes["residual"])
+
+
+def check_sizes_fit(event_shape: Sequence[int], sizes: Mapping[str, Any]) -> None:
+    """Checks that a new flow of these sizes fits in memory.
+
+    Raises:
+      ValueError: If it would not.
+    """
+    if len(event_shape) == 3:
+        height, width, channels = event_shape
+        # Masks are made as ints.
+        check_fits("event_shape", event_shape, 9 * height * width, "masks")
+        filters, num_blocks = sizes["filters"], sizes["num_blocks"]
+        # Before and behind each squeeze; deeper networks are wider.
+        for scale in range(sizes["num_scales"]):
+            for maps in (1, 2):
+                check_res_net_fits(
+                    maps * filters * 2**scale,
+                    num_blocks,
+                    maps * channels * 2**scale,
+                    count=3,
+                )
+        return
+    (size,) = event_shape
+    check_fits("event_shape", event_shape, 9 * size, "masks")
+    check_mlp_fits(size, sizes["hidden_units"], size, name="event_shape")
+    check_couplings_fit(sizes["num_couplings"], len(sizes["hidden_units"]))
 
 
 def _is_positive(value: Any) -> bool:

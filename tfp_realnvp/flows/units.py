@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+import tensorflow as tf
+
+from tfp_realnvp.arguments import checked_array, checked_shape
 
 
 def bits_per_dim(log_prob: Any, event_shape: Sequence[int]) -> Any:
@@ -24,6 +26,9 @@ def bits_per_dim(log_prob: Any, event_shape: Sequence[int]) -> Any:
       What `log_prob` was, in bits per dimension. A uniform density over [0, 256)
       gives exactly 8.
 
+    Raises:
+      ValueError: If `log_prob` are no numbers, or `event_shape` is no shape.
+
     #### Example
 
     ```python
@@ -34,5 +39,14 @@ def bits_per_dim(log_prob: Any, event_shape: Sequence[int]) -> Any:
 
     ```
     """
-    dimensions = int(np.prod(event_shape))
+    shape = checked_shape(
+        "event_shape", event_shape, expected="a sequence of positive ints"
+    )
+    if tf.is_tensor(log_prob) and not log_prob.dtype.is_floating:
+        raise ValueError(
+            f"log_prob: expected floating numbers, got {log_prob.dtype.name}."
+        )
+    if not (tf.is_tensor(log_prob) or type(log_prob) in (int, float)):
+        log_prob = checked_array("log_prob", log_prob)
+    dimensions = math.prod(shape)
     return -log_prob / (dimensions * math.log(2))

@@ -45,7 +45,14 @@ def run_facts(directory: RunDirectory, config: RunConfig, weights: str) -> list[
             continue
         try:
             return facts + read(file, weights)
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            IndexError,
+            csv.Error,
+            RecursionError,
+        ) as error:
             raise ValueError(f"run: {file} is damaged: {error!r}") from error
     return [*facts, "training was cut off and has left no figures"]
 

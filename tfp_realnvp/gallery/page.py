@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfp_realnvp.arguments import check_text, shortened
 from tfp_realnvp.gallery.pictures import contact_sheet, data_uri
 from tfp_realnvp.gallery.row import Row
 
@@ -70,7 +71,8 @@ def gallery_page(rows: Sequence[Row], *, title: str = "Real NVP gallery") -> str
       title: Python `str`, heading of the page.
 
     Raises:
-      ValueError: If there are no rows.
+      TypeError: If these are no rows.
+      ValueError: If there are none.
 
     #### Example
 
@@ -82,6 +84,11 @@ def gallery_page(rows: Sequence[Row], *, title: str = "Real NVP gallery") -> str
 
     ```
     """
+    check_text("title", title)
+    if not isinstance(rows, (list, tuple)) or not all(
+        isinstance(row, Row) for row in rows
+    ):
+        raise TypeError(f"rows: expected a sequence of Rows, got {shortened(rows)}.")
     if not rows:
         raise ValueError("rows: expected at least one Row, got none.")
     files = importlib.resources.files("tfp_realnvp.gallery")

@@ -8,6 +8,8 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.figures.grid import checked_pictures
+
 _JPEG_QUALITY = 90
 
 
@@ -34,6 +36,9 @@ def contact_sheet(frames: np.ndarray) -> tuple[np.ndarray, int]:
     Args:
       frames: `uint8` array of shape [frames, height, width, channels].
 
+    Raises:
+      ValueError: If these are no pictures, or none.
+
     #### Example
 
     ```python
@@ -45,6 +50,7 @@ def contact_sheet(frames: np.ndarray) -> tuple[np.ndarray, int]:
 
     ```
     """
+    frames = checked_pictures("frames", frames)
     # Nearly square: browsers refuse or blur images that are very long.
     columns = math.ceil(math.sqrt(len(frames)))
     rows = math.ceil(len(frames) / columns)

@@ -6,6 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from tfp_realnvp.arguments import check_text, checked_array
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -38,6 +40,8 @@ class Row:
     manifold: np.ndarray | str
 
     def __post_init__(self):
+        check_text("title", self.title)
+        check_text("caption", self.caption)
         for field in dataclasses.fields(self)[2:]:
             picture = getattr(self, field.name)
             if isinstance(picture, str):
@@ -46,7 +50,9 @@ class Row:
             rank = 3
             if field.name == "manifold":
                 expected, rank = "[frames, height, width, 1 or 3]", 4
-            shape = np.shape(picture)
+            shape = checked_array(
+                field.name, picture, expected=f"uint8 of shape {expected}"
+            ).shape
             fits = len(shape) == rank and 0 not in shape and shape[-1] in (1, 3)
             if not fits or getattr(picture, "dtype", None) != np.uint8:
                 raise ValueError(

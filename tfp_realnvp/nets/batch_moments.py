@@ -7,6 +7,8 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_choice
+from tfp_realnvp.nets.checks import check_momentum
 from tfp_realnvp.nets.replicas import sum_over_replicas
 
 
@@ -50,12 +52,8 @@ class BatchMoments(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if normalize_by not in ("batch", "moving"):
-            raise ValueError(
-                f'normalize_by: expected "batch" or "moving", got {normalize_by!r}.'
-            )
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum: expected a value in [0, 1), got {momentum}.")
+        check_choice("normalize_by", normalize_by, ("batch", "moving"))
+        check_momentum(momentum)
         self.normalize_by = normalize_by
         self.momentum = momentum
 

@@ -7,7 +7,9 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_flag
 from tfp_realnvp.nets.batch_moments import BatchMoments
+from tfp_realnvp.nets.checks import check_epsilon
 from tfp_realnvp.nets.fused_norm import (
     has_fused_norm,
     norm_by,
@@ -47,10 +49,12 @@ class BatchNormalization(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_epsilon(epsilon)
+        check_flag("affine", affine)
         self.moments = BatchMoments(
             normalize_by, momentum=momentum, dtype=self.dtype_policy, name="moments"
         )
-        self.epsilon = epsilon
+        self.epsilon = float(epsilon)
         self.affine = affine
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:

@@ -8,6 +8,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_flag, check_int
+from tfp_realnvp.nets.checks import (
+    check_mlp_fits,
+    check_network,
+    check_widths,
+    checked_activation,
+)
 from tfp_realnvp.nets.condition import check_condition
 from tfp_realnvp.nets.dense import Dense
 from tfp_realnvp.nets.seeds import spawn_seeds
@@ -38,7 +45,8 @@ class MLP(keras.layers.Layer):
       **kwargs: Passed to `keras.layers.Layer`.
 
     Raises:
-      ValueError: If `hidden_units` is empty, or of unequal widths and `residual`.
+      ValueError: If an argument is not as described, or the network would not fit in
+        memory.
 
     #### Example
 
@@ -63,8 +71,11 @@ class MLP(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if not hidden_units:
-            raise ValueError("hidden_units: expected at least one width, got none.")
+        check_int("output_units", output_units)
+        check_widths("hidden_units", hidden_units)
+        check_flag("residual", residual)
+        check_network(condition_size, seed, width=hidden_units[0])
+        check_mlp_fits(1, hidden_units, output_units, name="output_units")
         if residual and len(set(hidden_units)) > 1:
             raise ValueError(
                 "hidden_units: expected equal widths with residual=True, got "
@@ -72,7 +83,7 @@ class MLP(keras.layers.Layer):
             )
         self.output_units = output_units
         self.hidden_units = tuple(hidden_units)
-        self.activation = keras.activations.get(activation)
+        self.activation = checked_activation(activation)
         self.residual = residual
         self.condition_size = condition_size
         self.seed = seed

@@ -8,7 +8,14 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_int
 from tfp_realnvp.nets.batch_norm import BatchNormalization
+from tfp_realnvp.nets.checks import (
+    check_network,
+    check_norm,
+    check_res_net_fits,
+    checked_regularizer,
+)
 from tfp_realnvp.nets.frozen_conv import FrozenConv2D
 from tfp_realnvp.nets.seeds import spawn_seeds
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D, short_direction
@@ -43,10 +50,16 @@ class ResidualBlock(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_int("filters", filters)
+        check_norm(batch_norm, momentum)
+        check_network(None, seed, width=filters)
+        check_res_net_fits(filters, 1, 1)
         self.filters = filters
         self.batch_norm = batch_norm
         self.momentum = momentum
-        self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
+        self.magnitude_regularizer = checked_regularizer(
+            "magnitude_regularizer", magnitude_regularizer
+        )
         self.seed = seed
         seeds = spawn_seeds(seed, 2)
         make_norm = norm_factory(batch_norm, momentum, self.dtype_policy)

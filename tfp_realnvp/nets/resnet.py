@@ -7,6 +7,13 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_int
+from tfp_realnvp.nets.checks import (
+    check_network,
+    check_norm,
+    check_res_net_fits,
+    checked_regularizer,
+)
 from tfp_realnvp.nets.condition import check_condition
 from tfp_realnvp.nets.frozen_resnet import FrozenResNet
 from tfp_realnvp.nets.residual_block import ResidualBlock, norm_factory
@@ -77,12 +84,23 @@ class ResNet(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        for argument, value in (
+            ("output_channels", output_channels),
+            ("filters", filters),
+            ("num_blocks", num_blocks),
+        ):
+            check_int(argument, value)
+        check_norm(batch_norm, momentum)
+        check_network(condition_size, seed, width=filters)
+        check_res_net_fits(filters, num_blocks, output_channels)
         self.output_channels = output_channels
         self.filters = filters
         self.num_blocks = num_blocks
         self.batch_norm = batch_norm
         self.momentum = momentum
-        self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
+        self.magnitude_regularizer = checked_regularizer(
+            "magnitude_regularizer", magnitude_regularizer
+        )
         self.condition_size = condition_size
         self.seed = seed
         seeds = iter(spawn_seeds(seed, 4 + 2 * num_blocks))

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_number, shortened
+from tfp_realnvp.nets.checks import checked_regularizer
 from tfp_realnvp.nets.frozen import frozen
 
 
@@ -52,9 +54,16 @@ class ShiftAndLogScale(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        if not isinstance(network, keras.layers.Layer):
+            raise TypeError(
+                f"network: expected a Keras layer, got {shortened(network)}."
+            )
+        check_number("initial_gain", initial_gain)
         self.network = network
-        self.initial_gain = initial_gain
-        self.gain_regularizer = keras.regularizers.get(gain_regularizer)
+        self.initial_gain = float(initial_gain)
+        self.gain_regularizer = checked_regularizer(
+            "gain_regularizer", gain_regularizer
+        )
 
     def build(
         self,

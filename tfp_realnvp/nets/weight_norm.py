@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_flag, check_int, check_number
+from tfp_realnvp.machine import check_fits
 from tfp_realnvp.nets.bias import add_bias
+from tfp_realnvp.nets.checks import checked_initializer, checked_regularizer
 from tfp_realnvp.nets.replicas import num_replicas
 
 
@@ -65,21 +69,30 @@ class WeightNormConv2D(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        check_int("filters", filters)
+        check_int("kernel_size", kernel_size)
+        check_flag("learn_magnitude", learn_magnitude)
+        check_flag("use_bias", use_bias)
+        check_number("initial_magnitude", initial_magnitude)
         self.filters = filters
         self.kernel_size = kernel_size
         self.learn_magnitude = learn_magnitude
-        self.initial_magnitude = initial_magnitude
+        self.initial_magnitude = float(initial_magnitude)
         self.use_bias = use_bias
-        self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
+        self.magnitude_regularizer = checked_regularizer(
+            "magnitude_regularizer", magnitude_regularizer
+        )
         self.direction_initializer = (
             short_direction()
             if direction_initializer is None
-            else keras.initializers.get(direction_initializer)
+            else checked_initializer("direction_initializer", direction_initializer)
         )
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
+        shape = (self.kernel_size, self.kernel_size, inputs_shape[-1], self.filters)
+        check_fits("filters", self.filters, 4 * math.prod(shape), "kernels")
         self.direction = self.add_weight(
-            shape=(self.kernel_size, self.kernel_size, inputs_shape[-1], self.filters),
+            shape=shape,
             initializer=self.direction_initializer,
             autocast=False,
             name="direction",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_int, check_number, check_text, shortened
 from tfp_realnvp.files import atomic_path
 from tfp_realnvp.training.flow_model import FlowModel
 
@@ -81,10 +84,21 @@ def load_checkpoint(path: str | os.PathLike, model: FlowModel) -> Progress:
     """
     path = pathlib.Path(path)
     variables = _variables(model)
+    expected = {
+        name: (tuple(v.shape), np.dtype(tf.as_dtype(v.dtype).as_numpy_dtype))
+        for name, v in variables.items()
+    }
     try:
         with np.load(path, allow_pickle=False) as file:
-            values = {name: file[name] for name in file.files}
-        progress = Progress(**json.loads(str(values.pop("progress"))))
+            # Only now: a header can promise more than there is memory for.
+            found = _shapes(file)
+            progress_shape, _ = found.pop("progress")
+            fits = found == expected
+            values = {name: file[name] for name in file.files} if fits else {}
+        if progress_shape != ():
+            raise ValueError(f"its progress is of shape {progress_shape}")
+        if fits:
+            progress = _read_progress(str(values.pop("progress")))
     except FileNotFoundError:
         raise
     except (
@@ -93,23 +107,59 @@ def load_checkpoint(path: str | os.PathLike, model: FlowModel) -> Progress:
         KeyError,
         TypeError,
         ValueError,
+        NotImplementedError,
+        AttributeError,
         zipfile.BadZipFile,
+        zlib.error,
     ) as error:
         raise ValueError(
             f"checkpoint: {path} is damaged or no checkpoint: {error}"
         ) from error
-    expected = {name: tuple(v.shape) for name, v in variables.items()}
-    found = {name: value.shape for name, value in values.items()}
-    if found != expected:
-        names = sorted(set(found.items()) ^ set(expected.items()))
+    if not fits:
+        names = sorted({name for name, _ in set(found.items()) ^ set(expected.items())})
         raise ValueError(
             f"checkpoint: {path} belongs to another model or optimizer: expected "
             f"{len(expected)} variables, got {len(found)}; the first that differs is "
-            f"{names[0][0]!r}."
+            f"{names[0]!r}."
         )
     for name, variable in variables.items():
         variable.assign(values[name])
     model.step = progress.step
+    return progress
+
+
+def _shapes(file: np.lib.npyio.NpzFile) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Returns shapes and dtypes of the arrays in a file, of which none is read yet."""
+    if not isinstance(file, np.lib.npyio.NpzFile):
+        raise ValueError("it is a single array")
+    shapes = {}
+    for member in file.zip.infolist():
+        name = member.filename.removesuffix(".npy")
+        if name in shapes or name == member.filename:
+            raise ValueError(f"{shortened(member.filename)} is no array of its own")
+        with file.zip.open(member) as stream:
+            version = np.lib.format.read_magic(stream)
+            if version != (1, 0):
+                raise ValueError(f"{shortened(name)} is of another version")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        size = math.prod(shape) * dtype.itemsize
+        if dtype.kind not in "biufU" or size > member.file_size:
+            raise ValueError(f"{shortened(name)} does not hold what it says")
+        shapes[name] = shape, dtype
+    return shapes
+
+
+def _read_progress(text: str) -> Progress:
+    progress = Progress(**json.loads(text))
+    check_int("step", progress.step, least=0)
+    check_int("skipped_steps", progress.skipped_steps, least=0)
+    check_number("seconds", progress.seconds, least=0)
+    if progress.best is not None:
+        check_number("best", progress.best)
+    check_text("data", progress.data)
+    kinds = isinstance(progress.history, list), isinstance(progress.metrics, list)
+    if not all(kinds) or not all(isinstance(logs, dict) for logs in progress.history):
+        raise ValueError("its history or metrics are no lists")
     return progress
 
 

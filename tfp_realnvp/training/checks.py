@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from tfp_realnvp.arguments import check_flag, check_int, checked_array, shortened
+
+# What Keras would take for several inputs, or would not know what to do with.
+_NO_DATA = (str, bytes, int, float, complex, np.generic, list, tuple, set, dict)
 
 
 def check_data(
@@ -33,9 +38,16 @@ def check_data(
       ValueError: If there are no examples, if shapes or values are not those of the
         flow, if a condition is missing or one is given and not wanted.
     """
+    is_read = hasattr(x, "shape") or isinstance(x, (Iterable, keras.utils.PyDataset))
+    if not is_read or isinstance(x, _NO_DATA):
+        raise ValueError(
+            "x: expected an array, a Tensor or a tf.data.Dataset of batches, got "
+            f"{shortened(x)}."
+        )
     if isinstance(x, tf.data.Dataset):
         _check_dataset(x, condition, event_shape, condition_size)
     elif isinstance(x, np.ndarray) or tf.is_tensor(x):
+        _check_dtype(tf.TensorSpec([], _tf_dtype(x.dtype)))
         _check_shape(tf.TensorShape(x.shape), event_shape)
         if x.shape[0] == 0:
             raise ValueError("x: expected examples, got none.")
@@ -56,6 +68,11 @@ def _check_dataset(
         )
     spec = x.element_spec
     specs = spec if isinstance(spec, tuple) else (spec,)
+    if isinstance(spec, dict) and set(spec) != {"x", "condition"}:
+        raise ValueError(
+            "x: expected a data set of batches, or of pairs (x, condition), got dicts "
+            f"of {shortened(sorted(spec))}."
+        )
     wanted = 1 if condition_size is None else 2
     if len(specs) != wanted:
         kind = "batches of x alone" if wanted == 1 else "pairs (x, condition)"
@@ -64,6 +81,7 @@ def _check_dataset(
             f"{condition_size}; got elements of {len(specs)} parts."
         )
     if isinstance(specs[0], tf.TensorSpec):
+        _check_dtype(specs[0])
         _check_shape(specs[0].shape, event_shape)
     if wanted == 2 and isinstance(specs[1], tf.TensorSpec):
         _check_condition_kind(specs[1].dtype, specs[1].shape, condition_size)
@@ -73,6 +91,19 @@ def _check_dataset(
     unknown = length == tf.data.UNKNOWN_CARDINALITY
     if length == 0 or (unknown and not any(True for _ in x.take(1))):
         raise ValueError("x: expected batches, got an empty data set.")
+
+
+def _tf_dtype(dtype: Any) -> tf.DType:
+    try:
+        return tf.as_dtype(dtype)
+    except TypeError:
+        raise ValueError(f"x: expected real numbers, got dtype {dtype}.") from None
+
+
+def _check_dtype(spec: tf.TensorSpec) -> None:
+    dtype = spec.dtype
+    if not (dtype.is_floating or dtype.is_integer) or dtype.is_quantized:
+        raise ValueError(f"x: expected real numbers, got dtype {dtype.name}.")
 
 
 def _check_shape(shape: tf.TensorShape, event_shape: Sequence[int]) -> None:
@@ -86,6 +117,9 @@ def _check_values(x: np.ndarray, *, pixels: bool) -> None:
     if np.issubdtype(x.dtype, np.floating) and np.isnan(x).any():
         count = int(np.isnan(x).sum())
         raise ValueError(f"x: expected numbers, got NaN in {count} places.")
+    if np.issubdtype(x.dtype, np.floating) and np.isinf(x).any():
+        count = int(np.isinf(x).sum())
+        raise ValueError(f"x: expected finite numbers, got infinity in {count} places.")
     # Jitter can round 255.999... up to 256 in float32.
     largest = 256 if np.issubdtype(x.dtype, np.floating) else 255
     if pixels and (x.min() < 0 or x.max() > largest):
@@ -107,14 +141,16 @@ def _check_condition(condition: Any, condition_size: int | None, *, count: int) 
             "condition: expected the labels or vectors that belong to x, for the flow "
             f"was made with condition_size={condition_size}; got None."
         )
-    condition = np.asarray(condition)
+    condition = checked_array(
+        "condition", condition, kinds="biuf", expected="an array of labels or vectors"
+    )
     _check_condition_kind(
         tf.as_dtype(condition.dtype), tf.TensorShape(condition.shape), condition_size
     )
-    if condition.shape[0] != count:
+    if condition.ndim == 0 or condition.shape[0] != count:
         raise ValueError(
             f"condition: expected one for each of the {count} examples of x, got "
-            f"{condition.shape[0]}."
+            f"{condition.shape[0] if condition.ndim else 'a single one'}."
         )
     if condition.dtype.kind in "iu":
         low, high = condition.min(), condition.max()
@@ -177,6 +213,21 @@ def check_compile(
             f"jit_compile: expected False with {replicas} replicas, for XLA does not "
             "compile what replicas exchange inside a step; got True."
         )
+    check_flag("jit_compile", jit_compile)
+    if isinstance(optimizer, str):
+        # Keras names neither the argument nor what there is.
+        try:
+            optimizer = keras.optimizers.get(optimizer)
+        except ValueError:
+            raise ValueError(
+                "optimizer: expected a Keras optimizer or the name of one, got "
+                f"{optimizer!r}."
+            ) from None
+    if not (optimizer is None or isinstance(optimizer, keras.optimizers.Optimizer)):
+        raise ValueError(
+            "optimizer: expected a Keras optimizer, the name of one, or None, got "
+            f"{shortened(optimizer)}."
+        )
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         raise ValueError(
             "optimizer: expected one without loss scaling, for a step that is not "
@@ -200,11 +251,26 @@ def check_compile(
         )
 
 
+def check_counts(arguments: dict[str, Any]) -> None:
+    """Raises `ValueError` if a number that Keras is to count to is none."""
+    for name in (
+        "batch_size",
+        "epochs",
+        "steps_per_epoch",
+        "steps",
+        "validation_steps",
+    ):
+        if arguments.get(name) is not None:
+            check_int(name, arguments[name])
+    if arguments.get("initial_epoch") is not None:
+        check_int("initial_epoch", arguments["initial_epoch"], least=0)
+
+
 def refuse(arguments: dict[str, Any], names: tuple[str, ...]) -> None:
     """Raises `ValueError` for arguments of Keras that mean nothing to a density."""
     for name in names:
         if arguments.get(name) is not None:
             raise ValueError(
                 f"{name}: expected None, for a FlowModel is trained and measured by "
-                f"the likelihood of x alone; got {arguments[name]!r}."
+                f"the likelihood of x alone; got {shortened(arguments[name])}."
             )

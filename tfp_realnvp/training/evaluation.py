@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfp_realnvp.arguments import check_whole, checked_array, checked_shape, shortened
+
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
@@ -90,6 +92,16 @@ def summarize(
 
     Y. Burda, R. Grosse, R. Salakhutdinov. Importance Weighted Autoencoders. ICLR 2016.
     """
+    shape = checked_shape(
+        "event_shape", event_shape, expected="a sequence of positive ints"
+    )
+    if not isinstance(scores, (Sequence, np.ndarray)) or isinstance(scores, str):
+        raise ValueError(f"scores: expected arrays, got {shortened(scores)}.")
+    scores = [checked_array("scores", score) for score in scores]
+    if any(s.ndim != 2 or s.size == 0 or not np.isfinite(s).all() for s in scores):
+        raise ValueError(
+            "scores: expected arrays of finite numbers, of shape [images, draws]."
+        )
     if len({np.shape(s) for s in scores}) != 1:
         raise ValueError(
             "scores: expected arrays of one shape [images, draws], got shapes "
@@ -111,7 +123,7 @@ def summarize(
     if importance_samples is None:
         return result
     check_importance_samples(importance_samples, draws)
-    bound = _importance_weighted(values, event_shape, importance_samples)
+    bound = _importance_weighted(values, shape, importance_samples)
     return dataclasses.replace(
         result,
         importance_samples=importance_samples,
@@ -123,6 +135,7 @@ def summarize(
 
 def check_importance_samples(importance_samples: int, draws: int) -> None:
     """Raises `ValueError` unless the draws fall into groups of so many."""
+    check_whole("importance_samples", importance_samples)
     if importance_samples < 1 or draws % importance_samples:
         raise ValueError(
             f"importance_samples: expected a divisor of the {draws} draws, which are "

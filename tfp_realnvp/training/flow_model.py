@@ -13,11 +13,24 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import (
+    check_flag,
+    check_int,
+    check_path,
+    check_seed,
+    check_text,
+    shortened,
+)
 from tfp_realnvp.files import atomic_path
 from tfp_realnvp.flows.call_arguments import condition_size_of_flow, pixel_logit_of
 from tfp_realnvp.flows.config import from_config, to_config
 from tfp_realnvp.flows.units import bits_per_dim
-from tfp_realnvp.training.checks import check_compile, check_data, refuse
+from tfp_realnvp.training.checks import (
+    check_compile,
+    check_counts,
+    check_data,
+    refuse,
+)
 from tfp_realnvp.training.flow_weights import (
     check_reached,
     check_strategy,
@@ -28,7 +41,7 @@ from tfp_realnvp.training.functions import EvaluationFunction, TrainingFunction
 from tfp_realnvp.training.log_prob_parts import log_prob_parts, real_pixels
 from tfp_realnvp.training.non_finite import NonFinitePolicy
 from tfp_realnvp.training.steps import evaluation_step, training_step
-from tfp_realnvp.training.weight_average import WeightAverage
+from tfp_realnvp.training.weight_average import WeightAverage, check_decay
 
 tfd = tfp.distributions
 
@@ -97,6 +110,13 @@ class FlowModel(keras.Model):
             raise TypeError(
                 f"flow: expected a tfd.Distribution, got {type(flow).__name__}."
             )
+        if not isinstance(flow.dtype, tf.DType) or flow.event_shape.rank is None:
+            raise ValueError(
+                "flow: expected events that are single tensors of a known shape, got "
+                f"{flow.event_shape}."
+            )
+        check_seed("seed", seed)
+        check_text("name", name)
         check_reached(flow)
         check_strategy(flow)
         super().__init__(name=name, dtype=tf.as_dtype(flow.dtype).name)
@@ -158,6 +178,8 @@ class FlowModel(keras.Model):
         refuse(kwargs, ("loss", "loss_weights", "metrics", "weighted_metrics"))
         policy = NonFinitePolicy(on_non_finite, max_skipped_in_a_row)
         check_compile(optimizer, jit_compile, self.distribute_strategy)
+        if average_decay is not None:
+            check_decay(average_decay)
         with self.distribute_strategy.scope():
             optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
             super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
@@ -200,6 +222,11 @@ class FlowModel(keras.Model):
         # Keras's name for what comes with x; its own `fit` calls `evaluate` so.
         condition = kwargs.pop("y", None) if condition is None else condition
         self._check(x, condition, kwargs)
+        check_counts(
+            {**kwargs, **dict(zip(("batch_size", "epochs"), args, strict=False))}
+        )
+        if "epochs" in kwargs:
+            check_int("epochs", kwargs["epochs"])
         validation = kwargs.get("validation_data")
         if validation is not None:
             self._check(*keras.utils.unpack_x_y_sample_weight(validation)[:2], {})
@@ -211,9 +238,14 @@ class FlowModel(keras.Model):
     def evaluate(
         self, x: Any = None, condition: Any = None, *args: Any, **kwargs: Any
     ) -> Any:
-        """Evaluates, as `keras.Model.evaluate`, with the same noise every time."""
+        """Evaluates, as `keras.Model.evaluate`, with the same noise every time.
+
+        What a data set holds is not looked at before: the mean over vectors of which
+        one is NaN is NaN.
+        """
         condition = kwargs.pop("y", None) if condition is None else condition
         self._check(x, condition, kwargs)
+        check_counts({**kwargs, **dict(zip(("batch_size",), args, strict=False))})
         self._rewind_evaluation_noise()
         return super().evaluate(x, condition, *args, **kwargs)
 
@@ -224,13 +256,25 @@ class FlowModel(keras.Model):
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> np.ndarray:
-        """Returns `log_prob` in nats, with the same noise every time."""
+        """Returns `log_prob` in nats, with the same noise every time.
+
+        Raises:
+          FloatingPointError: If one of them is NaN.
+        """
         self._check(x, condition, kwargs)
+        check_counts({**kwargs, "batch_size": batch_size})
         self._rewind_evaluation_noise()
         if condition is not None:
             pairs = tf.data.Dataset.from_tensor_slices((x, condition))
             x, batch_size = pairs.batch(batch_size or 32), None
-        return super().predict(x, batch_size=batch_size, **kwargs)
+        log_prob = super().predict(x, batch_size=batch_size, **kwargs)
+        is_nan = np.isnan(log_prob)
+        if is_nan.any():
+            raise FloatingPointError(
+                "log_prob: expected numbers, got NaN for example "
+                f"{int(np.argmax(is_nan))} of x, which holds NaN, or the weights do."
+            )
+        return log_prob
 
     def train_step(self, data: Any) -> dict[str, Any]:
         return training_step(self, data)
@@ -354,6 +398,13 @@ class FlowModel(keras.Model):
         Raises:
           FileExistsError: If the file is there and `overwrite` is `False`.
         """
+        check_path("filepath", filepath)
+        check_flag("overwrite", overwrite)
+        if not os.fspath(filepath).endswith((".keras", ".h5", ".hdf5")):
+            raise ValueError(
+                "filepath: expected a path that ends in .keras, for save_weights in "
+                f".weights.h5; got {os.fspath(filepath)!r}."
+            )
         if not overwrite and os.path.exists(filepath):
             raise FileExistsError(
                 f"filepath: expected a new file with overwrite=False, got {filepath}."
@@ -366,7 +417,17 @@ class FlowModel(keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> FlowModel:
-        return cls(**{**config, "flow": from_config(config["flow"])})
+        if not isinstance(config, dict) or "flow" not in config:
+            raise ValueError(
+                f"config: expected what get_config returns, got {shortened(config)}."
+            )
+        flow = from_config(config["flow"])
+        if not isinstance(flow, tfd.Distribution):
+            raise ValueError(
+                "flow: expected a configuration of a distribution, got "
+                f"{shortened(flow)}."
+            )
+        return cls(**{**config, "flow": flow})
 
     def _check(self, x: Any, condition: Any, kwargs: dict[str, Any]) -> None:
         refuse(kwargs, ("sample_weight", "class_weight"))

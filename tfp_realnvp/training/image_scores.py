@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_int, check_seed, shortened
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.progress import ProgressBar
 from tfp_realnvp.flows.units import bits_per_dim
+from tfp_realnvp.machine import check_fits
 from tfp_realnvp.training.checks import check_data
 from tfp_realnvp.training.flow_model import FlowModel
 
@@ -46,19 +48,26 @@ def score_images(
       ValueError: If the flow is not over pixels, the images do not fit it, or an
         argument is out of range.
     """
+    if not isinstance(model, FlowModel):
+        raise TypeError(f"model: expected a FlowModel, got {shortened(model)}.")
+    if not isinstance(split, ImageSplit):
+        raise TypeError(f"split: expected an ImageSplit, got {shortened(split)}.")
     if not model.is_over_pixels:
         raise ValueError(
             f"model: expected a flow over pixels, got {model.flow.name!r} without a "
             "PixelLogit, which has no bits/dim."
         )
     for name, value in (("draws", draws), ("batch_size", batch_size)):
-        if value < 1:
-            raise ValueError(f"{name}: expected a positive int, got {value}.")
+        check_int(name, value)
+    check_seed("seed", seed, optional=False)
+    if limit is not None:
+        check_int("limit", limit)
     count = split.count if limit is None else limit
     if not 1 <= count <= split.count:
         raise ValueError(
             f"limit: expected 1 to {split.count}, the images there are; got {limit}."
         )
+    check_fits("draws", draws, 8 * count * draws, "scores")
     batches = split.batches(batch_size, limit=count)
     check_data(
         batches,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_choice, check_int
 from tfp_realnvp.training.diagnosis import find_non_finite
 
 
@@ -27,14 +28,8 @@ class NonFinitePolicy:
     def __init__(
         self, action: Literal["stop", "skip"] = "stop", max_in_a_row: int = 10
     ):
-        if action not in ("stop", "skip"):
-            raise ValueError(
-                f'on_non_finite: expected "stop" or "skip", got {action!r}.'
-            )
-        if max_in_a_row < 1:
-            raise ValueError(
-                f"max_skipped_in_a_row: expected a positive int, got {max_in_a_row}."
-            )
+        check_choice("on_non_finite", action, ("stop", "skip"))
+        check_int("max_skipped_in_a_row", max_in_a_row)
         self._action = action
         self._max_in_a_row = max_in_a_row
         self._in_a_row = 0

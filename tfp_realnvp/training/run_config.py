@@ -9,9 +9,20 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.arguments import (
+    check_choice,
+    check_flag,
+    check_int,
+    check_number,
+    check_path,
+    check_seed,
+    check_text,
+    shortened,
+)
 from tfp_realnvp.data import ImageData, load_images
 from tfp_realnvp.flows import image_flow
 from tfp_realnvp.training.flow_model import FlowModel
+from tfp_realnvp.training.weight_average import check_decay
 
 # Where the data lie, and what is to happen when something goes wrong, may change
 # while a run goes on: its steps are the same.
@@ -39,7 +50,8 @@ class RunConfig:
       max_skipped_in_a_row: See `FlowModel.compile`.
 
     Raises:
-      ValueError: If `batch_size` is not divisible by `accumulate`.
+      ValueError: If one of them is not as described, or `batch_size` is not divisible
+        by `accumulate`.
     """
 
     dataset: str
@@ -58,7 +70,29 @@ class RunConfig:
     max_skipped_in_a_row: int = 10
 
     def __post_init__(self):
-        if self.accumulate < 1 or self.batch_size % self.accumulate:
+        for name in ("batch_size", "epochs", "accumulate", "max_skipped_in_a_row"):
+            check_int(name, getattr(self, name))
+        check_text("dataset", self.dataset)
+        if not isinstance(self.flow, dict) or not all(
+            isinstance(name, str) for name in self.flow
+        ):
+            raise ValueError(
+                "flow: expected a dict of arguments of image_flow, got "
+                f"{shortened(self.flow)}."
+            )
+        check_number("learning_rate", self.learning_rate, least=0)
+        check_seed("seed", self.seed, optional=False)
+        if self.data_dir is not None:
+            check_path("data_dir", self.data_dir)
+        if self.image_size is not None:
+            check_int("image_size", self.image_size)
+        if self.minutes is not None:
+            check_number("minutes", self.minutes, least=0)
+        check_flag("jit_compile", self.jit_compile)
+        if self.average_decay is not None:
+            check_decay(self.average_decay)
+        check_choice("on_non_finite", self.on_non_finite, ("stop", "skip"))
+        if self.batch_size % self.accumulate:
             raise ValueError(
                 "accumulate: expected a divisor of the batch size, "
                 f"{self.batch_size}; got {self.accumulate}."

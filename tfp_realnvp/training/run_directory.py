@@ -9,6 +9,9 @@ import os
 import pathlib
 import shutil
 
+import numpy as np
+
+from tfp_realnvp.arguments import check_path, shortened
 from tfp_realnvp.files import remove_unfinished, write_json
 from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.run_config import RunConfig
@@ -43,6 +46,7 @@ class RunDirectory:
     """
 
     def __init__(self, path: str | os.PathLike):
+        check_path("path", path)
         self.path = pathlib.Path(path)
 
     def weights(self, which: str = "last") -> pathlib.Path:
@@ -59,9 +63,9 @@ class RunDirectory:
             "best": "best.weights.h5",
             "average": "average.weights.h5",
         }
-        if which not in names:
+        if not isinstance(which, str) or which not in names:
             raise ValueError(
-                f"weights: expected one of {', '.join(names)}; got {which!r}."
+                f"weights: expected one of {', '.join(names)}; got {shortened(which)}."
             )
         return self.path / names[which]
 
@@ -158,7 +162,13 @@ class RunDirectory:
             values = json.loads(self._config.read_text(encoding="utf-8"))
             values.pop("versions")
             return RunConfig(**values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RecursionError,
+        ) as error:
             raise ValueError(f"run: {self._config} is damaged: {error}") from error
 
     def check_weights(self, which: str = "last") -> None:
@@ -182,7 +192,7 @@ class RunDirectory:
 
         Raises:
           FileNotFoundError: If there are no weights.
-          ValueError: If the weights do not fit the configuration.
+          ValueError: If the weights do not fit the configuration, or are not finite.
         """
         config = self.load_config()
         self.check_weights(which)
@@ -190,8 +200,14 @@ class RunDirectory:
         model = config.build_model()
         try:
             model.load_weights(weights)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:
+            # HDF5 and Keras raise whatever comes of the bytes they find.
             raise ValueError(
                 f"run: {weights} is damaged or belongs to another flow: {error}"
             ) from error
+        for weight in model.weights:
+            if not np.isfinite(weight.numpy()).all():
+                raise ValueError(
+                    f"run: {weights} is damaged: {weight.path} holds NaN or infinity."
+                )
         return model

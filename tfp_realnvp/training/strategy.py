@@ -8,6 +8,8 @@ from typing import Literal
 
 import tensorflow as tf
 
+from tfp_realnvp.arguments import shortened
+
 STRATEGIES = ("auto", "none", "mirrored", "multiworker")
 
 
@@ -27,9 +29,11 @@ def make_strategy(
       ValueError: If there is no such strategy, or TF_CONFIG does not name a cluster.
       RuntimeError: If TensorFlow cannot make it.
     """
-    if name not in STRATEGIES:
+    if not isinstance(name, str) or name not in STRATEGIES:
         expected = ", ".join(STRATEGIES)
-        raise ValueError(f"strategy: expected one of {expected}; got {name!r}.")
+        raise ValueError(
+            f"strategy: expected one of {expected}; got {shortened(name)}."
+        )
     if name == "auto":
         if os.environ.get("TF_CONFIG"):
             name = "multiworker"

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
+
+from tfp_realnvp.arguments import check_number
+
+
+def check_decay(decay: Any) -> None:
+    """Raises `ValueError` unless `decay` is a number in (0, 1)."""
+    expected = "a number between 0 and 1"
+    check_number("average_decay", decay, least=0, most=1, expected=expected)
+    if decay in (0, 1):
+        raise ValueError(f"average_decay: expected {expected}, got {decay}.")
 
 
 class WeightAverage:
@@ -31,10 +42,7 @@ class WeightAverage:
     """
 
     def __init__(self, variables: Sequence[keras.Variable], decay: float):
-        if not 0 < decay < 1:
-            raise ValueError(
-                f"average_decay: expected a number between 0 and 1, got {decay}."
-            )
+        check_decay(decay)
         self._decay = decay
         self._values = [v.value for v in variables]
         self._averages = [

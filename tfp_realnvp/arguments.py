@@ -1,0 +1,200 @@
+"""Checks of arguments, each of which names the argument, what it expected and got."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import os
+import reprlib
+from collections.abc import Collection
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+# What fits into an int64, as TensorFlow's sizes do.
+_LARGEST = 2**63 - 1
+# What seeds of Keras and of NumPy's legacy generator can be.
+LARGEST_SEED = 2**32 - 1
+# What is finite as a float32.
+_LARGEST_FLOAT = float(np.finfo(np.float32).max)
+_MOST_AXES = 32
+_IN_WORDS = {1: "a positive int", 0: "a non-negative int"}
+_SHORT = reprlib.Repr()
+_SHORT.maxstring, _SHORT.maxother = 60, 120
+
+
+def shortened(value: Any) -> str:
+    """Returns what to call a value in an error, in few words."""
+    if isinstance(value, np.ndarray) and value.size > 1:
+        return f"{value.dtype} of shape {value.shape}"
+    if tf.is_tensor(value):
+        return f"{value.dtype.name} of shape {value.shape}"
+    try:
+        return _SHORT.repr(value)
+    except Exception:
+        # Classes of others can fail here, which is not what the error is about.
+        return f"an object of class {type(value).__name__}"
+
+
+def check_int(
+    name: str, value: Any, *, least: int = 1, most: int = _LARGEST, unit: str = ""
+) -> None:
+    """Raises `ValueError` unless `value` is an integer from `least` to `most`.
+
+    Args:
+      name: Python `str`, of the argument.
+      value: The argument.
+      least: Smallest value that is good.
+      most: Largest value that is good.
+      unit: Python `str`, further words on what is expected.
+    """
+    is_int = _is_int(value)
+    if is_int and least <= value <= most:
+        return
+    if most < _LARGEST:
+        expected = f"an int from {least} to {most}"
+    elif is_int and value > most:
+        expected = f"an int up to {most}"
+    else:
+        expected = _IN_WORDS.get(least, f"at least {least}")
+    raise ValueError(f"{name}: expected {expected}{unit}, got {shortened(value)}.")
+
+
+def check_whole(name: str, value: Any) -> None:
+    """Raises `ValueError` unless `value` is an integer, of either sign."""
+    if not _is_int(value):
+        raise ValueError(f"{name}: expected an int, got {shortened(value)}.")
+
+
+def check_number(
+    name: str,
+    value: Any,
+    *,
+    least: float = -_LARGEST_FLOAT,
+    most: float = _LARGEST_FLOAT,
+    expected: str = "a finite number",
+) -> None:
+    """Raises `ValueError` unless `value` is a finite number from `least` to `most`.
+
+    Args:
+      name: Python `str`, of the argument.
+      value: The argument.
+      least: Smallest value that is good.
+      most: Largest value that is good.
+      expected: Python `str`, in words.
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    try:
+        fits = is_number and math.isfinite(value) and least <= value <= most
+    except OverflowError:
+        fits = False
+    if not fits:
+        raise ValueError(f"{name}: expected {expected}, got {shortened(value)}.")
+
+
+def check_seed(
+    name: str, value: Any, *, most: int = LARGEST_SEED, optional: bool = True
+) -> None:
+    """Raises `ValueError` unless `value` is a seed, or `None` where it may be."""
+    if value is None and optional:
+        return
+    check_int(name, value, least=0, most=most)
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raises `ValueError` unless `value` is `True` or `False`."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name}: expected True or False, got {shortened(value)}.")
+
+
+def check_text(name: str, value: Any) -> None:
+    """Raises `ValueError` unless `value` is a `str`."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name}: expected a str, got {shortened(value)}.")
+
+
+def check_choice(name: str, value: Any, choices: Collection[Any]) -> None:
+    """Raises `ValueError` unless `value` is `None` or a `str` among `choices`."""
+    if (value is None or isinstance(value, str)) and value in choices:
+        return
+    *most, last = (repr(choice).replace("'", '"') for choice in choices)
+    listed = f"{', '.join(most)} or {last}" if most else last
+    raise ValueError(f"{name}: expected {listed}, got {shortened(value)}.")
+
+
+def check_path(name: str, value: Any) -> None:
+    """Raises `ValueError` unless `value` can be the path of a file."""
+    is_path = isinstance(value, (str, os.PathLike)) and os.fspath(value) != ""
+    if not is_path or "\0" in str(value):
+        raise ValueError(f"{name}: expected a path, got {shortened(value)}.")
+
+
+def checked_shape(
+    name: str, value: Any, *, expected: str, tensors: bool = False
+) -> tuple[Any, ...]:
+    """Returns a shape of positive dimensions as a `tuple`.
+
+    Args:
+      name: Python `str`, of the argument.
+      value: Sequence of ints.
+      expected: Python `str`, in words.
+      tensors: Python `bool`, whether scalar `Tensor`s may take their places.
+
+    Raises:
+      ValueError: If it is none.
+    """
+    message = f"{name}: expected {expected}, got {shortened(value)}."
+    if isinstance(value, (str, bytes, dict, set, frozenset)):
+        raise ValueError(message)
+    try:
+        shape = tuple(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(message) from error
+    if len(shape) > _MOST_AXES or not all(map(_is_dimension, shape)):
+        raise ValueError(message)
+    if not tensors and any(map(tf.is_tensor, shape)):
+        raise ValueError(message)
+    return tuple(side if tf.is_tensor(side) else int(side) for side in shape)
+
+
+def checked_array(
+    name: str, value: Any, *, kinds: str = "uif", expected: str = "an array of numbers"
+) -> np.ndarray:
+    """Returns `value` as an array, of one of `kinds` of dtypes.
+
+    Args:
+      name: Python `str`, of the argument.
+      value: Array, `Tensor`, or nested sequence of numbers.
+      kinds: Letters as in `np.dtype.kind`.
+      expected: Python `str`, in words.
+
+    Raises:
+      ValueError: If it is none.
+    """
+    try:
+        array = np.asarray(value)
+    except Exception as error:
+        # Ragged sequences, and whatever foreign objects raise when they are asked.
+        raise ValueError(
+            f"{name}: expected {expected}, got {shortened(value)}."
+        ) from error
+    # bfloat16 is of no kind that NumPy knows.
+    if array.dtype.kind not in kinds and array.dtype != tf.bfloat16.as_numpy_dtype:
+        got = array.dtype if array.dtype.kind != "O" else shortened(value)
+        raise ValueError(f"{name}: expected {expected}, got {got}.")
+    return array
+
+
+def _is_int(value: Any) -> bool:
+    # Products of NumPy's smaller integers, and of its large ones, wrap around.
+    if isinstance(value, np.int64):
+        return abs(int(value)) < 2**31
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_dimension(value: Any) -> bool:
+    if tf.is_tensor(value):
+        return value.dtype.is_integer and value.shape.rank == 0
+    is_int = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return is_int and 1 <= value <= _LARGEST
