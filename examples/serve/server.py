@@ -55,7 +55,11 @@ class Limits:
 def make_app(artifact, limits):
     """Returns the application; it loads `artifact` when it starts."""
     Score, Sample = bodies.make_bodies(artifact.metadata, limits)
-    app = FastAPI(title="Density and samples of a flow", lifespan=_lifespan)
+    app = FastAPI(
+        title="Density and samples of a flow",
+        lifespan=_lifespan,
+        redirect_slashes=False,
+    )
     app.state.artifact, app.state.limits = artifact, limits
     app.state.batcher, app.state.ready = None, False
 

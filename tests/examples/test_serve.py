@@ -1,14 +1,11 @@
 import asyncio
 import base64
-import contextlib
 import functools
-import http.client
 import importlib
 import json
 import pathlib
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -20,7 +17,7 @@ import saved_flows
 import tensorflow as tf
 from constructors import perturb
 from example import EXAMPLES
-from workers import free_ports
+from http_server import Server
 
 import tfp_realnvp as nvp
 
@@ -43,46 +40,6 @@ LIMITS = {
 IMAGES = np.random.default_rng(0).integers(0, 256, [6, 4, 4, 1], np.uint8)
 VECTORS = np.random.default_rng(1).normal(size=[6, 2])
 LABELS = [0, 1, 2, 2, 1, 0]
-
-
-class Server:
-    """A server in a process of its own, and what it answers."""
-
-    def __init__(self, artifact, log, **options):
-        (self.port,) = free_ports(1)
-        options = {"port": self.port, **options}
-        options = [f"--{name}={value}" for name, value in options.items()]
-        self.log = log
-        with log.open("w") as stream:
-            self.process = subprocess.Popen(
-                [sys.executable, SERVE / "server.py", artifact, *options],
-                stdout=stream,
-                stderr=stream,
-            )
-
-    def call(self, method, path, body=None, **kwargs):
-        """Returns status, JSON and headers of an answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        with contextlib.closing(connection):
-            connection.request(method, path, body, **kwargs)
-            answer = connection.getresponse()
-            # NaN is no JSON, although Python reads it.
-            read = json.loads(answer.read(), parse_constant=pytest.fail)
-            return answer.status, read, answer.headers
-
-    def post(self, path, **fields):
-        return self.call("POST", path, json.dumps(fields))
-
-    def ready(self):
-        """Waits, and returns what /health and /score have answered until then."""
-        seen = []
-        while self.process.poll() is None:
-            with contextlib.suppress(ConnectionError):
-                seen.append((self.call("GET", "/health")[:2], self.post("/score")[0]))
-                if seen[-1][0][0] == 200:
-                    return seen
-            time.sleep(0.05)
-        pytest.fail(self.log.read_text()[-2000:])
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,7 @@ class Entry:
       folder: Whether the entry takes `folder`, an empty folder which must not hold any
         file of the writer's temporary names afterwards, and nothing after an error.
       always_bad: Whether good arguments alone take too long to try.
+      prepare: Makes what all calls share, which is no part of their time.
     """
 
     call: Callable[..., Any]
@@ -64,6 +65,7 @@ class Entry:
     by_tfp: bool = False
     folder: bool = False
     always_bad: bool = False
+    prepare: Callable[[], Any] = lambda: None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +97,7 @@ def inputs(draw, entry: Entry, junk: st.SearchStrategy) -> dict[str, Any]:
 def outcome(entry: Entry, arguments: Mapping[str, Any], folder: Any = None) -> Outcome:
     """Calls the entry, and judges what comes of it."""
     kwargs = {} if folder is None else {"folder": folder}
+    entry.prepare()
     try:
         with (
             time_limit(SECONDS),

@@ -3,6 +3,7 @@
 `python benchmarks/bad_inputs.py` gives the same entries many more inputs.
 """
 
+import importlib.util
 import itertools
 import shutil
 import tempfile
@@ -12,16 +13,41 @@ import clear_errors
 import command_entries
 import figure_entries
 import flow_entries
+import http_entries
 import hypothesis
 import pytest
+import serving_entries
 import training_entries
 from hypothesis import strategies as st
 
-TABLES = (flow_entries, figure_entries, training_entries, command_entries)
+TABLES = (
+    flow_entries,
+    figure_entries,
+    training_entries,
+    command_entries,
+    serving_entries,
+    http_entries,
+)
 ENTRIES = dict(itertools.chain.from_iterable(table.ENTRIES.items() for table in TABLES))
 # What takes longest is given fewer.
 FEWER = {"train_classifier": 2, "score_images": 4, "evaluate_runs": 4}
-FEWER |= dict.fromkeys(command_entries.ENTRIES, 4)
+FEWER |= dict.fromkeys([*command_entries.ENTRIES, *serving_entries.SLOW], 4)
+
+
+# These share an artifact and a server.
+SERVED = {name for name in serving_entries.ENTRIES if name.startswith("signature")}
+SERVED |= set(http_entries.ENTRIES)
+
+
+def cases(names):
+    """Names as parameters, each in the group that makes what it takes once."""
+    no_server = importlib.util.find_spec("fastapi") is None
+    for name in names:
+        marks = [pytest.mark.xdist_group("served_entries")] if name in SERVED else []
+        if name in http_entries.ENTRIES:
+            reason = 'needs pip install ".[serve]"'
+            marks.append(pytest.mark.skipif(no_server, reason=reason))
+        yield pytest.param(name, marks=marks)
 
 
 def judge(entry, arguments):
@@ -33,7 +59,7 @@ def judge(entry, arguments):
             shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("name", cases(ENTRIES))
 def test_an_entry_answers_or_says_what_is_wrong(name):
     entry = ENTRIES[name]
 
@@ -59,7 +85,7 @@ def _good(entry):
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, entry in ENTRIES.items() if not entry.always_bad]
+    "name", cases(name for name, entry in ENTRIES.items() if not entry.always_bad)
 )
 def test_what_is_right_is_answered(name):
     entry = ENTRIES[name]

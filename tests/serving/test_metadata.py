@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 import saved_flows
@@ -67,6 +68,7 @@ def test_a_flow_of_classes_that_are_not_public_has_no_configuration(tmp_path):
 
 def test_what_json_cannot_hold_is_refused_and_nothing_is_written(tmp_path):
     flow = saved_flows.vector(seed=0)
-    with pytest.raises(TypeError):
-        nvp.export_saved_model(flow, tmp_path / "flow", run={"data": object()})
+    for run in ({"data": object()}, {"bits_per_dim": math.nan}, {1: 2}, ["digits"]):
+        with pytest.raises(ValueError, match="run: expected a mapping .* got "):
+            nvp.export_saved_model(flow, tmp_path / "flow", run=run)
     assert not list(tmp_path.iterdir())

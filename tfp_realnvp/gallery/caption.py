@@ -7,14 +7,10 @@ import json
 import pathlib
 from typing import Any
 
+from tfp_realnvp.training.report import SCORES_IN_SUMMARY
 from tfp_realnvp.training.run_config import RunConfig
 from tfp_realnvp.training.run_directory import RunDirectory
 
-_IN_SUMMARY = {
-    "last": ("test_bits_per_dim", "test"),
-    "best": ("best_validation_bits_per_dim", "validation"),
-    "average": ("average_test_bits_per_dim", "test"),
-}
 _IN_HISTORY = {
     "last": ("val_bits_per_dim", lambda values: values[-1]),
     "best": ("val_bits_per_dim", min),
@@ -59,7 +55,7 @@ def run_facts(directory: RunDirectory, config: RunConfig, weights: str) -> list[
 
 def _finished(file: pathlib.Path, weights: str) -> list[str]:
     summary: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    key, split = _IN_SUMMARY[weights]
+    key, split = SCORES_IN_SUMMARY[weights]
     return [
         f"{summary[key]:.3f} bits/dim on {split} images",
         f"{summary['steps']:,} steps",

@@ -8,6 +8,8 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
+from tfp_realnvp.arguments import check_path
+
 
 def check_directory(path: pathlib.Path, *, overwrite: bool) -> None:
     """Raises `FileExistsError` if `path` is a file, or a folder not to be lost."""
@@ -30,7 +32,9 @@ def next_version(directory: str | os.PathLike) -> pathlib.Path:
 
     Raises:
       FileExistsError: If it is a file, or a SavedModel itself.
+      ValueError: If `directory` is no path.
     """
+    check_path("directory", directory)
     directory = pathlib.Path(directory)
     if directory.exists() and not directory.is_dir():
         raise FileExistsError(

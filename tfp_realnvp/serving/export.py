@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import check_flag, check_path, shortened
 from tfp_realnvp.files import write_json
 from tfp_realnvp.flows.call_arguments import is_transformed
 from tfp_realnvp.flows.freeze import freeze
@@ -81,7 +83,7 @@ def export_saved_model(
         `False`.
       TypeError: If `flow` is neither a `tfd.Distribution` nor a `FlowModel`.
       ValueError: If it has a batch shape, or its events are not single tensors of a
-        known shape.
+        known shape, if `directory` is no path, or `run` not what JSON can hold.
 
     #### Example
 
@@ -110,6 +112,9 @@ def export_saved_model(
     if isinstance(flow, FlowModel):
         flow = flow.flow
     _check_flow(flow)
+    check_path("directory", directory)
+    check_flag("overwrite", overwrite)
+    _check_run(run)
     directory = pathlib.Path(directory)
     check_directory(directory, overwrite=overwrite)
     served = Signatures(freeze(flow) if is_transformed(flow) else flow)
@@ -139,3 +144,18 @@ def _check_flow(flow: tfd.Distribution) -> None:
         raise ValueError(
             f"flow: expected one without batch shape, got {flow.batch_shape}."
         )
+
+
+def _check_run(run: Mapping[str, Any] | None) -> None:
+    if run is None:
+        return
+    message = (
+        "run: expected a mapping of str to what JSON can hold, NaN excluded, or None; "
+        f"got {shortened(run)}."
+    )
+    if not isinstance(run, Mapping) or not all(isinstance(name, str) for name in run):
+        raise ValueError(message)
+    try:
+        json.dumps(dict(run), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(message) from error

@@ -69,9 +69,8 @@ def describe(
     }
 
 
-def _specs(specs: tuple[tf.TensorSpec | None, ...]) -> dict[str, Any]:
-    # An argument that the signature does not have is there as None.
-    return _named_specs({spec.name: spec for spec in specs if spec is not None})
+def _specs(specs: tuple[tf.TensorSpec, ...]) -> dict[str, Any]:
+    return _named_specs({spec.name: spec for spec in specs})
 
 
 def _named_specs(specs: Mapping[str, Any]) -> dict[str, Any]:

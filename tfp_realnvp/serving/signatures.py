@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -78,13 +79,24 @@ def _functions(
         shape = [None, made.condition_size]
         condition = [tf.TensorSpec(shape, flow.dtype, name="condition")]
     return {
-        name: tf.function(
-            getattr(made, name),
-            input_signature=[*specs, *condition],
-            autograph=False,
-        )
+        name: _served(getattr(made, name), [*specs, *condition])
         for name, specs in arguments.items()
     }
+
+
+def _served(
+    function: Callable[..., Outputs], specs: list[tf.TensorSpec]
+) -> tf.types.experimental.GenericFunction:
+    def checked(*arguments):
+        # Not every loader compares sizes with those that it was promised.
+        return function(
+            **{
+                spec.name: tf.ensure_shape(value, spec.shape, name=spec.name)
+                for spec, value in zip(specs, arguments, strict=True)
+            }
+        )
+
+    return tf.function(checked, input_signature=specs, autograph=False)
 
 
 class _Functions:

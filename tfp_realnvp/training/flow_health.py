@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.arguments import check_int, check_seed
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.figures.latents import condition_vectors
 from tfp_realnvp.flows.call_arguments import is_transformed
@@ -101,13 +102,10 @@ def flow_health(
     """
     model = _as_model(model)
     flow = model.flow
-    for name, value, least in (
-        ("limit", limit, 1),
-        ("batch_size", batch_size, 1),
-        ("seed", seed, 0),
-    ):
-        if value is not None and value < least:
-            raise ValueError(f"{name}: expected at least {least}, got {value}.")
+    if limit is not None:
+        check_int("limit", limit)
+    check_int("batch_size", batch_size)
+    check_seed("seed", seed, optional=False)
     x, condition = _examples(model, data, condition, limit)
     x = _real_valued(model, x, seed)
     vectors = condition_vectors(flow, condition, len(x))

@@ -20,6 +20,13 @@ from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.run_config import RunConfig
 from tfp_realnvp.training.run_directory import RunDirectory
 
+# By weights, see `RunDirectory.weights`: the name of their score in the summary, and
+# of the split that it is of.
+SCORES_IN_SUMMARY = {
+    "last": ("test_bits_per_dim", "test"),
+    "best": ("best_validation_bits_per_dim", "validation"),
+    "average": ("average_test_bits_per_dim", "test"),
+}
 _PICTURED = 64
 _CURVES = ("bits_per_dim", "val_bits_per_dim", "val_average_bits_per_dim")
 

@@ -1,10 +1,11 @@
 import hashlib
 import json
+import math
 import os
 
 import pytest
 
-from tfp_realnvp.serving import run_facts
+from tfp_realnvp.serving import run_origin
 from tfp_realnvp.training.run_config import RunConfig
 from tfp_realnvp.training.run_directory import RunDirectory
 
@@ -40,15 +41,15 @@ def write(directory, name, values, *, time=200):
 
 
 def bits(directory, weights):
-    return run_facts(directory, weights)["bits_per_dim"]
+    return run_origin(directory, weights)["bits_per_dim"]
 
 
-def test_the_facts_name_the_data_the_configuration_and_the_weights(directory):
-    facts = run_facts(directory, "best")
-    assert (facts["dataset"], facts["weights"]) == ("digits", "best")
-    assert facts["weights_sha256"] == hashlib.sha256(b"best").hexdigest()
-    assert facts["config"]["flow"] == {"event_shape": [8, 8, 1]}
-    assert facts["bits_per_dim"] is None
+def test_the_origin_names_the_data_the_configuration_and_the_weights(directory):
+    origin = run_origin(directory, "best")
+    assert (origin["dataset"], origin["weights"]) == ("digits", "best")
+    assert origin["weights_sha256"] == hashlib.sha256(b"best").hexdigest()
+    assert origin["config"]["flow"] == {"event_shape": [8, 8, 1]}
+    assert origin["bits_per_dim"] is None
 
 
 def test_bits_per_dim_are_those_of_the_very_weights(directory):
@@ -72,10 +73,17 @@ def test_what_was_measured_before_the_weights_were_written_does_not_count(direct
 def test_damaged_files_are_named(directory, text):
     write(directory, "evaluation.json", text)
     with pytest.raises(ValueError, match="run: .*evaluation.json is damaged"):
-        run_facts(directory)
+        run_origin(directory)
+
+
+@pytest.mark.parametrize("value", ["3.5", math.nan, [3.5]])
+def test_bits_per_dim_that_are_no_number_are_named(directory, value):
+    write(directory, "summary.json", {"test_bits_per_dim": value})
+    with pytest.raises(ValueError, match="summary.json is damaged: .*test_bits_per"):
+        run_origin(directory)
 
 
 def test_weights_that_are_not_there_are_an_error(directory):
     directory.weights("best").unlink()
     with pytest.raises(FileNotFoundError, match=r"best\.weights\.h5"):
-        run_facts(directory, "best")
+        run_origin(directory, "best")

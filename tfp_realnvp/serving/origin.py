@@ -1,23 +1,20 @@
-"""What an artifact says of the run that its weights come from."""
+"""Where the weights of an artifact come from."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
+import math
 import pathlib
 from typing import Any
 
+from tfp_realnvp.arguments import shortened
+from tfp_realnvp.training.report import SCORES_IN_SUMMARY
 from tfp_realnvp.training.run_directory import RunDirectory
 
-_IN_SUMMARY = {
-    "last": ("test_bits_per_dim", "test"),
-    "best": ("best_validation_bits_per_dim", "validation"),
-    "average": ("average_test_bits_per_dim", "test"),
-}
 
-
-def run_facts(directory: RunDirectory, weights: str = "last") -> dict[str, Any]:
+def run_origin(directory: RunDirectory, weights: str = "last") -> dict[str, Any]:
     """Returns what is known of a run: data set, configuration, bits/dim.
 
     Args:
@@ -47,17 +44,31 @@ def run_facts(directory: RunDirectory, weights: str = "last") -> dict[str, Any]:
 
 def _bits_per_dim(directory: RunDirectory, weights: str) -> dict[str, Any] | None:
     written = directory.weights(weights).stat().st_mtime
-    evaluation = _read(directory.path / "evaluation.json", since=written)
+    path = directory.path / "evaluation.json"
+    evaluation = _read(path, since=written)
     if evaluation.get("weights") == weights:
-        return {
-            "value": evaluation.get("bits_per_dim"),
-            "split": evaluation.get("split"),
-            "images": evaluation.get("images"),
-            "standard_error": evaluation.get("standard_error_over_images"),
+        names = {
+            "value": "bits_per_dim",
+            "images": "images",
+            "standard_error": "standard_error_over_images",
         }
-    name, split = _IN_SUMMARY[weights]
-    value = _read(directory.path / "summary.json", since=written).get(name)
+        found = {ours: _number(path, evaluation, name) for ours, name in names.items()}
+        return {**found, "split": str(evaluation.get("split"))}
+    path = directory.path / "summary.json"
+    name, split = SCORES_IN_SUMMARY[weights]
+    value = _number(path, _read(path, since=written), name)
     return None if value is None else {"value": value, "split": split}
+
+
+def _number(path: pathlib.Path, values: dict[str, Any], name: str) -> float | None:
+    value = values.get(name)
+    is_number = isinstance(value, (int, float)) and math.isfinite(value)
+    if value is not None and not is_number:
+        raise ValueError(
+            f"run: {path} is damaged: expected a finite number as {name}, got "
+            f"{shortened(value)}."
+        )
+    return value
 
 
 def _read(path: pathlib.Path, *, since: float) -> dict[str, Any]:
@@ -66,7 +77,7 @@ def _read(path: pathlib.Path, *, since: float) -> dict[str, Any]:
         return {}
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"run: {path} is damaged: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"run: {path} is damaged: expected an object in it.")
