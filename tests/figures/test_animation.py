@@ -35,6 +35,6 @@ def test_programs_that_know_no_animation_see_the_first_frame(tmp_path):
     "frames", [np.zeros([0, 9, 9, 3], np.uint8), np.zeros([2, 9, 9, 3])]
 )
 def test_what_are_no_frames_is_refused(frames, tmp_path):
-    with pytest.raises(ValueError, match="frames: expected uint8 of shape"):
+    with pytest.raises(ValueError, match="frames: expected shape .* of uint8"):
         write_animation(tmp_path / "a.png", frames)
     assert not list(tmp_path.iterdir())

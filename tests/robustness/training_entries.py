@@ -115,7 +115,7 @@ JSON = st.recursive(
     st.one_of(
         st.none(),
         st.booleans(),
-        st.integers(-2, 10**13),
+        st.integers(-2, 9),
         st.floats(),
         st.sampled_from([10**12, 10**30, 0, "digits", "__import__", "../..", "\0", ""]),
         st.text(max_size=3),

@@ -123,8 +123,9 @@ def check_sizes_fit(event_shape: Sequence[int], sizes: Mapping[str, Any]) -> Non
         return
     (size,) = event_shape
     check_fits("event_shape", event_shape, 9 * size, "masks")
-    check_mlp_fits(size, sizes["hidden_units"], size, name="event_shape")
-    check_couplings_fit(sizes["num_couplings"], len(sizes["hidden_units"]))
+    widths, couplings = sizes["hidden_units"], sizes["num_couplings"]
+    check_couplings_fit(couplings, len(widths))
+    check_mlp_fits(size, widths, size, name="event_shape", count=couplings)
 
 
 def _is_positive(value: Any) -> bool:

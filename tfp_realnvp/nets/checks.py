@@ -146,24 +146,32 @@ def check_res_net_fits(
 
 
 def check_mlp_fits(
-    inputs: int, hidden_units: Sequence[int], outputs: int, *, name: str
+    inputs: int,
+    hidden_units: Sequence[int],
+    outputs: int,
+    *,
+    name: str,
+    count: int = 1,
 ) -> None:
-    """Checks that an `MLP` fits in memory.
+    """Checks that `MLP`s fit in memory.
 
     Args:
       inputs: Python `int`, length of its input.
       hidden_units: As for `MLP`.
       outputs: Python `int`, length of its output.
       name: Python `str`, of the argument that says how long the output is.
+      count: Python `int`, how many there are to be.
 
     Raises:
-      ValueError: If it would not.
+      ValueError: If they would not.
     """
     widths = [inputs, *hidden_units]
     weights = sum(a * b for a, b in itertools.pairwise(widths))
-    check_fits("hidden_units", hidden_units, _WEIGHT * weights, "weights")
+    last = widths[-1] * outputs
+    is_output = last > weights
+    culprit = (name, outputs) if is_output else ("hidden_units", hidden_units)
+    check_fits(*culprit, count * _WEIGHT * (weights + last), "weights")
     check_fits("hidden_units", hidden_units, _LAYER * len(widths), "layers")
-    check_fits(name, outputs, _WEIGHT * widths[-1] * outputs, "weights")
 
 
 def check_couplings_fit(num_couplings: int, num_layers: int) -> None:

@@ -39,6 +39,7 @@ def check_data(
         flow, if a condition is missing or one is given and not wanted.
     """
     is_read = hasattr(x, "shape") or isinstance(x, (Iterable, keras.utils.PyDataset))
+    is_read = is_read and not isinstance(x, type)
     if not is_read or isinstance(x, _NO_DATA):
         raise ValueError(
             "x: expected an array, a Tensor or a tf.data.Dataset of batches, got "
