@@ -131,6 +131,22 @@ def test_conditions_of_unknown_batch_size_work_in_graphs(vector, jit_compile):
     )
 
 
+@pytest.mark.parametrize(("examples", "count"), [(1, 3), (3, 1)])
+def test_conditions_and_events_of_unknown_batch_sizes_broadcast(
+    vector, examples, count
+):
+    specs = tf.TensorSpec([None, 4], tf.float32), tf.TensorSpec([None], tf.int32)
+    inverse = tf.function(
+        lambda y, labels: vector.inverse(y, condition=labels), input_signature=specs
+    )
+    y, labels = events(vector, 3)[:examples], tf.range(3)[:count]
+    expected = vector.inverse(y, condition=labels)
+    assert expected.shape == (3, 4)
+    np.testing.assert_allclose(inverse(y, labels), expected, atol=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="[Ii]ncompatible shapes"):
+        inverse(events(vector, 2), tf.range(3))
+
+
 def test_every_coupling_network_is_conditioned(flow):
     flow = flow.copy(seed=1)
     projections = [v for v in flow.trainable_variables if "project" in v.name]

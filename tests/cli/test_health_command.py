@@ -91,9 +91,9 @@ def test_a_new_run_in_the_folder_removes_the_report(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--limit", "0"], "limit: expected at least 1, got 0"),
-        (["--batch-size", "0"], "batch_size: expected at least 1, got 0"),
-        (["--seed", "-1"], "seed: expected at least 0, got -1"),
+        (["--limit", "0"], "limit: expected a positive int, got 0"),
+        (["--batch-size", "0"], "batch_size: expected a positive int, got 0"),
+        (["--seed", "-1"], "seed: expected an int from 0 to 4294967295, got -1"),
         (["--weights", "best"], "holds no weights best.weights.h5"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tfp_realnvp.arguments import check_int, check_seed
 from tfp_realnvp.files import write_json
 from tfp_realnvp.training.evaluate_runs import SPLITS
 from tfp_realnvp.training.flow_health import flow_health
@@ -43,10 +44,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Measures as the arguments say."""
-    for name, least in (("limit", 1), ("batch_size", 1), ("seed", 0)):
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise ValueError(f"{name}: expected at least {least}, got {value}.")
+    check_int("limit", arguments.limit)
+    if arguments.batch_size is not None:
+        check_int("batch_size", arguments.batch_size)
+    check_seed("seed", arguments.seed)
     directory = RunDirectory(arguments.directory)
     config = directory.load_config()
     directory.check_weights(arguments.weights)
