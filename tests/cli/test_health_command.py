@@ -59,7 +59,7 @@ def test_the_report_is_printed_and_written(tmp_path, capsys):
     assert len(values["couplings"]) == 4
 
 
-def test_a_flow_not_to_be_trusted_is_reported_and_measured_all_the_same(
+def test_weights_that_are_not_finite_are_refused_before_anything_is_measured(
     tmp_path, capsys
 ):
     def spoil(model):
@@ -67,9 +67,24 @@ def test_a_flow_not_to_be_trusted_is_reported_and_measured_all_the_same(
         variable.assign(tf.fill(variable.shape, np.nan))
 
     run = make_run(tmp_path / "run", spoil)
+    assert main(["health", run, "--limit", "5"]) == 2
+    assert "model.weights.h5 is damaged" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "health.json").exists()
+
+
+def test_a_flow_not_to_be_trusted_is_reported_and_measured_all_the_same(
+    tmp_path, capsys
+):
+    def spoil(model):
+        for variable in model.non_trainable_variables:
+            if "moving_variance" in variable.path:
+                variable.assign(tf.fill(variable.shape, 1e6))
+
+    run = make_run(tmp_path / "run", spoil)
     assert main(["health", run, "--limit", "5"]) == 0
-    assert "Verdict: not to be trusted:\n- flow.bijector" in capsys.readouterr().out
-    assert found(run)["findings"][0]["kind"] == "non-finite weights"
+    said = capsys.readouterr().out
+    assert "Verdict: not to be trusted:\n- batch normalization: scores by" in said
+    assert found(run)["findings"][0]["kind"] == "statistics gap"
 
 
 def test_a_conditional_run_is_measured_with_the_conditions_of_its_images(tmp_path):

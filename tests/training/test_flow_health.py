@@ -374,7 +374,7 @@ def test_a_watch_ends_also_when_what_is_watched_fails(model):
     [
         (IMAGES[:, :2], {}, ValueError, r"data: expected batches of shape \(N, 4, 4"),
         (IMAGES[:0], {}, ValueError, "data: expected examples, got none"),
-        ("test", {}, TypeError, "data: expected an array, .* got str"),
+        ("test", {}, ValueError, "data: expected an array, .* got 'test'"),
         (IMAGES, {"limit": 0}, ValueError, "limit: expected a positive int, got 0"),
         (IMAGES, {"batch_size": 0}, ValueError, "batch_size: expected a positive int"),
         (IMAGES, {"seed": -1}, ValueError, "seed: expected an int from 0 .* got -1"),

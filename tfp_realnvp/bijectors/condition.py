@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_int, checked_array, shortened
@@ -151,6 +152,9 @@ def _broadcast_shape(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
 
 
 def _describe(condition: Any) -> str:
-    if tf.is_tensor(condition):
-        return f"{condition.dtype.name} of shape {tuple(condition.shape)}"
-    return shortened(condition)
+    if not tf.is_tensor(condition):
+        try:
+            condition = np.asarray(condition)
+        except Exception:
+            return shortened(condition)
+    return f"{condition.dtype.name} of shape {tuple(condition.shape)}"

@@ -131,20 +131,21 @@ def draw_latents(
     """Returns latents drawn from a flow's base distribution.
 
     Args:
-      flow: Transformed distribution from `image_flow`.
+      flow: Transformed distribution over events of a known shape.
       count: Python `int`, how many.
       seed: Python `int` or `None`, makes them repeatable.
       temperature: Python `float`, factor on the latents.
       condition: As for `encode_images`; bases can take it too.
 
     Returns:
-      Floating array of shape [count, height, width, channels].
+      Floating array of shape [count, *event_shape].
 
     Raises:
+      TypeError: If `flow` is no transformed distribution.
       ValueError: If `count` is not positive, `temperature` negative, or the condition
         does not fit the flow.
     """
-    check_flow(flow)
+    _check_transformed(flow, "flow")
     check_int("count", count)
     check_draws(seed, temperature)
     # The latents, and what they become.
@@ -170,11 +171,18 @@ def check_draws(seed: int | None, temperature: float) -> None:
 
 def check_flow(flow: tfd.Distribution, name: str = "flow") -> None:
     """Raises `TypeError` if `flow` is none whose latents are images."""
-    is_flow = isinstance(flow, tfd.Distribution) and is_transformed(flow)
-    if not is_flow or flow.event_shape.rank != 3:
+    _check_transformed(flow, name)
+    if flow.event_shape.rank != 3:
         raise TypeError(
             f"{name}: expected a transformed distribution from image_flow, got "
             f"{shortened(flow)}."
+        )
+
+
+def _check_transformed(flow: tfd.Distribution, name: str) -> None:
+    if not isinstance(flow, tfd.Distribution) or not is_transformed(flow):
+        raise TypeError(
+            f"{name}: expected a transformed distribution, got {shortened(flow)}."
         )
 
 

@@ -177,11 +177,6 @@ def _examples(
         if message.startswith("x:"):
             message = message.replace("x:", "data:", 1)
         raise ValueError(message) from None
-    if not (isinstance(data, np.ndarray) or tf.is_tensor(data)):
-        raise TypeError(
-            "data: expected an array, a tf.data.Dataset or an ImageSplit, got "
-            f"{type(data).__name__}."
-        )
     condition = None if condition is None else np.asarray(condition)[:limit]
     return np.asarray(data[:limit]), condition
 
