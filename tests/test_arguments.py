@@ -7,14 +7,26 @@ import tensorflow as tf
 from tfp_realnvp import arguments, machine
 
 
-@pytest.mark.parametrize("value", [1, 2**62, np.int64(3)])
+@pytest.mark.parametrize("value", [1, 2**62, np.int64(3), np.int32(3)])
 def test_integers_pass(value):
     arguments.check_int("count", value)
 
 
 @pytest.mark.parametrize(
     "value",
-    [0, -1, 2**63, 10**400, 1.0, "1", None, True, np.uint8(1), np.int64(2**40)],
+    [
+        0,
+        -1,
+        2**63,
+        10**400,
+        1.0,
+        "1",
+        None,
+        True,
+        np.uint8(1),
+        np.int64(2**40),
+        np.int32(2**20),
+    ],
 )
 def test_what_is_no_positive_integer_is_refused_in_few_words(value):
     with pytest.raises(ValueError, match="count: expected .*, got ") as caught:

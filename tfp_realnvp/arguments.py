@@ -99,6 +99,8 @@ def check_seed(
     """Raises `ValueError` unless `value` is a seed, or `None` where it may be."""
     if value is None and optional:
         return
+    if _is_int(value) and value < 0:
+        raise ValueError(f"{name}: expected 0 or more, got {value}.")
     check_int(name, value, least=0, most=most)
 
 
@@ -187,9 +189,9 @@ def checked_array(
 
 
 def _is_int(value: Any) -> bool:
-    # Products of NumPy's smaller integers, and of its large ones, wrap around.
-    if isinstance(value, np.int64):
-        return abs(int(value)) < 2**31
+    # Products of NumPy's integers wrap around if these are large or of few bits.
+    if isinstance(value, (np.int32, np.int64)):
+        return abs(int(value)) < 2 ** (4 * value.itemsize - 1)
     return isinstance(value, int) and not isinstance(value, bool)
 
 

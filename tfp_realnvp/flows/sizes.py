@@ -15,6 +15,7 @@ from tfp_realnvp.nets.checks import (
 )
 
 IMAGE_DEFAULTS = {"num_scales": 2, "filters": 32, "num_blocks": 2}
+_MOST_SCALES = 64
 VECTOR_DEFAULTS = {
     "num_couplings": 6,
     "hidden_units": (64, 64),
@@ -69,11 +70,10 @@ def resolve_sizes(
 
 def _check_image(event_shape: Sequence[int], num_scales: int) -> None:
     # A power as large as one can ask for would take all memory itself.
-    most = min(event_shape[:2]).bit_length()
-    if num_scales > most:
+    if num_scales > _MOST_SCALES:
         raise ValueError(
-            f"num_scales: expected at most {most} for event_shape {event_shape}, which "
-            f"is halved from scale to scale; got {shortened(num_scales)}."
+            f"num_scales: expected at most {_MOST_SCALES}, for images are halved from "
+            f"scale to scale; got {shortened(num_scales)}."
         )
     divisor = 2 ** (num_scales - 1)
     if any(side % divisor for side in event_shape[:2]):
