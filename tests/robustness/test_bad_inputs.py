@@ -64,7 +64,7 @@ def test_an_entry_answers_or_says_what_is_wrong(name):
     entry = ENTRIES[name]
 
     @hypothesis.settings(
-        max_examples=FEWER.get(name, 8),
+        max_examples=FEWER.get(name, 6),
         derandomize=True,
         database=None,
         deadline=None,

@@ -11,6 +11,9 @@ from tfp_realnvp.figures import decode_latents
 
 tfd = tfp.distributions
 
+# One worker makes the flows for all.
+pytestmark = pytest.mark.xdist_group("extremes")
+
 EVENT = (8, 8, 1)
 
 

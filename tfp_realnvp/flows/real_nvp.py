@@ -312,10 +312,11 @@ class RealNVPBijector(FusedBijector):
         Raises:
           ValueError: If there are not `num_scales` of them.
         """
-        if not isinstance(latents, (list, tuple)) or len(latents) != self._num_scales:
+        is_sequence = isinstance(latents, (list, tuple))
+        if not is_sequence or len(latents) != self._num_scales:
+            got = len(latents) if is_sequence else shortened(latents)
             raise ValueError(
-                f"latents: expected {self._num_scales} tensors, got "
-                f"{shortened(latents)}."
+                f"latents: expected {self._num_scales} tensors, got {got}."
             )
         latents = [tf.convert_to_tensor(z, self.dtype, name="latents") for z in latents]
         *leaving, x = latents
