@@ -6,6 +6,7 @@ import argparse
 import json
 import pathlib
 
+from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.files import write_json
 from tfp_realnvp.training.evaluate_runs import SPLITS, evaluate_runs
 from tfp_realnvp.training.run_directory import RunDirectory
@@ -46,12 +47,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     add("--seed", type=int, default=0, help="of the jitter")
     add("--batch-size", type=int, default=100)
-    add(
-        "--weights",
-        choices=("last", "best", "average"),
-        default="last",
-        help="which: last, best (on the validation images), or their average",
-    )
+    add_weights_option(parser)
     add("--output", help="JSON file for what was found on all runs together")
     parser.set_defaults(run=run)
 

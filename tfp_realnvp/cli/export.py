@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
+from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.serving import export_saved_model, next_version, run_origin
 from tfp_realnvp.training.run_directory import RunDirectory
 
@@ -22,12 +23,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--output", help="folder of all versions; RUN/saved_model if not"
     )
-    parser.add_argument(
-        "--weights",
-        choices=("last", "best", "average"),
-        default="last",
-        help="which: last, best (on the validation images), or their average",
-    )
+    add_weights_option(parser)
     parser.set_defaults(run=run)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
+from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.figures.recipes import RECIPES, Subject, write_figures
 from tfp_realnvp.figures.recipes.write import check_names
 from tfp_realnvp.optional import require
@@ -43,12 +44,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="how many times larger than the data samples are drawn; 2 10 if not",
     )
     add("--data-dir", help="where the data are now, if elsewhere")
-    add(
-        "--weights",
-        choices=("last", "best", "average"),
-        default="last",
-        help="which: last, best (on the validation images), or their average",
-    )
+    add_weights_option(parser)
     add(
         "--classifier-epochs",
         type=int,

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 
+from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.figures.latents import check_draws
 from tfp_realnvp.files import atomic_path
 from tfp_realnvp.gallery.caption import run_facts
@@ -36,12 +37,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--temperature", type=float, default=1.0, help="factor on the samples' latents"
     )
-    parser.add_argument(
-        "--weights",
-        choices=("last", "best", "average"),
-        default="last",
-        help="which: last, best (on the validation images), or their average",
-    )
+    add_weights_option(parser)
     parser.set_defaults(run=run)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tfp_realnvp.arguments import check_int, check_seed
+from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.files import write_json
 from tfp_realnvp.training.evaluate_runs import SPLITS
 from tfp_realnvp.training.flow_health import flow_health
@@ -33,12 +34,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="images whose statistics are taken together; those of a step of training "
         "if not said",
     )
-    add(
-        "--weights",
-        choices=("last", "best", "average"),
-        default="last",
-        help="which: last, best (on the validation images), or their average",
-    )
+    add_weights_option(parser)
     parser.set_defaults(run=run)
 
 
