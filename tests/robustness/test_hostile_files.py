@@ -14,6 +14,7 @@ import small_subjects as small
 from clear_errors import time_limit
 
 import tfp_realnvp as nvp
+from tfp_realnvp.cli import main
 from tfp_realnvp.flows.config import from_config
 from tfp_realnvp.training.checkpoint import load_checkpoint
 from tfp_realnvp.training.run_directory import RunDirectory
@@ -228,6 +229,35 @@ def test_a_run_that_asks_for_all_memory_is_refused_at_once(change, tmp_path):
         time_limit(20),
     ):
         RunDirectory(path).load_model()
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate", "figures", "gallery"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"unknown": 1},
+        {"event_shape": None},
+        {"event_shape": 3},
+        {"base": "tfd.Normal"},
+        {"condition_size": "__import__"},
+        {"filters": 10**30},
+    ],
+    ids=str,
+)
+def test_a_damaged_configuration_ends_a_command_with_a_line(
+    command, change, tmp_path, monkeypatch, capsys
+):
+    path = small.copy_of_run(tmp_path)
+    values = json.loads((path / "config.json").read_text())
+    values["flow"].update(change)
+    if change == {"event_shape": None}:
+        del values["flow"]["event_shape"]
+    (path / "config.json").write_text(json.dumps(values))
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    assert main([command, str(path)]) == 2
+    assert f"tfp-realnvp {command}: error: " in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path):

@@ -53,8 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     config = directory.load_config()
     directory.check_weights()
-    pixels = math.prod(config.flow["event_shape"])
-    check_fits("count", arguments.count, 12 * arguments.count * pixels, "images")
+    check_fits("count", arguments.count, 64 * arguments.count, "images")
     condition = _condition(arguments, config)
     model = directory.load_model()
     images = sample_images(

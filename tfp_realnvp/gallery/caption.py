@@ -29,7 +29,12 @@ def run_facts(directory: RunDirectory, config: RunConfig, weights: str) -> list[
     Raises:
       ValueError: If `summary.json` or `history.csv` is damaged.
     """
-    height, width, _ = config.flow["event_shape"]
+    try:
+        height, width, _ = config.flow["event_shape"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"run: {directory.path / 'config.json'} is damaged: {error!r}"
+        ) from error
     kind, _, path = config.dataset.partition(":")
     # The page may be shown to others, whom the folder's place does not concern.
     name = f"{kind} {pathlib.Path(path).name}" if path else kind

@@ -197,7 +197,10 @@ class RunDirectory:
         config = self.load_config()
         self.check_weights(which)
         weights = self.weights(which)
-        model = config.build_model()
+        try:
+            model = config.build_model()
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"run: {self._config} is damaged: {error}") from error
         try:
             model.load_weights(weights)
         except Exception as error:
