@@ -40,7 +40,7 @@ class ImageSplit:
         if self.conditions is None:
             return
         conditions = checked_array(
-            "conditions", self.conditions, kinds="biu", expected="labels or attributes"
+            "conditions", self.conditions, kinds="biuf", expected="labels or attributes"
         )
         if conditions.ndim not in (1, 2) or len(conditions) != self.count:
             raise ValueError(

@@ -67,8 +67,13 @@ def check_widths(name: str, widths: Any) -> None:
         )
     if not widths:
         raise ValueError(f"{name}: expected at least one width, got none.")
-    for width in widths:
-        check_int(name, width, unit=" for each")
+    try:
+        for width in widths:
+            check_int(name, width)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: expected a positive int for each layer, got {shortened(widths)}."
+        ) from error
 
 
 def checked_activation(activation: Any) -> Any:

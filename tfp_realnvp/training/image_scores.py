@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_int, check_seed, shortened
+from tfp_realnvp.arguments import check_int, check_seed, check_whole, shortened
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.progress import ProgressBar
 from tfp_realnvp.flows.units import bits_per_dim
@@ -61,7 +61,7 @@ def score_images(
         check_int(name, value)
     check_seed("seed", seed, optional=False)
     if limit is not None:
-        check_int("limit", limit)
+        check_whole("limit", limit)
     count = split.count if limit is None else limit
     if not 1 <= count <= split.count:
         raise ValueError(
