@@ -141,7 +141,7 @@ def _fault(entry: Entry, arguments: Mapping[str, Any], error: Exception) -> str 
 def _is_by_tfp(error: Exception, message: str) -> bool:
     kinds = (ValueError, TypeError, OverflowError, tf.errors.InvalidArgumentError)
     # What an object raises when TensorFlow asks it for an array is its own.
-    is_own = isinstance(error, RuntimeError) and message == "no array"
+    is_own = isinstance(error, RuntimeError) and message in ("no array", "no repr")
     return is_own or (isinstance(error, kinds) and bool(_BY_TFP.search(message)))
 
 

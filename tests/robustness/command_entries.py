@@ -63,7 +63,8 @@ def command(name, good, *, positional=None, patches=(), flags=(), paths=("output
         assert status in (0, 1, 2), f"exit status {status}"
         assert "Traceback" not in said, said
         if status:
-            *_, last = said.strip().splitlines()
+            # Paths can hold what Python, but no terminal, takes for the end of a line.
+            *_, last = said.strip().split("\n")
             assert last.startswith(f"tfp-realnvp {name}: error:") or (
                 last.startswith("tfp-realnvp: error:")
             ), said

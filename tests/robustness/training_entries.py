@@ -76,7 +76,8 @@ def of_model(name, model, x, condition=None, names=(), **good):
         assert_numbers(result)
 
     good = {"x": x, **({} if condition is None else {"condition": condition}), **good}
-    words = ("log_prob", "step", "y", *names)
+    # Keras itself says what a generator must give.
+    words = ("log_prob", "step", "y", "Python generator", *names)
     return Entry(call, given(good), BAD, check, names=words)
 
 

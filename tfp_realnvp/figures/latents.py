@@ -244,6 +244,8 @@ def condition_vectors(
             f"{name}: expected one for each of {count} images, got shape "
             f"{tuple(np.shape(condition))}."
         )
+    if not np.isfinite(vectors).all():
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity.")
     return vectors.numpy()
 
 

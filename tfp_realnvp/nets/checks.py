@@ -122,7 +122,9 @@ def checked_initializer(name: str, initializer: Any) -> Any:
         found = keras.initializers.get(initializer)
     except (TypeError, ValueError, KeyError, AttributeError):
         found = None
-    if not callable(found):
+    # Keras takes whatever is an array for one.
+    is_meant = isinstance(initializer, (str, dict)) or callable(initializer)
+    if not is_meant or not callable(found):
         raise ValueError(
             f"{name}: expected a Keras initializer, got {shortened(initializer)}."
         )

@@ -112,7 +112,7 @@ def export_saved_model(
     if isinstance(flow, FlowModel):
         flow = flow.flow
     _check_flow(flow)
-    check_path("directory", directory)
+    _check_directory(directory)
     check_flag("overwrite", overwrite)
     _check_run(run)
     directory = pathlib.Path(directory)
@@ -144,6 +144,17 @@ def _check_flow(flow: tfd.Distribution) -> None:
         raise ValueError(
             f"flow: expected one without batch shape, got {flow.batch_shape}."
         )
+
+
+def _check_directory(directory: str | os.PathLike) -> None:
+    check_path("directory", directory)
+    try:
+        os.fspath(directory).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            "directory: expected a path in UTF-8, as TensorFlow writes to, got "
+            f"{os.fspath(directory)!r}."
+        ) from error
 
 
 def _check_run(run: Mapping[str, Any] | None) -> None:

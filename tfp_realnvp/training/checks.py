@@ -208,13 +208,13 @@ def check_compile(
     Raises:
       ValueError: If they cannot.
     """
+    check_flag("jit_compile", jit_compile)
     replicas = strategy.num_replicas_in_sync
     if jit_compile and replicas > 1:
         raise ValueError(
             f"jit_compile: expected False with {replicas} replicas, for XLA does not "
             "compile what replicas exchange inside a step; got True."
         )
-    check_flag("jit_compile", jit_compile)
     if isinstance(optimizer, str):
         # Keras names neither the argument nor what there is.
         try:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from tfp_realnvp.arguments import check_path
 from tfp_realnvp.data import ImageData
 from tfp_realnvp.files import write_json
 from tfp_realnvp.training.evaluation import check_importance_samples, summarize
@@ -70,10 +71,12 @@ def evaluate_runs(
       ValueError: If the runs differ in more than their seeds or not in these, or an
         argument is out of range.
     """
-    if split not in SPLITS:
+    if not isinstance(split, str) or split not in SPLITS:
         raise ValueError(f"split: expected one of {', '.join(SPLITS)}; got {split!r}.")
     if importance_samples is not None:
         check_importance_samples(importance_samples, draws)
+    if data_dir is not None:
+        check_path("data_dir", data_dir)
     configs = [directory.load_config() for directory in directories]
     _check_alike(directories, configs)
     for directory in directories:
