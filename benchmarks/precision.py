@@ -14,7 +14,8 @@ import numpy as np
 
 import tfp_realnvp as nvp
 from tfp_realnvp.data import load_images
-from tfp_realnvp.training.callbacks import CosineDecay, Throughput
+from tfp_realnvp.training.callbacks import Throughput
+from tfp_realnvp.training.learning_rate import LearningRate
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -56,7 +57,7 @@ def score(arguments, data, seed, precision):
     model.fit(
         data.training_batches(arguments.batch_size, seed=seed),
         steps_per_epoch=arguments.steps,
-        callbacks=[CosineDecay(1e-3, arguments.steps), throughput],
+        callbacks=[LearningRate(1e-3, arguments.steps), throughput],
         verbose=0,
     )
     test = data.test_batches(100, limit=arguments.images)

@@ -13,6 +13,7 @@ import tfp_realnvp as nvp
 from tfp_realnvp.data import ImageSplit, load_images
 from tfp_realnvp.flows.presets import preset_for
 from tfp_realnvp.optional import require
+from tfp_realnvp.training.recipes import recipe_of
 from tfp_realnvp.training.report import evaluate_run, write_report
 from tfp_realnvp.training.run import train
 from tfp_realnvp.training.run_config import RunConfig
@@ -48,6 +49,7 @@ def run(arguments, dataset, make_up):
     print(f"1. Devices: {strategy.num_replicas_in_sync} x {type(strategy).__name__}")
     data = load(arguments, dataset, make_up)
     preset = preset_for(dataset)
+    batch_size = 16 if arguments.smoke else arguments.batch_size
     config = RunConfig(
         dataset=data.name,
         flow={
@@ -55,11 +57,10 @@ def run(arguments, dataset, make_up):
             **(SMALL if arguments.smoke else {}),
             "network_dtype": arguments.precision,
         },
-        batch_size=16 if arguments.smoke else arguments.batch_size,
         epochs=2 if arguments.smoke else arguments.epochs,
-        learning_rate=1e-3,
         seed=0,
         data_dir=arguments.data_dir,
+        **{**recipe_of(preset), "batch_size": batch_size},
     )
     model = config.build_model(strategy)
     smoke = "-smoke" if arguments.smoke else ""

@@ -135,6 +135,9 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     "factor_out_of_tfp": lambda dtype: Case(
         nvp.FactorOut((6,), tfb.Scale(tf.constant(2.0, dtype))), (6,)
     ),
+    "invertible_conv": lambda dtype: Case(
+        nvp.InvertibleConv((2, 4, 3), nvp.ChannelMixing(dtype=dtype)), (2, 4, 3)
+    ),
     "pixel_logit": lambda dtype: Case(nvp.PixelLogit(), (4, 4, 1)),
     "fused_chain": lambda dtype: Case(
         nvp.FusedChain(
@@ -153,6 +156,9 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     "real_nvp_3_scales": lambda dtype: _real_nvp((8, 8, 1), dtype, num_scales=3),
     "real_nvp_oblong": lambda dtype: _real_nvp((4, 8, 2), dtype, num_scales=2),
     "real_nvp_moving": lambda dtype: _real_nvp((4, 4, 3), dtype, batch_norm="moving"),
+    "real_nvp_with_convolutions": lambda dtype: _real_nvp(
+        (8, 8, 1), dtype, num_scales=3, invertible_conv=True
+    ),
     "real_nvp_without_batch_norm": lambda dtype: _real_nvp(
         (4, 4, 3), dtype, batch_norm=None
     ),

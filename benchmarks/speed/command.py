@@ -17,8 +17,10 @@ import json
 import pathlib
 from typing import Any
 
+from torch_checkout import check_option
+
 from speed.cells import Cell, all_cells, quick_cells
-from speed.contenders import CONTENDERS, IMAGE_PEER_FILES, IMAGE_PEERS
+from speed.contenders import CONTENDERS, IMAGE_PEERS
 from speed.drive import Run, run_cell
 from speed.machine import describe_run
 from speed.plots import draw_plots
@@ -88,16 +90,7 @@ def _parse() -> argparse.Namespace:
     if arguments.output is None:
         parser.error("--output: expected a folder, got none.")
     if arguments.image_peer is not None:
-        missing = [
-            n for n in IMAGE_PEER_FILES if not (arguments.image_peer / n).is_file()
-        ]
-        if missing:
-            parser.error(
-                "--image-peer: expected a checkout laid out as chrischute/real-nvp, "
-                f"got {arguments.image_peer} without {', '.join(missing)}."
-            )
-        if importlib.util.find_spec("torch") is None:
-            parser.error("--image-peer: expected PyTorch to be installed; it is not.")
+        check_option(parser, arguments.image_peer)
     if importlib.util.find_spec("matplotlib") is None:
         parser.error("expected matplotlib to be installed, for the plots; it is not.")
     return arguments

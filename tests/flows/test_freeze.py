@@ -22,6 +22,7 @@ FLOWS = {
     "image flow": lambda: nvp.image_flow(**IMAGES),
     "without batch norm": lambda: nvp.image_flow(**IMAGES, batch_norm=None),
     "by moving averages": lambda: nvp.image_flow(**IMAGES, batch_norm="moving"),
+    "with convolutions": lambda: nvp.image_flow(**IMAGES, invertible_conv=True),
     "float64": lambda: nvp.image_flow(**IMAGES, dtype=tf.float64),
     "bfloat16 networks": lambda: nvp.image_flow(
         **IMAGES, network_dtype="mixed_bfloat16"
@@ -96,7 +97,7 @@ def test_a_frozen_flow_has_no_passes_to_go_back():
     assert frozen.bijector.parameters["memory"] == "stored"
 
 
-@pytest.mark.parametrize("name", ["image flow", "vectors"])
+@pytest.mark.parametrize("name", ["image flow", "with convolutions", "vectors"])
 def test_a_frozen_flow_does_not_change_with_the_live_one_nor_by_training(name):
     flow = trained(name)
     frozen = nvp.freeze(flow)

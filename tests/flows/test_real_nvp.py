@@ -204,3 +204,16 @@ def test_images_that_do_not_fit_are_refused(shape):
 def test_events_of_another_dtype_are_refused():
     with pytest.raises((TypeError, ValueError), match="float"):
         flow().inverse(tf.zeros([2, 8, 8, 1], tf.float64))
+
+
+@pytest.mark.parametrize(("num_scales", "count"), [(1, 0), (2, 3), (3, 6)])
+def test_every_channel_wise_coupling_has_a_convolution_if_asked_for(num_scales, count):
+    def matrices(**options):
+        flow = nvp.RealNVPBijector(
+            (8, 8, 1), num_scales=num_scales, filters=2, num_blocks=1, **options
+        )
+        return [v for v in flow.trainable_variables if "lower_upper" in v.name]
+
+    sizes = [matrix.shape[0] for matrix in matrices(invertible_conv=True)]
+    assert sorted(sizes) == ([4] * 3 + [8] * 3)[:count]
+    assert not matrices()

@@ -121,6 +121,8 @@ TRAIN = {
     "epochs": "1",
     "minutes": None,
     "learning_rate": "0.001",
+    "schedule": None,
+    "warmup_steps": "10",
     "seed": None,
     "seeds": None,
     "average_decay": None,

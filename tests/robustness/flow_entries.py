@@ -383,6 +383,13 @@ ENTRIES = {
     "FusedChain": made(
         nvp.FusedChain, bijectors=[tfb.Scale(2.0)], validate_args=False, name="chain"
     ),
+    "InvertibleConv": made(
+        nvp.InvertibleConv,
+        event_shape=(2, 2, 3),
+        mixing=None,
+        validate_args=True,
+        name="conv",
+    ),
     "PixelLogit": made(nvp.PixelLogit, alpha=0.05, validate_args=True, name="logit"),
     "Squeeze": made(nvp.Squeeze, validate_args=True, name="squeeze"),
     "checkerboard_mask": mask(nvp.checkerboard_mask, (4, 4, 1), invert=False),
@@ -434,6 +441,7 @@ ENTRIES = {
         num_scales=None,
         filters=None,
         num_blocks=None,
+        invertible_conv=None,
     ),
     "image_flow": made(
         nvp.image_flow,
@@ -486,6 +494,7 @@ ENTRIES = {
             ("coupling", (2,)),
             ("batch_norm", (3,)),
             ("factor_out", (2, 2, 4)),
+            ("invertible_conv", (1, 2, 2, 3)),
             ("squeeze", (4, 4, 4)),
             ("pixel_logit", ()),
             ("chain", (4, 4, 4)),

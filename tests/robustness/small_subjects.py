@@ -70,6 +70,7 @@ def bijector(name):
         "coupling": lambda: nvp.AffineCoupling((2,), network, nvp.channel_mask),
         "batch_norm": lambda: nvp.BatchNorm((3,)),
         "factor_out": lambda: nvp.FactorOut((2, 2, 4), tfb.Scale(2.0)),
+        "invertible_conv": lambda: nvp.InvertibleConv((2, 2, 3)),
         "squeeze": nvp.Squeeze,
         "pixel_logit": lambda: nvp.PixelLogit(validate_args=True),
         "chain": lambda: nvp.FusedChain([tfb.Scale(2.0), nvp.Squeeze()]),

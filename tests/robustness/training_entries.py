@@ -188,6 +188,7 @@ CONFIG_NAMES = (
     "num_scales",
     "filters",
     "num_blocks",
+    "invertible_conv",
     "sizes",
     "base",
 )
@@ -402,6 +403,8 @@ ENTRIES = {
                 "epochs": 1,
                 "learning_rate": 0.1,
                 "seed": 0,
+                "schedule": "cosine",
+                "warmup_steps": 0,
                 "data_dir": None,
                 "image_size": None,
                 "minutes": None,

@@ -8,7 +8,6 @@ import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
 from tfp_realnvp.training.callbacks import (
-    CosineDecay,
     Throughput,
     TimeLimit,
 )
@@ -61,25 +60,3 @@ def test_throughput_counts_the_images_of_all_steps_but_the_first():
 class Seen(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.logs = dict(logs)
-
-
-class Rates(keras.callbacks.Callback):
-    def on_train_begin(self, logs=None):
-        self.seen = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.seen.append(float(self.model.optimizer.learning_rate))
-
-
-def test_learning_rate_falls_along_a_cosine_over_the_steps():
-    rates = Rates()
-    fit(CosineDecay(1e-3, steps=16), rates)
-    expected = 0.5e-3 * (1 + np.cos(np.pi * np.arange(16) / 16))
-    np.testing.assert_allclose(rates.seen, expected, rtol=1e-5)
-
-
-def test_learning_rate_is_near_0_at_the_time_limit():
-    rates, limit = Rates(), TimeLimit(0.03)
-    fit(limit, CosineDecay(1e-3, 10**6, limit), rates, epochs=10**5)
-    assert rates.seen[0] > 0.9e-3
-    assert rates.seen[-1] < 1e-5

@@ -6,6 +6,7 @@ from tfp_realnvp.bijectors.batch_norm import BatchNorm
 from tfp_realnvp.bijectors.factor_out import FactorOut
 from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.fused_chain import FusedChain
+from tfp_realnvp.bijectors.invertible_conv import InvertibleConv
 from tfp_realnvp.bijectors.masks import (
     alternating_mask,
     channel_mask,
@@ -23,6 +24,7 @@ __all__ = [
     "FactorOut",
     "FusedBijector",
     "FusedChain",
+    "InvertibleConv",
     "PixelLogit",
     "Squeeze",
     "alternating_mask",

@@ -12,6 +12,7 @@ from tfp_realnvp.cli.train_seeds import check_seeds, train_seeds
 from tfp_realnvp.data import load_images
 from tfp_realnvp.flows.presets import dataset_of, preset_for, resolve_preset
 from tfp_realnvp.optional import require
+from tfp_realnvp.training.recipes import recipe_of
 from tfp_realnvp.training.report import evaluate_run, write_report
 from tfp_realnvp.training.run import train
 from tfp_realnvp.training.run_config import RunConfig
@@ -20,16 +21,13 @@ from tfp_realnvp.training.strategy import is_chief, make_strategy
 from tfp_realnvp.training.tensorboard import TensorBoard
 
 _COPIED = (
-    "batch_size",
     "epochs",
-    "learning_rate",
     "seed",
     "data_dir",
     "image_size",
     "minutes",
     "accumulate",
     "jit_compile",
-    "average_decay",
     "on_non_finite",
     "max_skipped_in_a_row",
 )
@@ -123,7 +121,13 @@ def _config(arguments: argparse.Namespace) -> RunConfig:
         if value is not None and not value > 0:
             raise ValueError(f"{name}: expected a positive number, got {value}.")
     dataset = arguments.dataset or dataset_of(arguments.preset or "digits")
-    flow = resolve_preset(arguments.preset or preset_for(dataset))
+    preset = arguments.preset or preset_for(dataset)
+    flow, recipe = resolve_preset(preset), recipe_of(preset)
+    for name in recipe:
+        if getattr(arguments, name) is not None:
+            recipe[name] = getattr(arguments, name)
+    # None would be the recipe's own, so that 0 says that there is to be none.
+    recipe["average_decay"] = recipe["average_decay"] or None
     for name in ("num_scales", "filters", "num_blocks"):
         if getattr(arguments, name) is not None:
             flow[name] = getattr(arguments, name)
@@ -132,7 +136,7 @@ def _config(arguments: argparse.Namespace) -> RunConfig:
     if arguments.memory != "stored":
         flow["memory"] = arguments.memory
     copied = {name: getattr(arguments, name) for name in _COPIED}
-    return RunConfig(dataset=dataset, flow=flow, **copied)
+    return RunConfig(dataset=dataset, flow=flow, **recipe, **copied)
 
 
 def _locate(arguments: argparse.Namespace, dataset: str) -> RunDirectory:

@@ -7,6 +7,7 @@ import argparse
 from tfp_realnvp.data.load import DATA_SETS
 from tfp_realnvp.flows import PRESETS
 from tfp_realnvp.flows.memory import MEMORY
+from tfp_realnvp.training.learning_rate import SCHEDULES
 from tfp_realnvp.training.strategy import STRATEGIES
 
 
@@ -50,7 +51,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("training")
     add = group.add_argument
-    add("--batch-size", type=int, default=64, help="images in an update")
+    add("--batch-size", type=int, help="images in an update; by default the preset's")
     add(
         "--accumulate",
         type=int,
@@ -59,7 +60,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--epochs", type=int, default=20, help="passes through the data")
     add("--minutes", type=float, help="end training after so many minutes")
-    add("--learning-rate", type=float, default=1e-3, help="at the start")
+    add("--learning-rate", type=float, help="the highest; by default the preset's")
+    add(
+        "--schedule",
+        choices=SCHEDULES,
+        help="how the learning rate changes over the run; by default the preset's",
+    )
+    add(
+        "--warmup-steps",
+        type=int,
+        help="steps over which the learning rate first rises; by default the preset's",
+    )
     either = group.add_mutually_exclusive_group().add_argument
     either("--seed", type=int, default=0, help="the same seed gives the same run")
     either(
@@ -71,7 +82,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--average-decay",
         type=float,
-        help="keep a moving average of the weights too, for instance 0.999",
+        help="keep a moving average of the weights too, for instance 0.999, or none "
+        "with 0; by default as the preset's",
     )
     add(
         "--on-non-finite",

@@ -5,7 +5,13 @@ from __future__ import annotations
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.bijectors import AffineCoupling, BatchNorm, FactorOut, FusedChain
+from tfp_realnvp.bijectors import (
+    AffineCoupling,
+    BatchNorm,
+    FactorOut,
+    FusedChain,
+    InvertibleConv,
+)
 from tfp_realnvp.bijectors.fused import Invert
 from tfp_realnvp.flows.call_arguments import is_transformed
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
@@ -22,9 +28,9 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
     inside the networks are folded into the kernels of the convolutions before them.
     What it computes is the same but for rounding, whatever `training` says.
 
-    What is frozen are the couplings and batch normalizations of this package, wherever
-    they are in a `tfd.TransformedDistribution`; their weights are the copy's own.
-    Bases and other bijectors are those of `flow` itself.
+    What is frozen are the couplings, batch normalizations and convolutions of this
+    package, wherever they are in a `tfd.TransformedDistribution`; their weights are
+    the copy's own. Bases and other bijectors are those of `flow` itself.
 
     Args:
       flow: `tfd.TransformedDistribution`.
@@ -71,6 +77,8 @@ def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
         return bijector.copy(network=frozen(bijector.network))
     if isinstance(bijector, BatchNorm):
         return bijector.copy(moments=frozen(bijector.moments))
+    if isinstance(bijector, InvertibleConv):
+        return bijector.copy(mixing=frozen(bijector.mixing))
     if isinstance(bijector, RealNVPBijector):
         return bijector.copy(body=_frozen(bijector.body), memory="stored")
     if isinstance(bijector, FactorOut):

@@ -13,12 +13,13 @@ from tfp_realnvp.bijectors import (
     BatchNorm,
     FactorOut,
     FusedChain,
+    InvertibleConv,
     Squeeze,
     channel_mask,
     checkerboard_mask,
     diagonal_mask,
 )
-from tfp_realnvp.nets import BatchMoments, ResNet, ShiftAndLogScale
+from tfp_realnvp.nets import BatchMoments, ChannelMixing, ResNet, ShiftAndLogScale
 from tfp_realnvp.nets.l2 import L2
 from tfp_realnvp.nets.seeds import spawn_seeds
 
@@ -31,6 +32,7 @@ def multi_scale_chain(
     num_scales: int,
     filters: int,
     num_blocks: int,
+    invertible_conv: bool,
     condition_size: int | None,
     batch_norm: Literal["batch", "moving"] | None,
     momentum: float,
@@ -63,11 +65,14 @@ def multi_scale_chain(
     channelwise = couplings(
         3, squeezed_shape, channel_mask, 2 * filters, initial_gain=1.0
     )
+    if invertible_conv:
+        channelwise = _with_convolutions(channelwise, squeezed_shape, dtype)
     next_scale = multi_scale_chain(
         (height // 2, width // 2, 2 * channels),
         num_scales=num_scales - 1,
         filters=2 * filters,
         num_blocks=num_blocks,
+        invertible_conv=invertible_conv,
         condition_size=condition_size,
         batch_norm=batch_norm,
         momentum=momentum,
@@ -138,3 +143,15 @@ def _couplings(
             moments = BatchMoments(batch_norm, momentum=momentum, dtype=dtype)
             bijectors.append(BatchNorm(event_shape, moments, mask=coupling_mask))
     return bijectors
+
+
+def _with_convolutions(
+    bijectors: list[tfb.Bijector], event_shape: tuple[int, int, int], dtype: str
+) -> list[tfb.Bijector]:
+    """Returns the list with channels mixed before each coupling, towards latents."""
+    mixed = []
+    for bijector in bijectors:
+        if isinstance(bijector, AffineCoupling):
+            mixed.append(InvertibleConv(event_shape, ChannelMixing(dtype=dtype)))
+        mixed.append(bijector)
+    return mixed

@@ -49,7 +49,9 @@ class RealNVPBijector(FusedBijector):
 
     and at the last scale 4 x [AffineCoupling(checkerboard_mask), BatchNorm]. Masks
     alternate, so that each coupling transforms what the one before passed through.
-    The number of feature maps doubles from scale to scale.
+    The number of feature maps doubles from scale to scale. With `invertible_conv`,
+    which is not the paper's but Glow's, an `InvertibleConv` comes before each
+    channel-wise coupling.
 
     Latents have the shape of the image itself: what leaves at each scale stays at
     the pixels it came from. `split_latent` takes them apart by scale.
@@ -79,6 +81,9 @@ class RealNVPBijector(FusedBijector):
         `None` is 32.
       num_blocks: Python `int`, images only: residual blocks of every network. `None`
         is 2.
+      invertible_conv: Python `bool`, images only: whether channels are mixed before
+        each channel-wise coupling, by a matrix to learn. The latents of a scale then
+        are mixtures of what is at their pixel and its neighbours. `None` is `False`.
       num_couplings: Python `int`, vectors only: number of couplings, at least 2. `None`
         is 6; from 4 on, every entry depends on every other whatever D is.
       hidden_units: Sequence of Python `int`s, vectors only: widths of the hidden layers
@@ -157,6 +162,7 @@ class RealNVPBijector(FusedBijector):
         num_scales: int | None = None,
         filters: int | None = None,
         num_blocks: int | None = None,
+        invertible_conv: bool | None = None,
         num_couplings: int | None = None,
         hidden_units: Sequence[int] | None = None,
         activation: Any = None,
@@ -180,6 +186,7 @@ class RealNVPBijector(FusedBijector):
                 "num_scales": num_scales,
                 "filters": filters,
                 "num_blocks": num_blocks,
+                "invertible_conv": invertible_conv,
                 "num_couplings": num_couplings,
                 "hidden_units": hidden_units,
                 "activation": activation,

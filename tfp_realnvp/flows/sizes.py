@@ -14,7 +14,12 @@ from tfp_realnvp.nets.checks import (
     check_widths,
 )
 
-IMAGE_DEFAULTS = {"num_scales": 2, "filters": 32, "num_blocks": 2}
+IMAGE_DEFAULTS = {
+    "num_scales": 2,
+    "filters": 32,
+    "num_blocks": 2,
+    "invertible_conv": False,
+}
 _MOST_SCALES = 64
 VECTOR_DEFAULTS = {
     "num_couplings": 6,
@@ -62,6 +67,7 @@ def resolve_sizes(
             got = shortened(sizes[name])
             raise ValueError(f"{name}: expected a positive int, got {got}.")
     if is_image:
+        check_flag("invertible_conv", sizes["invertible_conv"])
         _check_image(event_shape, sizes["num_scales"])
     else:
         _check_vector(event_shape, sizes)

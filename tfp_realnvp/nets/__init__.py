@@ -2,6 +2,7 @@
 
 from tfp_realnvp.nets.batch_moments import BatchMoments
 from tfp_realnvp.nets.batch_norm import BatchNormalization
+from tfp_realnvp.nets.channel_mixing import ChannelMixing
 from tfp_realnvp.nets.mlp import MLP
 from tfp_realnvp.nets.residual_block import ResidualBlock
 from tfp_realnvp.nets.resnet import ResNet
@@ -12,6 +13,7 @@ __all__ = [
     "MLP",
     "BatchMoments",
     "BatchNormalization",
+    "ChannelMixing",
     "ResNet",
     "ResidualBlock",
     "ShiftAndLogScale",

@@ -2,38 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
 import keras
-
-
-class CosineDecay(keras.callbacks.Callback):
-    """Lowers the learning rate along a cosine to 0 at the end of training.
-
-    The end is after `steps` steps or at the time limit, whichever comes first.
-
-    Args:
-      learning_rate: Python `float`, at the start.
-      steps: Python `int`, number of training steps.
-      time_limit: `TimeLimit` of the same `fit`, or `None`.
-    """
-
-    def __init__(
-        self, learning_rate: float, steps: int, time_limit: TimeLimit | None = None
-    ):
-        super().__init__()
-        self._learning_rate = learning_rate
-        self._steps = steps
-        self._time_limit = time_limit
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        progress = self.model.step / self._steps
-        if self._time_limit is not None:
-            progress = max(progress, self._time_limit.progress)
-        factor = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-        self.model.optimizer.learning_rate = self._learning_rate * factor
 
 
 class TimeLimit(keras.callbacks.Callback):

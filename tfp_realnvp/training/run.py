@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tfp_realnvp.data import ImageData
 from tfp_realnvp.training.callbacks import (
-    CosineDecay,
     EvaluateAverage,
     Throughput,
     TimeLimit,
@@ -18,6 +17,7 @@ from tfp_realnvp.training.callbacks import (
 from tfp_realnvp.training.checkpoint import Progress, load_checkpoint
 from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.keeper import Keeper
+from tfp_realnvp.training.learning_rate import LearningRate
 from tfp_realnvp.training.run_config import RunConfig
 from tfp_realnvp.training.run_directory import RunDirectory
 from tfp_realnvp.training.strategy import is_chief
@@ -87,7 +87,13 @@ def train(
     every = [
         # The others ask the limit, so it must begin first.
         *([] if limit is None else [limit]),
-        CosineDecay(config.learning_rate, total, limit),
+        LearningRate(
+            config.learning_rate,
+            total,
+            config.schedule,
+            warmup_steps=config.warmup_steps,
+            time_limit=limit,
+        ),
         Throughput(config.step_size, total, limit),
         *([] if config.average_decay is None else [EvaluateAverage(validation)]),
         *(callbacks or []),

@@ -22,6 +22,7 @@ from tfp_realnvp.arguments import (
 from tfp_realnvp.data import ImageData, load_images
 from tfp_realnvp.flows import image_flow
 from tfp_realnvp.training.flow_model import FlowModel
+from tfp_realnvp.training.learning_rate import SCHEDULES
 from tfp_realnvp.training.weight_average import check_decay
 
 # Where the data lie, and what is to happen when something goes wrong, may change
@@ -38,7 +39,9 @@ class RunConfig:
       flow: Arguments of `image_flow`.
       batch_size: Images in an update.
       epochs: Passes through the data, unless `minutes` ends training earlier.
-      learning_rate: Of Adam, at the start; see `CosineDecay`.
+      learning_rate: Of Adam, the highest; see `LearningRate`.
+      schedule: How it changes, see `LearningRate`.
+      warmup_steps: Steps over which it first rises.
       seed: Seeds weights, order of the data and noise.
       data_dir: Folder of prepared TFDS data, or `None`.
       image_size: Side of the images, or `None` for the data set's own.
@@ -60,6 +63,8 @@ class RunConfig:
     epochs: int
     learning_rate: float
     seed: int
+    schedule: Literal["constant", "cosine", "trapezoid"] = "cosine"
+    warmup_steps: int = 0
     data_dir: str | None = None
     image_size: int | None = None
     minutes: float | None = None
@@ -81,6 +86,8 @@ class RunConfig:
                 f"{shortened(self.flow)}."
             )
         check_number("learning_rate", self.learning_rate, least=0)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_int("warmup_steps", self.warmup_steps, least=0)
         check_seed("seed", self.seed, optional=False)
         if self.data_dir is not None:
             check_path("data_dir", self.data_dir)

@@ -67,7 +67,12 @@ class WeightAverage:
         self._count.assign(count)
         share = step * (1 - tf.minimum(self._decay, (count - 1) / (count + 8)))
         for average, value in zip(self._averages, self._values, strict=True):
-            average.assign(average + tf.cast(share, average.dtype) * (value - average))
+            # A step that is refused leaves NaN in the moving averages until they are
+            # restored, and 0 times NaN is NaN.
+            moved = tf.math.multiply_no_nan(
+                value - average, tf.cast(share, average.dtype)
+            )
+            average.assign(average + moved)
 
     @property
     def is_begun(self) -> bool:

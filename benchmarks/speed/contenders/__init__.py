@@ -45,8 +45,6 @@ CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 IMAGE_PEERS = frozenset(n for n, (m, _) in CONTENDERS.items() if m == "image_peer")
-# What a checkout must have.
-IMAGE_PEER_FILES = ("models/real_nvp/real_nvp.py", "util/norm_util.py")
 
 
 @dataclasses.dataclass

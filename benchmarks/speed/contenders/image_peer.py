@@ -1,59 +1,21 @@
-"""A PyTorch image Real NVP from the user's checkout, laid out as chrischute/real-nvp.
-
-The checkout is read and never changed. What current PyTorch does not accept of it any
-more, `view` of tensors that are not contiguous, is replaced as the files are read.
-"""
+"""A PyTorch image Real NVP from the user's checkout, see `torch_checkout`."""
 
 from __future__ import annotations
 
 import functools
-import importlib.machinery
-import importlib.util
-import pathlib
-import sys
 from typing import Any
 
 import numpy as np
 import torch
+from torch_checkout import use_checkout
 
 from speed.contenders import Prepared, closest_width, torch_threads
-
-
-class _Reshaping(importlib.machinery.SourceFileLoader):
-    def path_stats(self, path):
-        # Else Python takes compiled code that lies beside the file, as it was, and
-        # leaves its own there.
-        raise OSError("The source is always read.")
-
-    def get_data(self, path):
-        data = super().get_data(path)
-        return data.replace(b".view(", b".reshape(") if path.endswith(".py") else data
-
-
-class _Finder(importlib.machinery.PathFinder):
-    root = ""
-
-    @classmethod
-    def find_spec(cls, fullname, path=None, target=None):
-        if fullname.partition(".")[0] not in ("models", "util"):
-            return None
-        spec = super().find_spec(fullname, path or [cls.root], target)
-        if spec is not None and spec.origin:
-            places = spec.submodule_search_locations
-            spec = importlib.util.spec_from_file_location(
-                fullname,
-                spec.origin,
-                loader=_Reshaping(fullname, spec.origin),
-                submodule_search_locations=places,
-            )
-        return spec
 
 
 def prepare(
     cell: dict[str, Any], channels_last: bool = False, served: bool = False
 ) -> Prepared:
-    _Finder.root = str(pathlib.Path(cell["image_peer"]).resolve())
-    sys.meta_path.insert(0, _Finder)
+    use_checkout(cell["image_peer"])
     from models.real_nvp import RealNVP, RealNVPLoss  # noqa: I001, the checkout's
     import util  # the checkout's
 

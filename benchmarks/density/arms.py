@@ -1,0 +1,93 @@
+"""What is trained: the peer, ours, and ours with one thing changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+# What the other arms are compared with.
+BASE = "cifar10-plus"
+PEER = "PyTorch peer"
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """One way to train a flow.
+
+    Attributes:
+      about: What is different, in words.
+      trainer: Module that trains it.
+      preset: Its flow and recipe are used, in the sizes of the task.
+      flow: Arguments of `image_flow` that differ.
+      recipe: Arguments of `RunConfig` that differ.
+      changes: Keys of `CHANGES`, what is replaced inside of the package.
+    """
+
+    about: str
+    trainer: str = "ours"
+    preset: str = BASE
+    flow: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    changes: tuple[str, ...] = ()
+
+
+ARMS: Mapping[str, Arm] = {
+    PEER: Arm("chrischute/real-nvp, as it is", trainer="peer"),
+    "cifar10": Arm("the paper's flow and training", preset="cifar10"),
+    BASE: Arm("ours; all below are this with one change"),
+    "moving, 0.1": Arm(
+        "batch normalization of Appendix E, momentum 0.1",
+        flow={"batch_norm": "moving", "momentum": 0.1},
+    ),
+    "moving, 0.9": Arm(
+        "batch normalization of Appendix E, momentum 0.9",
+        flow={"batch_norm": "moving", "momentum": 0.9},
+    ),
+    "no batch norm": Arm("no batch normalization", flow={"batch_norm": None}),
+    "plain convolutions": Arm(
+        "no weight normalization", changes=("plain convolutions",)
+    ),
+    "gain 0": Arm("tanh gains of all couplings start at 0", changes=("gain 0",)),
+    "gain 1": Arm("tanh gains of all couplings start at 1", changes=("gain 1",)),
+    "scale then shift": Arm(
+        "z = x exp(s) + t instead of (x - t) exp(-s)", changes=("scale then shift",)
+    ),
+    "no [h, -h]": Arm(
+        "networks see h, not [relu(h), relu(-h)]", changes=("no [h, -h]",)
+    ),
+    "no skips": Arm("no skip connections into the output", changes=("no skips",)),
+    "centres": Arm("pixels + 0.5 in training instead of noise", changes=("centres",)),
+    "average": Arm("moving average of the weights", recipe={"average_decay": 0.99}),
+    "constant": Arm("constant learning rate", recipe={"schedule": "constant"}),
+    "constant, average": Arm(
+        "constant learning rate, moving average of the weights",
+        recipe={"schedule": "constant", "average_decay": 0.99},
+    ),
+    "cosine": Arm("cosine learning rate", recipe={"schedule": "cosine"}),
+    "rate 1e-3": Arm("learning rate 1e-3", recipe={"learning_rate": 1e-3}),
+    "rate 2e-3": Arm("learning rate 2e-3", recipe={"learning_rate": 2e-3}),
+    "batch 32": Arm("batches of 32, twice as many updates", recipe={"batch_size": 32}),
+    "no invertible convolutions": Arm(
+        "channels are not mixed before channel-wise couplings",
+        flow={"invertible_conv": False},
+    ),
+    "bfloat16": Arm(
+        "networks compute in bfloat16", flow={"network_dtype": "mixed_bfloat16"}
+    ),
+    "act norm": Arm(
+        "Glow's ActNorm between couplings instead of batch normalization",
+        changes=("act norm",),
+    ),
+    "learned base": Arm(
+        "normal with a learned mean and scale of every latent",
+        changes=("learned base",),
+    ),
+    "mixture couplings": Arm(
+        "Flow++'s couplings, mixtures of 4 logistics", changes=("mixture couplings",)
+    ),
+    "variational dequantization": Arm(
+        "Flow++'s learned noise; its score is a bound",
+        changes=("variational dequantization",),
+    ),
+}

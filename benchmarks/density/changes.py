@@ -1,0 +1,149 @@
+"""Parts of the package replaced, to see what they are worth.
+
+Each change is a context manager; flows made inside of it, and trained, are changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from unittest import mock
+
+import tensorflow as tf
+
+import tfp_realnvp as nvp
+from density.glow import act_norm, learned_base
+from density.mixture import mixture_couplings
+from density.variational import VariationalModel
+from tfp_realnvp.bijectors import AffineCoupling
+from tfp_realnvp.flows import multi_scale
+from tfp_realnvp.nets import ResNet, residual_block, resnet
+from tfp_realnvp.nets.weight_norm import WeightNormConv2D
+from tfp_realnvp.training import log_prob_parts
+
+
+class PlainConv2D(WeightNormConv2D):
+    """Convolution whose kernel is a variable, at first as long as a normalized one."""
+
+    def build(self, inputs_shape):
+        self.learn_magnitude = False
+        super().build(inputs_shape)
+        norm = tf.sqrt(tf.reduce_sum(tf.square(self.direction), axis=[0, 1, 2]))
+        self.direction.assign(self.direction * self.initial_magnitude / norm)
+
+    def kernel_and_bias(self, scale=None, offset=None):
+        kernel = tf.convert_to_tensor(self.direction)
+        bias = tf.convert_to_tensor(self.bias) if self.use_bias else None
+        if scale is not None:
+            kernel *= scale
+            bias = None if bias is None else bias * scale
+        if offset is not None:
+            bias = offset if bias is None else bias + offset
+        return kernel, bias
+
+
+class WithoutNegatives(ResNet):
+    """Network that sees h where it would see [relu(h), relu(-h)]."""
+
+    def build(self, inputs_shape, context_shape=None, condition_shape=None):
+        channels = inputs_shape[-1] + (context_shape[-1] if context_shape else 0)
+        # What is built already stays as it is.
+        self.conv_in.build((*inputs_shape[:-1], channels))
+        with mock.patch.object(self.conv_in, "build"):
+            super().build(inputs_shape, context_shape, condition_shape)
+
+    def call(self, inputs, context=None, condition=None, training=False):
+        hidden = self.norm_in(inputs, training=training)
+        features = [hidden] if context is None else [hidden, context]
+        hidden = self.conv_in(tf.concat(features, axis=-1))
+        outputs = self.skips[0](hidden)
+        for block, skip in zip(self.blocks, self.skips[1:], strict=True):
+            hidden = block(hidden, training=training)
+            outputs += skip(hidden)
+        return self.conv_out(tf.nn.relu(self.norm_out(outputs, training=training)))
+
+
+class WithoutSkips(ResNet):
+    """Network whose blocks reach the output only through the last of them."""
+
+    def build(self, inputs_shape, context_shape=None, condition_shape=None):
+        self.skips = self.skips[-1:]
+        super().build(inputs_shape, context_shape, condition_shape)
+
+    def call(self, inputs, context=None, condition=None, training=False):
+        hidden = self.norm_in(inputs, training=training)
+        features = [tf.nn.relu(hidden), tf.nn.relu(-hidden)]
+        if context is not None:
+            features.append(context)
+        hidden = self.conv_in(tf.concat(features, axis=-1))
+        for block in self.blocks:
+            hidden = block(hidden, training=training)
+        hidden = self.norm_out(self.skips[0](hidden), training=training)
+        return self.conv_out(tf.nn.relu(hidden))
+
+
+def _scale_then_shift(self, value, shift, log_scale, inverse):
+    axes = list(range(1, self.event_ndims + 1))
+    log_det = tf.reduce_sum(log_scale, axis=axes)
+    if inverse:
+        return value * tf.exp(log_scale) + shift, log_det
+    return (value - shift) * tf.exp(-log_scale), -log_det
+
+
+def _centred(images, seed):
+    return images + 0.5
+
+
+def _networks(network: type[ResNet]) -> Callable:
+    return functools.partial(mock.patch.object, multi_scale, "ResNet", network)
+
+
+@contextlib.contextmanager
+def _plain_convolutions() -> Iterator[None]:
+    with (
+        mock.patch.object(resnet, "WeightNormConv2D", PlainConv2D),
+        mock.patch.object(residual_block, "WeightNormConv2D", PlainConv2D),
+    ):
+        yield
+
+
+def _initial_gain(gain: float) -> Callable:
+    couplings = multi_scale._couplings
+
+    def with_gain(*args, **kwargs):
+        return couplings(*args, **{**kwargs, "initial_gain": gain})
+
+    return functools.partial(mock.patch.object, multi_scale, "_couplings", with_gain)
+
+
+@contextlib.contextmanager
+def _learned_base() -> Iterator[None]:
+    image_flow = nvp.image_flow
+
+    def with_base(**options):
+        return image_flow(**options, base=learned_base(options["event_shape"]))
+
+    with mock.patch.object(nvp, "image_flow", with_base):
+        yield
+
+
+CHANGES: dict[str, Callable[[], contextlib.AbstractContextManager]] = {
+    "plain convolutions": _plain_convolutions,
+    "no [h, -h]": _networks(WithoutNegatives),
+    "no skips": _networks(WithoutSkips),
+    "gain 0": _initial_gain(0.0),
+    "gain 1": _initial_gain(1.0),
+    "scale then shift": functools.partial(
+        mock.patch.object, AffineCoupling, "_affine", _scale_then_shift
+    ),
+    "centres": functools.partial(
+        mock.patch.object, log_prob_parts, "jittered", _centred
+    ),
+    "act norm": act_norm,
+    "learned base": _learned_base,
+    "mixture couplings": mixture_couplings,
+    "variational dequantization": functools.partial(
+        mock.patch.object, nvp, "FlowModel", VariationalModel
+    ),
+}

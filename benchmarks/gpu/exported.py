@@ -1,0 +1,177 @@
+"""The training step that `fit` uses, as a function of a batch and a seed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+import tfp_realnvp as nvp
+from tfp_realnvp.training.learning_rate import FALL
+from tfp_realnvp.training.run_config import RunConfig
+from tfp_realnvp.training.steps import training_step
+
+STEP_RESULTS = (
+    "loss",
+    "bits_per_dim",
+    "gradient_norm",
+    "is_finite",
+    "learning_rate",
+)
+EVALUATION_RESULTS = ("bits_per_dim",)
+# So that noise and mirroring are drawn apart.
+_FOR_NOISE, _FOR_FLIPS = 1, 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is decided on the GPU machine, where it is known how fast it is.
+
+    Attributes:
+      learning_rate: `float64` scalar, the highest.
+      steps: `float64` scalar, length of the schedule.
+    """
+
+    learning_rate: tf.Variable
+    steps: tf.Variable
+
+    @classmethod
+    def of(cls, learning_rate: float, steps: int) -> Plan:
+        """Returns the plan of these numbers."""
+        return cls(
+            tf.Variable(learning_rate, dtype=tf.float64, trainable=False),
+            tf.Variable(steps, dtype=tf.float64, trainable=False),
+        )
+
+
+def learning_rate_at(
+    step: tf.Tensor, plan: Plan, schedule: str, warmup_steps: int
+) -> tf.Tensor:
+    """Returns what `LearningRate` sets before step number `step`, in `float64`."""
+    step = tf.cast(step, tf.float64)
+    progress = tf.minimum(step / plan.steps, 1)
+    warmup = tf.minimum((step + 1) / max(1, warmup_steps), 1)
+    rate = plan.learning_rate * warmup
+    if schedule == "cosine":
+        return rate * 0.5 * (1 + tf.cos(math.pi * progress))
+    if schedule == "trapezoid":
+        return rate * tf.minimum((1 - progress) / FALL, 1)
+    return rate
+
+
+def make_step(
+    model: nvp.FlowModel, plan: Plan, config: RunConfig, *, flips: bool
+) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
+    """Returns a function that trains the model on a batch.
+
+    Args:
+      model: `FlowModel`, compiled.
+      plan: Of the learning rate.
+      config: Whose schedule it follows.
+      flips: Python `bool`, whether to mirror images at random.
+
+    Returns:
+      Function of `uint8` images and `int32` (seed, number of the step), which alone
+      decides on noise and mirroring. It returns `STEP_RESULTS`, scalars of this batch;
+      loss and bits_per_dim are 0 for a batch that was refused.
+    """
+
+    def step(image: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        rate = learning_rate_at(seed[1], plan, config.schedule, config.warmup_steps)
+        model.optimizer.learning_rate = tf.cast(rate, tf.float32)
+        noise, _ = model.noise_states
+        noise.assign(noise_seed(seed))
+        if flips:
+            image = mirrored(image, seed)
+        # What they show is a mean since the last reset.
+        for metric in model.metrics:
+            metric.reset_state()
+        logs = training_step(model, image)
+        report = logs["report"]
+        found = {
+            **logs,
+            **report,
+            "is_finite": tf.cast(report["is_finite"], tf.float32),
+            "learning_rate": tf.cast(rate, tf.float32),
+        }
+        return tuple(found[name] for name in STEP_RESULTS)
+
+    return step
+
+
+def make_evaluation(
+    model: nvp.FlowModel, *, of_average: bool
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns a function of images and (seed, number): bits/dim of each image.
+
+    Normalization is by running statistics.
+
+    Args:
+      model: `FlowModel`, compiled.
+      of_average: Python `bool`, whether to use the average of the weights.
+    """
+
+    def evaluate(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        _, noise = model.noise_states
+        noise.assign(noise_seed(seed))
+        average = contextlib.nullcontext()
+        if of_average:
+            # `averaged_weights` asks for the number of updates, which a graph has not.
+            average = model.average.swapped_in()
+        with average:
+            log_prob, _ = model.log_prob_parts(image, training=False)
+        return model.to_units(log_prob)
+
+    return evaluate
+
+
+def extra_variables(model: nvp.FlowModel, plan: Plan) -> list[Any]:
+    """Returns what the steps use besides the model's and the optimizer's variables."""
+    metrics = [variable for metric in model.metrics for variable in metric.variables]
+    average = [] if model.average is None else model.average.variables
+    return [*metrics, plan.learning_rate, plan.steps, *average]
+
+
+def names_of(
+    model: nvp.FlowModel, plan: Plan, variables: Mapping[str, tf.Variable]
+) -> dict[str, Any]:
+    """Returns the names that the GPU machine has to know.
+
+    Args:
+      model: `FlowModel`, compiled.
+      plan: Of the learning rate.
+      variables: All variables by name, as the bridge names them.
+
+    Returns:
+      `dict` of learning_rate and steps, names, and of weights and average, lists of
+      names in the order of `model.weights`; average is empty without one.
+    """
+    names = {id(variable): name for name, variable in variables.items()}
+    # The first of an average's variables is the number of updates.
+    average = [] if model.average is None else model.average.variables[1:]
+    return {
+        "learning_rate": names[id(plan.learning_rate)],
+        "steps": names[id(plan.steps)],
+        "weights": [names[id(weight.value)] for weight in model.weights],
+        "average": [names[id(variable)] for variable in average],
+    }
+
+
+def mirrored(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Returns the images of a step, half of them mirrored."""
+    shape = [image.shape[0], 1, 1, 1]
+    drawn = tf.random.stateless_uniform(shape, _derived(seed, _FOR_FLIPS))
+    return tf.where(drawn < 0.5, tf.reverse(image, axis=[2]), image)
+
+
+def noise_seed(seed: tf.Tensor) -> tf.Tensor:
+    """Returns the seed of the noise of a step or an evaluation."""
+    return tf.cast(_derived(seed, _FOR_NOISE), tf.int64)
+
+
+def _derived(seed: tf.Tensor, purpose: int) -> tf.Tensor:
+    return tf.random.experimental.stateless_fold_in(seed, purpose)

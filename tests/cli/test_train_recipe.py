@@ -1,0 +1,44 @@
+import argparse
+
+import pytest
+
+from tfp_realnvp.cli import train
+from tfp_realnvp.training.recipes import RECIPES
+
+
+def config_of(*options):
+    """Returns the configuration of the run that the command would begin."""
+    parser = argparse.ArgumentParser()
+    train.add_parser(parser.add_subparsers())
+    return train._config(parser.parse_args(["train", *options]))
+
+
+@pytest.mark.parametrize("preset", RECIPES)
+def test_a_preset_brings_its_recipe(preset):
+    config = config_of("--preset", preset)
+    assert config.dataset == "cifar10"
+    for name, value in RECIPES[preset].items():
+        assert getattr(config, name) == value
+
+
+def test_options_override_the_recipe_one_by_one():
+    config = config_of(
+        *("--preset", "cifar10-plus", "--learning-rate", "0.5"),
+        *("--warmup-steps", "0", "--average-decay", "0", "--schedule", "constant"),
+    )
+    assert (config.learning_rate, config.warmup_steps) == (0.5, 0)
+    assert (config.average_decay, config.schedule) == (None, "constant")
+    assert config.batch_size == RECIPES["cifar10-plus"]["batch_size"]
+    assert config_of("--batch-size", "7").batch_size == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--warmup-steps", "-1"], "warmup_steps: expected .*got -1"),
+        (["--average-decay", "-1"], "average_decay: expected a number between 0 and 1"),
+    ],
+)
+def test_what_no_recipe_can_hold_is_refused(options, expected):
+    with pytest.raises(ValueError, match=expected):
+        config_of(*options)
