@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tfp_realnvp.cli import main
 
-QUICK = ["--filters", "4", "--num-blocks", "1", "--epochs", "1"]
+QUICK = ["--num-scales", "1", "--filters", "4", "--num-blocks", "1", "--epochs", "1"]
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_a_damaged_checkpoint_is_refused_and_stays(runs, tmp_path, capsys):
 def test_a_full_disk_ends_the_run_with_a_message_and_nothing_half_written(tmp_path):
     def limit():
         # No file may grow beyond this; the checkpoint would.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
     arguments = ["train", *QUICK, "--runs", str(tmp_path), "--checkpoint-steps", "1"]
     result = subprocess.run(
@@ -153,7 +153,7 @@ def test_a_full_disk_ends_the_run_with_a_message_and_nothing_half_written(tmp_pa
 
 def test_a_dry_run_tells_the_cost_makes_a_step_and_writes_no_run(tmp_path, capsys):
     arguments = ["train", *QUICK, "--runs", str(tmp_path / "runs"), "--dry-run"]
-    assert main([*arguments, "--strategy", "mirrored"]) == 0
+    assert main([*arguments, "--num-scales", "2", "--strategy", "mirrored"]) == 0
     output = capsys.readouterr().out
     for text in ("21 steps of 64 images", "parameters: ", "2 x 4 x 4, ", "FLOP", "KiB"):
         assert text in output.replace("4 x 4 x 2", "2 x 4 x 4"), text

@@ -7,7 +7,7 @@ from workers import finish, start_workers
 
 from tfp_realnvp.cli import main
 
-QUICK = ["--filters", "4", "--num-blocks", "1", "--epochs", "1"]
+QUICK = ["--num-scales", "1", "--filters", "4", "--num-blocks", "1", "--epochs", "1"]
 
 
 def arguments(runs, *options):

@@ -8,6 +8,9 @@ from example import is_png, load_example, run_main
 import tfp_realnvp as nvp
 from tfp_realnvp.data import ImageSplit
 
+# One worker trains the run for all.
+pytestmark = pytest.mark.xdist_group("digits_run")
+
 
 @pytest.fixture
 def anomaly_detection(sibling_examples):

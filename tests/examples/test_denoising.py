@@ -4,6 +4,9 @@ from example import is_png, load_example, run_main
 
 from tfp_realnvp.figures import image_bits_per_dim, psnr, to_uint8
 
+# One worker trains the run for all.
+pytestmark = pytest.mark.xdist_group("digits_run")
+
 SIGMA = 50
 
 

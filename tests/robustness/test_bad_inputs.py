@@ -41,13 +41,15 @@ SERVED |= set(http_entries.ENTRIES)
 
 def cases(names):
     """Names as parameters, each in the group that makes what it takes once."""
+    parameters = []
     no_server = importlib.util.find_spec("fastapi") is None
     for name in names:
         marks = [pytest.mark.xdist_group("served_entries")] if name in SERVED else []
         if name in http_entries.ENTRIES:
             reason = 'needs pip install ".[serve]"'
             marks.append(pytest.mark.skipif(no_server, reason=reason))
-        yield pytest.param(name, marks=marks)
+        parameters.append(pytest.param(name, marks=marks))
+    return parameters
 
 
 def judge(entry, arguments):

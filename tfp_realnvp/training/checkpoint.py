@@ -89,7 +89,8 @@ def load_checkpoint(path: str | os.PathLike, model: FlowModel) -> Progress:
         for name, v in variables.items()
     }
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy leaves a file that it opened itself open, where it is damaged.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             # Only now: a header can promise more than there is memory for.
             found = _shapes(file)
             progress_shape, _ = found.pop("progress")
