@@ -156,8 +156,8 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     "real_nvp_3_scales": lambda dtype: _real_nvp((8, 8, 1), dtype, num_scales=3),
     "real_nvp_oblong": lambda dtype: _real_nvp((4, 8, 2), dtype, num_scales=2),
     "real_nvp_moving": lambda dtype: _real_nvp((4, 4, 3), dtype, batch_norm="moving"),
-    "real_nvp_with_convolutions": lambda dtype: _real_nvp(
-        (8, 8, 1), dtype, num_scales=3, invertible_conv=True
+    "real_nvp_plus": lambda dtype: _real_nvp(
+        (8, 8, 1), dtype, num_scales=3, invertible_conv=True, crelu=False
     ),
     "real_nvp_without_batch_norm": lambda dtype: _real_nvp(
         (4, 4, 3), dtype, batch_norm=None

@@ -53,9 +53,7 @@ ARMS: Mapping[str, Arm] = {
     "scale then shift": Arm(
         "z = x exp(s) + t instead of (x - t) exp(-s)", changes=("scale then shift",)
     ),
-    "no [h, -h]": Arm(
-        "networks see h, not [relu(h), relu(-h)]", changes=("no [h, -h]",)
-    ),
+    "crelu": Arm("networks see [relu(h), relu(-h)], not h", flow={"crelu": True}),
     "no skips": Arm("no skip connections into the output", changes=("no skips",)),
     "centres": Arm("pixels + 0.5 in training instead of noise", changes=("centres",)),
     "average": Arm("moving average of the weights", recipe={"average_decay": 0.99}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -13,12 +14,14 @@ from density.arms import ARMS, BASE
 def report(logs: Sequence[dict[str, Any]], arms: Sequence[str] = tuple(ARMS)) -> str:
     """Returns a Markdown table of those of the arms that were run.
 
-    Differences are means over the seeds that both arms were run with.
+    Differences are means over the seeds that both arms were run with. Seconds for an
+    update are those of the fastest points of the curves: what else the machine did
+    makes an update slower and never faster.
     """
     lines = [
         f"| arm | seeds | test bits/dim | minus {BASE} | validation | updates | "
-        "seconds | parameters |",
-        "|---|---|---|---|---|---|---|---|",
+        "seconds | s/update | parameters |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     tests = by_seed(logs, BASE, "test")
     for arm in arms:
@@ -36,10 +39,12 @@ def report(logs: Sequence[dict[str, Any]], arms: Sequence[str] = tuple(ARMS)) ->
             in_words(list(by_seed(logs, arm, "validation").values())),
             _range([log["updates_made"] for log in own]),
             _range([log["training_seconds"] for log in own]),
+            _fastest([log["curve"] for log in own]),
             _range([log["parameters"] for log in own]),
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    commits = sorted({log["commit"][:12] for log in logs if log["arm"] in arms})
+    return "\n".join(lines) + f"\n\nCommit {', '.join(commits)}.\n"
 
 
 def by_seed(logs: Sequence[dict[str, Any]], arm: str, score: str) -> dict[int, float]:
@@ -55,6 +60,16 @@ def in_words(values: Sequence[float], *, sign: bool = False) -> str:
     if len(values) == 1:
         return mean
     return f"{mean} ± {statistics.stdev(values) / math.sqrt(len(values)):.4f}"
+
+
+def _fastest(curves: Sequence[Sequence[Sequence[float]]]) -> str:
+    """Returns the fewest seconds for an update, between two points of a curve."""
+    paces = [
+        (after[1] - before[1]) / (after[0] - before[0])
+        for curve in curves
+        for before, after in itertools.pairwise(curve)
+    ]
+    return f"{min(paces):.2f}" if paces else "-"
 
 
 def _range(values: Sequence[float]) -> str:

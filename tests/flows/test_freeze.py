@@ -23,6 +23,7 @@ FLOWS = {
     "without batch norm": lambda: nvp.image_flow(**IMAGES, batch_norm=None),
     "by moving averages": lambda: nvp.image_flow(**IMAGES, batch_norm="moving"),
     "with convolutions": lambda: nvp.image_flow(**IMAGES, invertible_conv=True),
+    "without crelu": lambda: nvp.image_flow(**IMAGES, crelu=False),
     "float64": lambda: nvp.image_flow(**IMAGES, dtype=tf.float64),
     "bfloat16 networks": lambda: nvp.image_flow(
         **IMAGES, network_dtype="mixed_bfloat16"

@@ -20,6 +20,9 @@ LAYERS = {
     "res_net_without_batch_norm": lambda: nvp.ResNet(
         4, filters=6, num_blocks=2, batch_norm=None
     ),
+    "res_net_without_crelu": lambda: nvp.ResNet(
+        4, filters=6, num_blocks=1, crelu=False, seed=1
+    ),
     "shift_and_log_scale": lambda: nvp.ShiftAndLogScale(
         nvp.ResNet(4, filters=6, num_blocks=1, seed=1),
         initial_gain=0.5,

@@ -320,6 +320,7 @@ ENTRIES = {
         output_channels=2,
         filters=2,
         num_blocks=1,
+        crelu=True,
         **NORM,
         **NET,
     ),
@@ -442,6 +443,7 @@ ENTRIES = {
         filters=None,
         num_blocks=None,
         invertible_conv=None,
+        crelu=None,
     ),
     "image_flow": made(
         nvp.image_flow,

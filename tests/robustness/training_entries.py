@@ -189,6 +189,7 @@ CONFIG_NAMES = (
     "filters",
     "num_blocks",
     "invertible_conv",
+    "crelu",
     "sizes",
     "base",
 )

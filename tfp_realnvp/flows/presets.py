@@ -49,6 +49,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "filters": 64,
                 "num_blocks": 8,
                 "invertible_conv": True,
+                "crelu": False,
             }
         ),
         "cifar10-small": MappingProxyType(

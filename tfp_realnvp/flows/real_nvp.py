@@ -84,6 +84,8 @@ class RealNVPBijector(FusedBijector):
       invertible_conv: Python `bool`, images only: whether channels are mixed before
         each channel-wise coupling, by a matrix to learn. The latents of a scale then
         are mixtures of what is at their pixel and its neighbours. `None` is `False`.
+      crelu: Python `bool`, images only: whether networks see their inputs h as
+        [relu(h), relu(-h)], which the paper does, or as they are. `None` is `True`.
       num_couplings: Python `int`, vectors only: number of couplings, at least 2. `None`
         is 6; from 4 on, every entry depends on every other whatever D is.
       hidden_units: Sequence of Python `int`s, vectors only: widths of the hidden layers
@@ -163,6 +165,7 @@ class RealNVPBijector(FusedBijector):
         filters: int | None = None,
         num_blocks: int | None = None,
         invertible_conv: bool | None = None,
+        crelu: bool | None = None,
         num_couplings: int | None = None,
         hidden_units: Sequence[int] | None = None,
         activation: Any = None,
@@ -187,6 +190,7 @@ class RealNVPBijector(FusedBijector):
                 "filters": filters,
                 "num_blocks": num_blocks,
                 "invertible_conv": invertible_conv,
+                "crelu": crelu,
                 "num_couplings": num_couplings,
                 "hidden_units": hidden_units,
                 "activation": activation,

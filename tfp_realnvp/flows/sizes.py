@@ -19,6 +19,7 @@ IMAGE_DEFAULTS = {
     "filters": 32,
     "num_blocks": 2,
     "invertible_conv": False,
+    "crelu": True,
 }
 _MOST_SCALES = 64
 VECTOR_DEFAULTS = {
@@ -68,6 +69,7 @@ def resolve_sizes(
             raise ValueError(f"{name}: expected a positive int, got {got}.")
     if is_image:
         check_flag("invertible_conv", sizes["invertible_conv"])
+        check_flag("crelu", sizes["crelu"])
         _check_image(event_shape, sizes["num_scales"])
     else:
         _check_vector(event_shape, sizes)

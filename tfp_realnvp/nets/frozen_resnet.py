@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfp_realnvp.nets.batch_norm import BatchNormalization
 from tfp_realnvp.nets.condition import check_condition
+from tfp_realnvp.nets.features import features, features_shape
 from tfp_realnvp.nets.frozen_conv import FrozenConv2D
 
 
@@ -27,6 +28,7 @@ class FrozenResNet(keras.layers.Layer):
       filters: Python `int`, channels of the hidden layers.
       num_blocks: Python `int`, number of residual blocks.
       has_norms: Python `bool`, whether the network has batch normalizations.
+      crelu: Python `bool`, as for `ResNet`.
       condition_size: Python `int`, length of the condition vectors, or `None`.
       **kwargs: Passed to `keras.layers.Layer`.
     """
@@ -38,6 +40,7 @@ class FrozenResNet(keras.layers.Layer):
         filters: int,
         num_blocks: int,
         has_norms: bool,
+        crelu: bool = True,
         condition_size: int | None = None,
         **kwargs: Any,
     ):
@@ -46,6 +49,7 @@ class FrozenResNet(keras.layers.Layer):
         self.filters = filters
         self.num_blocks = num_blocks
         self.has_norms = has_norms
+        self.crelu = crelu
         self.condition_size = condition_size
 
         def norm(name: str, affine: bool = True) -> keras.layers.Layer:
@@ -92,11 +96,8 @@ class FrozenResNet(keras.layers.Layer):
         condition_shape: tuple[int | None, ...] | None = None,
     ) -> None:
         hidden_shape = (*inputs_shape[:-1], self.filters)
-        context_channels = context_shape[-1] if context_shape else 0
         self.norm_in.build(inputs_shape)
-        self.conv_in.build(
-            (*inputs_shape[:-1], 2 * inputs_shape[-1] + context_channels)
-        )
+        self.conv_in.build(features_shape(inputs_shape, context_shape, self.crelu))
         for layer in (
             *self.skips,
             *self.block_norms,
@@ -123,10 +124,7 @@ class FrozenResNet(keras.layers.Layer):
         check_condition(self, self.condition_size, condition)
         # Said, for what is not said Keras takes from the layer around.
         hidden = self.norm_in(inputs, training=False)
-        features = [tf.nn.relu(hidden), tf.nn.relu(-hidden)]
-        if context is not None:
-            features.append(tf.cast(context, hidden.dtype))
-        hidden = self.conv_in(tf.concat(features, axis=-1))
+        hidden = self.conv_in(features(hidden, context, self.crelu))
         if self.project is not None:
             hidden += self.project(condition)[:, tf.newaxis, tf.newaxis, :]
         outputs = self.skips[0](hidden)
@@ -157,5 +155,6 @@ class FrozenResNet(keras.layers.Layer):
             "filters": self.filters,
             "num_blocks": self.num_blocks,
             "has_norms": self.has_norms,
+            "crelu": self.crelu,
             "condition_size": self.condition_size,
         }

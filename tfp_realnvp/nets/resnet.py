@@ -7,7 +7,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_int
+from tfp_realnvp.arguments import check_flag, check_int
 from tfp_realnvp.nets.checks import (
     check_network,
     check_norm,
@@ -15,6 +15,7 @@ from tfp_realnvp.nets.checks import (
     checked_regularizer,
 )
 from tfp_realnvp.nets.condition import check_condition
+from tfp_realnvp.nets.features import features, features_shape
 from tfp_realnvp.nets.frozen_resnet import FrozenResNet
 from tfp_realnvp.nets.residual_block import ResidualBlock, norm_factory
 from tfp_realnvp.nets.seeds import spawn_seeds
@@ -39,6 +40,7 @@ class ResNet(keras.layers.Layer):
     learned magnitude. The last one starts small, so that a new flow is near the
     identity, where float32 inverts it well; training is as fast as from 1, where the
     released code starts. Biases appear only where no normalization removes them.
+    Without `crelu` the first convolution sees h itself, [h, context].
 
     Args:
       output_channels: Python `int`, channels of the output.
@@ -47,6 +49,8 @@ class ResNet(keras.layers.Layer):
       batch_norm: `"batch"`, `"moving"` (see `BatchMoments`) or `None` for no batch
         normalization.
       momentum: Python `float`, momentum of the moving averages.
+      crelu: Python `bool`, whether the first convolution sees h as the two halves
+        relu(h) and relu(-h), as in the paper.
       magnitude_regularizer: Keras regularizer of the learned magnitudes.
       condition_size: Python `int`, length of the condition vectors, or `None` if the
         network takes none. Their projection is the same at every pixel.
@@ -78,6 +82,7 @@ class ResNet(keras.layers.Layer):
         num_blocks: int,
         batch_norm: Literal["batch", "moving"] | None = "batch",
         momentum: float = 0.9,
+        crelu: bool = True,
         magnitude_regularizer: Any = None,
         condition_size: int | None = None,
         seed: int | None = None,
@@ -91,6 +96,7 @@ class ResNet(keras.layers.Layer):
         ):
             check_int(argument, value)
         check_norm(batch_norm, momentum)
+        check_flag("crelu", crelu)
         check_network(condition_size, seed, width=filters)
         check_res_net_fits(filters, num_blocks, output_channels)
         self.output_channels = output_channels
@@ -98,6 +104,7 @@ class ResNet(keras.layers.Layer):
         self.num_blocks = num_blocks
         self.batch_norm = batch_norm
         self.momentum = momentum
+        self.crelu = crelu
         self.magnitude_regularizer = checked_regularizer(
             "magnitude_regularizer", magnitude_regularizer
         )
@@ -161,11 +168,8 @@ class ResNet(keras.layers.Layer):
     ) -> None:
         self._build_shapes = (inputs_shape, context_shape, condition_shape)
         hidden_shape = (*inputs_shape[:-1], self.filters)
-        context_channels = context_shape[-1] if context_shape else 0
         self.norm_in.build(inputs_shape)
-        self.conv_in.build(
-            (*inputs_shape[:-1], 2 * inputs_shape[-1] + context_channels)
-        )
+        self.conv_in.build(features_shape(inputs_shape, context_shape, self.crelu))
         for layer in (*self.skips, *self.blocks, self.norm_out, self.conv_out):
             layer.build(hidden_shape)
         if self.project is not None:
@@ -190,10 +194,7 @@ class ResNet(keras.layers.Layer):
         """
         check_condition(self, self.condition_size, condition)
         hidden = self.norm_in(inputs, training=training)
-        features = [tf.nn.relu(hidden), tf.nn.relu(-hidden)]
-        if context is not None:
-            features.append(tf.cast(context, hidden.dtype))
-        hidden = self.conv_in(tf.concat(features, axis=-1))
+        hidden = self.conv_in(features(hidden, context, self.crelu))
         if self.project is not None:
             hidden += self.project(condition)[:, tf.newaxis, tf.newaxis, :]
         # In inference the last normalization is part of the kernels of the sum's terms.
@@ -215,6 +216,7 @@ class ResNet(keras.layers.Layer):
             filters=self.filters,
             num_blocks=self.num_blocks,
             has_norms=has_norms,
+            crelu=self.crelu,
             condition_size=self.condition_size,
             dtype=self.dtype_policy,
             name=self.name,
@@ -252,6 +254,7 @@ class ResNet(keras.layers.Layer):
             "num_blocks": self.num_blocks,
             "batch_norm": self.batch_norm,
             "momentum": self.momentum,
+            "crelu": self.crelu,
             "magnitude_regularizer": keras.regularizers.serialize(
                 self.magnitude_regularizer
             ),

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfp_realnvp as nvp
+from tfp_realnvp.nets.features import features, features_shape
+
+HIDDEN = tf.constant([[[[-1.0, 2.0]]]])
+MASK = tf.constant([[[[5]]]])
+
+
+@pytest.mark.parametrize(
+    ("context", "crelu", "expected"),
+    [
+        (None, True, [0, 2, 1, 0]),
+        (MASK, True, [0, 2, 1, 0, 5]),
+        (None, False, [-1, 2]),
+        (MASK, False, [-1, 2, 5]),
+    ],
+)
+def test_both_signs_of_the_input_are_seen_apart_or_together(context, crelu, expected):
+    seen = features(HIDDEN, context, crelu)
+    np.testing.assert_array_equal(seen[0, 0, 0], expected)
+    shape = None if context is None else context.shape
+    assert features_shape(HIDDEN.shape, shape, crelu) == seen.shape
+
+
+@pytest.mark.parametrize(("crelu", "channels"), [(None, 7), (True, 7), (False, 4)])
+def test_all_networks_of_a_flow_see_what_it_was_told(crelu, channels):
+    flow = nvp.RealNVPBijector(
+        (4, 4, 3), num_scales=1, filters=6, num_blocks=1, crelu=crelu
+    )
+    kernels = [v.shape for v in flow.trainable_variables if len(v.shape) == 4]
+    assert kernels.count((3, 3, channels, 6)) == 4
