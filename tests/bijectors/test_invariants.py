@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import inspect
 import pickle
 
@@ -26,10 +27,16 @@ def pickled(value):
     return pickle.loads(pickle.dumps(value))
 
 
+@functools.cache
+def shared(name, dtype="float32"):
+    """A case for all tests that leave its weights as they are."""
+    return make(name, dtype)
+
+
 @every_bijector
 @both_dtypes
 def test_inverse_undoes_forward_and_forward_inverse(name, dtype):
-    case = make(name, dtype)
+    case = shared(name, dtype)
     x = latents(case, 3, dtype=dtype)
     y = case.forward(x)
     # Copies are other tensors, so no cache can answer for the bijector.
@@ -44,7 +51,7 @@ def test_inverse_undoes_forward_and_forward_inverse(name, dtype):
 @every_bijector
 @both_dtypes
 def test_log_det_is_that_of_the_jacobian_from_autodiff(name, dtype):
-    case = make(name, dtype)
+    case = shared(name, dtype)
     x = latents(case, 2, dtype=dtype)
     size = int(np.prod(case.latent_shape))
     with tf.GradientTape() as tape:
@@ -65,7 +72,7 @@ def test_log_det_is_that_of_the_jacobian_from_autodiff(name, dtype):
 @every_bijector
 @pytest.mark.parametrize("leading", [(), (1,), (2, 3), (2, 1, 2)])
 def test_any_leading_shape_gives_the_same_values(name, leading):
-    case = make(name)
+    case = shared(name)
     flat = latents(case, int(np.prod(leading)))
     x = tf.reshape(flat, [*leading, *case.latent_shape])
     y, expected = case.forward(x), case.forward(flat)
@@ -79,7 +86,7 @@ def test_any_leading_shape_gives_the_same_values(name, leading):
 
 @every_bijector
 def test_event_ndims_above_the_least_sums_the_log_det(name):
-    case = make(name)
+    case = shared(name)
     x = latents(case, 2, 3)
     per_event = case.forward_log_det(x)
     summed = case.forward_log_det(x, extra_ndims=1)
@@ -92,7 +99,7 @@ def test_event_ndims_above_the_least_sums_the_log_det(name):
 @every_bijector
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_graph_and_xla_agree_with_eager(name, jit_compile):
-    case = make(name)
+    case = shared(name)
 
     def values(x):
         y = case.forward(x)
@@ -110,7 +117,7 @@ def test_graph_and_xla_agree_with_eager(name, jit_compile):
 
 @every_bijector
 def test_static_batch_size_may_be_unknown(name):
-    case = make(name)
+    case = shared(name)
     signature = tf.TensorSpec([None, *case.latent_shape], tf.float32)
     forward = tf.function(case.forward, input_signature=[signature])
     for count in (1, 4):
@@ -122,7 +129,7 @@ def test_static_batch_size_may_be_unknown(name):
 
 @every_bijector
 def test_event_shapes_are_inferred(name):
-    case = make(name)
+    case = shared(name)
     y = case.forward(latents(case, 2))
     data_shape = y.shape[1:]
     forward_shape = case.bijector.forward_event_shape(case.latent_shape)
@@ -137,7 +144,7 @@ def test_event_shapes_are_inferred(name):
 
 @every_bijector
 def test_every_weight_is_listed_and_gets_a_gradient(name):
-    case = make(name)
+    case = shared(name)
     with tf.GradientTape() as tape:
         x = latents(case, 4)
         y = case.forward(x)
@@ -158,7 +165,7 @@ def test_every_weight_is_listed_and_gets_a_gradient(name):
 
 @every_bijector
 def test_copy_is_the_same_function_with_the_same_weights(name):
-    case = make(name)
+    case = shared(name)
     copied = case.bijector.copy(name="copied")
     assert copied.name == "copied"
     x = latents(case, 2)
@@ -179,9 +186,7 @@ def test_two_bijectors_with_weights_of_their_own_are_not_equal(name):
 
 
 @every_bijector
-@pytest.mark.parametrize(
-    "how", [copy.deepcopy, lambda b: pickle.loads(pickle.dumps(b))]
-)
+@pytest.mark.parametrize("how", [copy.deepcopy, pickled])
 def test_deepcopy_and_pickle_give_the_same_function_with_weights_of_its_own(name, how):
     case = make(name)
     twin = dataclasses.replace(case, bijector=how(case.bijector))
@@ -195,7 +200,7 @@ def test_deepcopy_and_pickle_give_the_same_function_with_weights_of_its_own(name
 
 @every_bijector
 def test_another_dtype_is_refused_if_there_are_weights(name):
-    case = make(name)
+    case = shared(name)
     if case.bijector.dtype is None:
         pytest.skip("takes any floating dtype")
     with pytest.raises((TypeError, ValueError), match="dtype float32 .* float64"):
@@ -206,7 +211,7 @@ def test_another_dtype_is_refused_if_there_are_weights(name):
 
 @every_bijector
 def test_operations_carry_the_name_of_the_bijector(name):
-    case = make(name)
+    case = shared(name)
     if isinstance(case.bijector, Invert):
         pytest.skip("TFP's Invert has no scope of its own")
     spec = tf.TensorSpec([2, *case.latent_shape])
@@ -217,7 +222,7 @@ def test_operations_carry_the_name_of_the_bijector(name):
 
 @every_bijector
 def test_parameters_are_the_constructor_arguments(name):
-    bijector = make(name).bijector
+    bijector = shared(name).bijector
     arguments = inspect.signature(type(bijector).__init__).parameters
     assert set(bijector.parameters) == set(arguments) - {"self"}
     assert bijector.parameters["validate_args"] == bijector.validate_args
