@@ -1,3 +1,5 @@
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -64,6 +66,14 @@ def test_a_truncated_checkpoint_is_refused(share, trained, tmp_path):
     path = tmp_path / "checkpoint.npz"
     path.write_bytes(contents[: int(share * len(contents))])
     assert_refused(path, trained[0], "is damaged or no checkpoint")
+
+
+def test_a_refused_checkpoint_is_closed(trained, tmp_path, recwarn):
+    path = tmp_path / "checkpoint.npz"
+    path.write_bytes(trained[1].read_bytes()[:1000])
+    assert_refused(path, trained[0], "is damaged or no checkpoint")
+    gc.collect()
+    assert not [w for w in recwarn if w.category is ResourceWarning]
 
 
 def test_a_changed_byte_is_noticed(trained, tmp_path):
