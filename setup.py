@@ -9,6 +9,13 @@ TENSORBOARD = "tensorboard>=2.18,<2.22"
 PILLOW = "pillow>=10"
 DEMO = ["scikit-learn>=1.3", PILLOW, "matplotlib>=3.8"]
 LSUN = ["lmdb>=1.4.1,<4", PILLOW]
+DOCS = [
+    "mkdocs>=1.6,<2",
+    "mkdocs-material>=9.6,<10",
+    "mkdocstrings[python]>=0.29,<2",
+    # Formulae as MathML, which needs no script from another host.
+    "latex2mathml>=3.78,<4",
+]
 SERVE = [
     "fastapi>=0.115,<1",
     "uvicorn>=0.30,<1",
@@ -16,17 +23,47 @@ SERVE = [
     # Its load test.
     "psutil>=5.9",
 ]
+TEST = [
+    *DEMO,
+    *DOCS,
+    *LSUN,
+    *SERVE,
+    TENSORBOARD,
+    # With 9.2 pytest-xdist 3.8 loses the groups without a word (its issue 1386), and
+    # costly fixtures are made in every worker.
+    "pytest>=8,<9.2",
+    "pytest-xdist>=3",
+    "hypothesis>=6",
+    # Drives a Chromium that is there already, and downloads none.
+    "playwright>=1.50,<2",
+    "import-linter>=2.3,<3",
+    "mypy>=1.15,<3",
+    "ruff>=0.14,<0.15",
+    # Builds the wheel that is looked into.
+    "setuptools>=77",
+]
 
 setup(
     name="tfp_realnvp",
-    version="0.1.0.dev0",
+    version="0.1.0",
     description="Real NVP for TensorFlow Probability and Keras 3",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    author="The tfp_realnvp authors",
+    keywords=[
+        "normalizing flows",
+        "Real NVP",
+        "density estimation",
+        "TensorFlow Probability",
+        "Keras",
+    ],
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["tfp_realnvp", "tfp_realnvp.*"]),
-    package_data={"tfp_realnvp.gallery": ["page.html", "page.css", "page.js"]},
+    package_data={
+        "tfp_realnvp": ["py.typed"],
+        "tfp_realnvp.gallery": ["page.html", "page.css", "page.js"],
+    },
     install_requires=[
         "tensorflow>=2.18,<2.22",
         "tensorflow-probability>=0.25,<0.26",
@@ -47,20 +84,11 @@ setup(
         "tensorboard": [TENSORBOARD],
         # What the HTTP server in examples/ needs besides TensorFlow.
         "serve": SERVE,
-        "test": [
-            *DEMO,
-            *LSUN,
-            *SERVE,
-            TENSORBOARD,
-            # With 9.2 pytest-xdist 3.8 loses the groups without a word (its issue
-            # 1386), and costly fixtures are made in every worker.
-            "pytest>=8,<9.2",
-            "pytest-xdist>=3",
-            "hypothesis>=6",
-            # Drives a Chromium that is there already, and downloads none.
-            "playwright>=1.50,<2",
-            "ruff>=0.14,<0.15",
-        ],
+        # What builds the site of the documentation.
+        "docs": DOCS,
+        "test": TEST,
+        # What one needs besides to commit, and to build a release.
+        "dev": [*TEST, "pre-commit>=4", "pytest-cov>=6", "build>=1.2"],
         "gpu": ["tensorflow[and-cuda]>=2.18,<2.22"],
     },
     entry_points={"console_scripts": ["tfp-realnvp = tfp_realnvp.cli:main"]},

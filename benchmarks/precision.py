@@ -14,8 +14,8 @@ import numpy as np
 
 import tfp_realnvp as nvp
 from tfp_realnvp.data import load_images
-from tfp_realnvp.training.callbacks import Throughput
-from tfp_realnvp.training.learning_rate import LearningRate
+from tfp_realnvp.runs.callbacks import Throughput
+from tfp_realnvp.runs.learning_rate import LearningRate
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 

@@ -16,10 +16,10 @@ import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
 from tfp_realnvp.bijectors.fused import Invert
-from tfp_realnvp.figures.latents import as_pixels, condition_vectors, draw_latents
-from tfp_realnvp.flows.call_arguments import distribution_kwargs
-from tfp_realnvp.training.round_trips import Errors, measure_round_trips
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.figures.latents import as_pixels, draw_latents
+from tfp_realnvp.flows.call_arguments import condition_vectors, distribution_kwargs
+from tfp_realnvp.health.round_trips import Errors, measure_round_trips
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 PRECISIONS = ("float32", "float64")
 EXTREMES = (10, 100, 1000)

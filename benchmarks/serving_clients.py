@@ -28,7 +28,7 @@ import tensorflow as tf
 import tfp_realnvp as nvp
 from tfp_realnvp.bijectors.condition import encode_condition
 from tfp_realnvp.flows.call_arguments import distribution_kwargs
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 CLIENTS = EXAMPLES / "clients"

@@ -10,8 +10,8 @@ import argparse
 import numpy as np
 
 from tfp_realnvp.data import load_images
-from tfp_realnvp.training.health import StatisticsGap
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.health.monitors import StatisticsGap
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 
 def main():

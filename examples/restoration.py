@@ -10,9 +10,8 @@ from trained_flow import load_run, train_small
 
 from tfp_realnvp.data import load_images
 from tfp_realnvp.figures import image_bits_per_dim, image_grid, psnr, to_uint8
-from tfp_realnvp.figures.latents import condition_vectors
 from tfp_realnvp.files import atomic_path
-from tfp_realnvp.flows.call_arguments import distribution_kwargs
+from tfp_realnvp.flows import condition_vectors, distribution_kwargs
 
 
 def make_parser(description, output):

@@ -3,7 +3,7 @@
 import keras
 
 import tfp_realnvp as nvp
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs import RunDirectory
 
 
 def load_run(path, data_dir):

@@ -11,14 +11,17 @@ import tensorflow as tf
 
 import tfp_realnvp as nvp
 from tfp_realnvp.data import ImageSplit, load_images
-from tfp_realnvp.flows.presets import preset_for
+from tfp_realnvp.flows import preset_for
 from tfp_realnvp.optional import require
-from tfp_realnvp.training.recipes import recipe_of
-from tfp_realnvp.training.report import evaluate_run, write_report
-from tfp_realnvp.training.run import train
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
-from tfp_realnvp.training.strategy import make_strategy
+from tfp_realnvp.runs import (
+    RunConfig,
+    RunDirectory,
+    evaluate_run,
+    make_strategy,
+    recipe_of,
+    train,
+    write_report,
+)
 
 SMALL = {"num_scales": 2, "filters": 4, "num_blocks": 1}
 FEW = 64

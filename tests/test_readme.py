@@ -1,6 +1,8 @@
 import pathlib
 import re
 
+import pytest
+
 README = pathlib.Path(__file__).parent.parent / "README.md"
 
 
@@ -35,9 +37,19 @@ def test_the_example_of_serving_runs_and_stays_short(capsys, tmp_path, monkeypat
 
 
 def test_the_examples_listed_are_those_there_are():
-    listed = re.findall(r"^\| `(\w+\.py)` \|", README.read_text(), re.MULTILINE)
-    there = [path.name for path in (README.parent / "examples").glob("*.py")]
-    assert sorted(listed) == sorted(there)
+    examples = README.parent / "examples"
+    text = (examples / "README.md").read_text()
+    listed = re.findall(r"^\| `(\w+\.py)` \|", text, re.MULTILINE)
+    assert sorted(listed) == sorted(path.name for path in examples.glob("*.py"))
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "examples/README.md", "CHANGELOG.md"]
+)
+def test_links_in_pages_outside_of_the_documentation_lead_somewhere(page):
+    page = README.parent / page
+    for link in re.findall(r"\]\((?!http)([^)#\s]+)[)#]", page.read_text()):
+        assert (page.parent / link).exists(), link
 
 
 def test_ci_runs_the_test_command_of_the_readme():

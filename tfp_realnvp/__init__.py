@@ -1,5 +1,7 @@
 """Real NVP for TensorFlow Probability and Keras 3."""
 
+from importlib.metadata import version as _version
+
 from tfp_realnvp.bijectors import (
     AffineCoupling,
     BatchNorm,
@@ -21,6 +23,7 @@ from tfp_realnvp.flows import (
     freeze,
     image_flow,
 )
+from tfp_realnvp.health import HealthReport, flow_health
 from tfp_realnvp.nets import (
     MLP,
     BatchMoments,
@@ -32,7 +35,9 @@ from tfp_realnvp.nets import (
     WeightNormConv2D,
 )
 from tfp_realnvp.serving import export_saved_model
-from tfp_realnvp.training import FlowModel, HealthReport, flow_health
+from tfp_realnvp.training import FlowModel
+
+__version__ = _version("tfp_realnvp")
 
 __all__ = [
     "MLP",

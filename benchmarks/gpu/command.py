@@ -13,8 +13,8 @@ from gpu.bridge import missing_files as missing_of_bridge
 from tfp_realnvp.arguments import check_choice
 from tfp_realnvp.files import write_json
 from tfp_realnvp.flows.presets import dataset_of, resolve_preset
-from tfp_realnvp.training.recipes import recipe_of
-from tfp_realnvp.training.run_config import RunConfig
+from tfp_realnvp.runs.recipes import recipe_of
+from tfp_realnvp.runs.run_config import RunConfig
 
 _DATA_SET = "cifar10"
 _NETWORK_DTYPES = ("float32", "mixed_bfloat16")

@@ -11,8 +11,8 @@ from typing import Any
 import tensorflow as tf
 
 import tfp_realnvp as nvp
-from tfp_realnvp.training.learning_rate import FALL
-from tfp_realnvp.training.run_config import RunConfig
+from tfp_realnvp.runs.learning_rate import FALL
+from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.training.steps import training_step
 
 STEP_RESULTS = (

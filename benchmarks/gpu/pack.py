@@ -29,8 +29,8 @@ from gpu.exported import (
 )
 from tfp_realnvp.data import ImageData
 from tfp_realnvp.files import write_json
+from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.training.cost import measure_cost
-from tfp_realnvp.training.run_config import RunConfig
 
 MIB = 2**20
 # Images of an evaluation's batch.

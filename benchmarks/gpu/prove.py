@@ -17,10 +17,10 @@ from gpu.bridge import Bridge
 from gpu.exported import make_evaluation, mirrored, noise_seed
 from gpu.pack import EVALUATION_BATCH, packed_files, prepare, read_about
 from gpu.unpack import unpack
-from tfp_realnvp.training.learning_rate import LearningRate
+from tfp_realnvp.runs.learning_rate import LearningRate
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.training.log_prob_parts import jittered
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
 
 SEED = 0
 

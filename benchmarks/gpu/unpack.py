@@ -12,11 +12,11 @@ import numpy as np
 
 from gpu.bridge import Bridge
 from gpu.pack import prepare, read_about
+from tfp_realnvp.evaluation.image_scores import score_images
 from tfp_realnvp.figures import image_grid, sample_images, write_png
 from tfp_realnvp.files import write_json
-from tfp_realnvp.training.image_scores import score_images
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 _SAMPLES = 64
 

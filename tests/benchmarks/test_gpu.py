@@ -23,9 +23,9 @@ from gpu.exported import (
 from gpu.machine.report import PEAKS, make_report
 from gpu.pack import MIB, _spread
 
-from tfp_realnvp.training.learning_rate import SCHEDULES, LearningRate
+from tfp_realnvp.runs.learning_rate import SCHEDULES, LearningRate
+from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.training.log_prob_parts import jittered
-from tfp_realnvp.training.run_config import RunConfig
 
 
 def seeded_batches(count):

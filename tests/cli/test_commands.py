@@ -82,6 +82,13 @@ def test_samples_are_drawn_from_the_trained_flow_repeatably(runs, tmp_path):
     np.testing.assert_array_equal(draw("b.png"), first)
     assert np.any(draw("c.png", "--seed", "1") != first)
     assert np.any(draw("d.png", "--temperature", "0.5") != first)
+    np.testing.assert_array_equal(draw("e.png", "--weights", "best"), first)
+
+
+def test_samples_of_weights_that_a_run_has_not_are_refused(runs, capsys):
+    arguments = ["sample", str(runs / "digits"), "--weights", "average"]
+    assert main(arguments) == 2
+    assert "average.weights.h5" in capsys.readouterr().err
 
 
 def weights(directory):

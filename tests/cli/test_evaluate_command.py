@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tfp_realnvp.cli import main
-from tfp_realnvp.training.evaluate_runs import evaluate_runs
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.evaluation.runs_evaluation import evaluate_runs
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 FLOW = {"event_shape": (8, 8, 1), "num_scales": 1, "filters": 2, "num_blocks": 1}
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tfp_realnvp.cli import main
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 pytestmark = pytest.mark.xdist_group("export_command")
 

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tfp_realnvp.cli import main
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 # One worker makes the fixtures for all.
 pytestmark = pytest.mark.xdist_group("figures_command")

@@ -10,7 +10,7 @@ from tfp_realnvp.cli import gallery, main
 from tfp_realnvp.data import load_images
 from tfp_realnvp.gallery import Row
 from tfp_realnvp.gallery.caption import run_facts
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 # One worker makes the fixtures for all.
 pytestmark = pytest.mark.xdist_group("gallery_command")

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 import tfp_realnvp as nvp
 from tfp_realnvp.cli import main
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 FLOW = {"event_shape": (8, 8, 1), "num_scales": 1, "filters": 2, "num_blocks": 1}
 

@@ -3,7 +3,7 @@ import argparse
 import pytest
 
 from tfp_realnvp.cli import train
-from tfp_realnvp.training.recipes import RECIPES
+from tfp_realnvp.runs.recipes import RECIPES
 
 
 def config_of(*options):

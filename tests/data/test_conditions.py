@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tfp_realnvp.data import ImageData, ImageSplit, load_images
-from tfp_realnvp.training.run_config import RunConfig
+from tfp_realnvp.runs.run_config import RunConfig
 
 
 def labelled(count=20):

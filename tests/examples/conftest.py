@@ -2,9 +2,9 @@ import pytest
 from example import EXAMPLES
 
 import tfp_realnvp as nvp
-from tfp_realnvp.training.run import train
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.run import train
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -63,6 +65,14 @@ def test_from_four_couplings_on_every_entry_depends_on_every_other(size):
         tape.watch(x)
         y = flow.forward(x)
     assert np.all(tape.batch_jacobian(y, x) != 0)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_no_two_couplings_in_a_row_have_the_same_mask(size):
+    couplings = nvp.RealNVPBijector((size,), num_couplings=9).body.bijectors
+    masks = [c.parameters["mask"]((size,)).numpy().tolist() for c in couplings]
+    for one, next_one in itertools.pairwise(masks):
+        assert one != next_one
 
 
 def test_a_new_flow_is_near_the_identity():

@@ -1,35 +1,20 @@
 """The page in a browser, as those meet it who look at it."""
 
-import shutil
-
 import numpy as np
 import pytest
 import tensorflow as tf
+from chromium import DESKTOP, PHONE, chromium, needs_chromium
 from gallery_rows import FRAMES, row
 
 from tfp_realnvp.gallery import gallery_page
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium, see CONTRIBUTING.md"),
-]
-PHONE = {
-    "viewport": {"width": 375, "height": 812},
-    "device_scale_factor": 2,
-    "has_touch": True,
-    "is_mobile": True,
-}
-DESKTOP = {"viewport": {"width": 1440, "height": 900}}
+pytestmark = [pytest.mark.xdist_group("browser"), needs_chromium]
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

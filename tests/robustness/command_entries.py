@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tfp_realnvp.cli import main
 from tfp_realnvp.gallery import Row
-from tfp_realnvp.training.checkpoint import Progress
+from tfp_realnvp.runs.checkpoint import Progress
 
 just = st.just
 # argparse gives these to `int` and `float`.

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from training_entries import JSON, on_file
 
 import tfp_realnvp as nvp
+from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.serving import next_version, run_origin
-from tfp_realnvp.training.run_directory import RunDirectory
 
 just = st.just
 

@@ -14,9 +14,9 @@ import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
 from tfp_realnvp.data import ImageData, ImageSplit, load_images
-from tfp_realnvp.training.checkpoint import Progress, save_checkpoint
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.checkpoint import Progress, save_checkpoint
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 tfb = tfp.bijectors
 tfd = tfp.distributions

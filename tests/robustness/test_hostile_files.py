@@ -16,8 +16,8 @@ from clear_errors import time_limit
 import tfp_realnvp as nvp
 from tfp_realnvp.cli import main
 from tfp_realnvp.flows.config import from_config
-from tfp_realnvp.training.checkpoint import load_checkpoint
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.checkpoint import load_checkpoint
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 
 class Payload:

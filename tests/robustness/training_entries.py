@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 import tfp_realnvp as nvp
 from tfp_realnvp.data import ImageData, ImageSplit, load_images
+from tfp_realnvp.evaluation.evaluation import summarize
+from tfp_realnvp.evaluation.image_scores import score_images
+from tfp_realnvp.evaluation.runs_evaluation import evaluate_runs
 from tfp_realnvp.gallery.caption import run_facts
-from tfp_realnvp.training.checkpoint import load_checkpoint
-from tfp_realnvp.training.evaluate_runs import evaluate_runs
-from tfp_realnvp.training.evaluation import summarize
-from tfp_realnvp.training.image_scores import score_images
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
-from tfp_realnvp.training.strategy import make_strategy
+from tfp_realnvp.runs.checkpoint import load_checkpoint
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
+from tfp_realnvp.runs.strategy import make_strategy
 
 just = st.just
 

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.serving import run_origin
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
 
 SUMMARY = {
     "test_bits_per_dim": 3.5,

@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -195,6 +197,15 @@ def test_a_data_set_of_bad_pixels_stops_with_their_values(bad):
     data = tf.data.Dataset.from_tensor_slices(pixels).batch(8)
     with pytest.raises(tf.errors.InvalidArgumentError, match="x: expected pixels in"):
         model.fit(data, verbose=0)
+
+
+def test_pixels_divided_by_255_are_warned_of():
+    model = image_model()
+    with pytest.warns(UserWarning, match="x: .* floats up to 0.*divided by 255"):
+        model.evaluate(images(8) / np.float32(255), verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model.evaluate(np.zeros([8, 4, 4, 1], np.float32), verbose=0)
 
 
 def test_what_is_no_distribution_is_refused():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -19,7 +20,7 @@ from tfp_realnvp.bijectors.event import (
     event_shape_of,
 )
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
-from tfp_realnvp.bijectors.reversible import ReversibleBijector
+from tfp_realnvp.bijectors.reversible import Recomputation, ReversibleBijector
 
 
 class AffineCoupling(ReversibleBijector):
@@ -163,18 +164,24 @@ class AffineCoupling(ReversibleBijector):
         """The Keras layer that computes shift and log-scale."""
         return self._network
 
-    def _checked_event_shape(self, shape, name):
+    def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
         return checked_event_shape(
             shape, name, self._event_shape, any_size=callable(self._mask)
         )
 
-    def _forward_and_log_det(self, x, **kwargs):
+    def _forward_and_log_det(
+        self, x: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._run_and_keep(x, inverse=False, **kwargs)[:2]
 
-    def _inverse_and_log_det(self, y, **kwargs):
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._run_and_keep(y, inverse=True, **kwargs)[:2]
 
-    def _run_and_keep(self, value, *, inverse, **kwargs):
+    def _run_and_keep(
+        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
         check_floating("y" if inverse else "x", value)
         passed, changed, mask = self._take_apart(value)
         shift, log_scale = self._shift_and_log_scale(passed, changed, mask, kwargs)
@@ -183,7 +190,15 @@ class AffineCoupling(ReversibleBijector):
             changed = self._split.merge(passed, changed)
         return changed, log_det, None
 
-    def _run_back(self, output, d_output, kept, recomputation, *, inverse):
+    def _run_back(
+        self,
+        output: tf.Tensor,
+        d_output: tf.Tensor,
+        kept: Any,
+        recomputation: Recomputation,
+        *,
+        inverse: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         passed, changed, mask = self._take_apart(output)
         d_passed, d_changed, _ = self._take_apart(d_output)
         with recomputation.recorded(self) as tape:
@@ -206,7 +221,9 @@ class AffineCoupling(ReversibleBijector):
             )
         return changed, d_changed + by_network * mask
 
-    def _take_apart(self, value):
+    def _take_apart(
+        self, value: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
         """Returns what the network sees, what is transformed, and the mask if any."""
         if self._split:
             return *self._split.split(value), None
@@ -214,14 +231,22 @@ class AffineCoupling(ReversibleBijector):
         mask = tf.cast(mask, value.dtype)
         return value * mask, value, mask
 
-    def _affine(self, value, shift, log_scale, inverse):
+    def _affine(
+        self, value: tf.Tensor, shift: tf.Tensor, log_scale: tf.Tensor, inverse: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         event_axes = list(range(1, self.event_ndims + 1))
         log_det = tf.reduce_sum(log_scale, axis=event_axes)
         if inverse:
             return (value - shift) * tf.exp(-log_scale), -log_det
         return value * tf.exp(log_scale) + shift, log_det
 
-    def _shift_and_log_scale(self, passed, changed, mask, kwargs):
+    def _shift_and_log_scale(
+        self,
+        passed: tf.Tensor,
+        changed: tf.Tensor,
+        mask: tf.Tensor | None,
+        kwargs: dict[str, Any],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         arguments = {"training": kwargs.get("training", False)}
         # An unconditional coupling among conditional ones has no use for theirs.
         if self.condition_size is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,7 +16,7 @@ from tfp_realnvp.bijectors.event import (
     event_shape_of,
 )
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
-from tfp_realnvp.bijectors.reversible import ReversibleBijector
+from tfp_realnvp.bijectors.reversible import Recomputation, ReversibleBijector
 from tfp_realnvp.nets import BatchMoments
 from tfp_realnvp.nets.checks import check_epsilon
 
@@ -113,18 +114,24 @@ class BatchNorm(ReversibleBijector):
         """The layer that holds the moving averages."""
         return self._moments
 
-    def _checked_event_shape(self, shape, name):
+    def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
         return checked_event_shape(
             shape, name, self._event_shape, any_size=not _is_array(self._mask)
         )
 
-    def _forward_and_log_det(self, x, **kwargs):
+    def _forward_and_log_det(
+        self, x: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._run_and_keep(x, inverse=False)[:2]
 
-    def _inverse_and_log_det(self, y, training=False, **kwargs):
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, training: bool = False, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._run_and_keep(y, inverse=True, training=training)[:2]
 
-    def _run_and_keep(self, value, *, inverse, training=False, **kwargs):
+    def _run_and_keep(
+        self, value: tf.Tensor, *, inverse: bool, training: bool = False, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
         check_floating("y" if inverse else "x", value)
         changes = self._changes(value)
         # The outputs of a batch do not tell what its moments were.
@@ -137,19 +144,29 @@ class BatchNorm(ReversibleBijector):
         value = _affine(value, log_scale, mean, inverse)
         return value, -log_det if inverse else log_det, moments
 
-    def _run_back(self, output, d_output, kept, recomputation, *, inverse):
+    def _run_back(
+        self,
+        output: tf.Tensor,
+        d_output: tf.Tensor,
+        kept: Any,
+        recomputation: Recomputation,
+        *,
+        inverse: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         changes = self._changes(output)
         log_scale, mean, _ = self._log_scale_and_mean(output, kept, changes)
         value = _affine(output, log_scale, mean, not inverse)
         return value, recomputation.run_again(self, value, d_output, inverse=inverse)
 
-    def _changes(self, value):
+    def _changes(self, value: tf.Tensor) -> tf.Tensor:
         shape = event_shape_of(value, self.event_ndims)
         if self._mask is None:
             return tf.ones([1] * len(shape), value.dtype)
         return tf.cast(~resolve_mask(self._mask, shape), value.dtype)
 
-    def _log_scale_and_mean(self, value, moments, changes):
+    def _log_scale_and_mean(
+        self, value: tf.Tensor, moments: tuple[tf.Tensor, tf.Tensor], changes: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         shape = event_shape_of(value, self.event_ndims)
         mean, variance = moments
         mean = tf.cast(mean, value.dtype)
@@ -162,7 +179,9 @@ class BatchNorm(ReversibleBijector):
         return log_scale, mean * changes, batch_log_det
 
 
-def _affine(value, log_scale, mean, inverse):
+def _affine(
+    value: tf.Tensor, log_scale: tf.Tensor, mean: tf.Tensor, inverse: bool
+) -> tf.Tensor:
     if inverse:
         return (value - mean) * tf.exp(-log_scale)
     return value * tf.exp(log_scale) + mean

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from tensorflow.python.eager import record
+from tensorflow_probability import bijectors as tfb
 from tensorflow_probability.python.internal import cache_util
 
 
@@ -38,12 +38,16 @@ class OnePassCache(cache_util.BijectorCacheWithGreedyAttrs):
     def storage(self, value: cache_util.EphemeralDict) -> None:
         self._eager_storage = value
 
-    def __get__(self, bijector, bijector_class=None):
+    def __get__(
+        self, bijector: tfb.Bijector | None, bijector_class: type | None = None
+    ) -> OnePassCache:
         bound = super().__get__(bijector, bijector_class)
         bound.storage = self._eager_storage
         return bound
 
-    def _get_or_create_edge(self, input, forward_name, kwargs):
+    def _get_or_create_edge(
+        self, input: tf.Tensor, forward_name: str, kwargs: dict[str, Any]
+    ) -> Any:
         edge = super()._get_or_create_edge(input, forward_name, kwargs)
         if edge.output_ref is None:
             return edge
@@ -58,7 +62,7 @@ class OnePassCache(cache_util.BijectorCacheWithGreedyAttrs):
 
     @staticmethod
     def attributes(
-        bijector: tfp.bijectors.Bijector, ildj: tf.Tensor, kwargs: dict[str, Any]
+        bijector: tfb.Bijector, ildj: tf.Tensor, kwargs: dict[str, Any]
     ) -> dict[str, Any]:
         """Returns what is to be kept of a pass: its result, and when it holds.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -64,7 +65,7 @@ class ChannelSplit:
         parts = {True: self._parts(kept, True), False: self._parts(changed, False)}
         return tf.concat([next(parts[keep]) for keep, _ in self._runs], axis=-1)
 
-    def _parts(self, value, keep):
+    def _parts(self, value: tf.Tensor, keep: bool) -> Iterator[tf.Tensor]:
         sizes = [size for kept, size in self._runs if kept is keep]
         return iter([value] if len(sizes) == 1 else tf.split(value, sizes, axis=-1))
 

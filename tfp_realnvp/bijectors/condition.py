@@ -135,7 +135,7 @@ def broadcast_batch(
         return value, condition
     dynamic = _broadcast_shape(tf.shape(value)[:-event_ndims], tf.shape(condition)[:-1])
 
-    def spread(tensor, ndims):
+    def spread(tensor: tf.Tensor, ndims: int) -> tf.Tensor:
         shape = tf.concat([dynamic, tf.shape(tensor)[-ndims:]], axis=0)
         full = tf.broadcast_to(tensor, shape)
         return tf.ensure_shape(full, static.concatenate(tensor.shape[-ndims:]))

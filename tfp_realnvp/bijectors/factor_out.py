@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.channel_split import ChannelSplit
@@ -21,12 +22,11 @@ from tfp_realnvp.bijectors.fused import (
 )
 from tfp_realnvp.bijectors.masks import Mask, channel_mask, resolve_mask
 from tfp_realnvp.bijectors.reversible import (
+    Recomputation,
     ReversibleBijector,
     run_and_keep,
     run_back,
 )
-
-tfb = tfp.bijectors
 
 
 class FactorOut(ReversibleBijector):
@@ -121,30 +121,49 @@ class FactorOut(ReversibleBijector):
         """Undoes `split`."""
         return self._split.merge(going_on, leaving)
 
-    def _checked_event_shape(self, shape, name):
+    def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
         return checked_event_shape(shape, name, self._event_shape, any_size=True)
 
-    def _forward_and_log_det(self, x, **kwargs):
+    def _forward_and_log_det(
+        self, x: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._apply(forward_and_log_det, x, kwargs)
 
-    def _inverse_and_log_det(self, y, **kwargs):
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._apply(inverse_and_log_det, y, kwargs)
 
-    def _apply(self, transform, value, kwargs):
+    def _apply(
+        self,
+        transform: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+        value: tf.Tensor,
+        kwargs: dict[str, Any],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         going_on, leaving = self.split(value)
         going_on, log_det = transform(
             self._bijector, going_on, self.event_ndims, **kwargs
         )
         return self.merge(going_on, leaving), log_det
 
-    def _run_and_keep(self, value, *, inverse, **kwargs):
+    def _run_and_keep(
+        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
         going_on, leaving = self.split(value)
         going_on, log_det, kept = run_and_keep(
             self._bijector, going_on, self.event_ndims, inverse=inverse, **kwargs
         )
         return self.merge(going_on, leaving), log_det, kept
 
-    def _run_back(self, output, d_output, kept, recomputation, *, inverse):
+    def _run_back(
+        self,
+        output: tf.Tensor,
+        d_output: tf.Tensor,
+        kept: Any,
+        recomputation: Recomputation,
+        *,
+        inverse: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         going_on, leaving = self.split(output)
         d_going_on, d_leaving = self.split(d_output)
         going_on, d_going_on = run_back(

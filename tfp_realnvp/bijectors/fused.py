@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
 from tensorflow_probability.python.bijectors.invert import _Invert
 
 from tfp_realnvp.bijectors.cache import OnePassCache
 from tfp_realnvp.bijectors.condition import broadcast_batch, encode_condition
-
-tfb = tfp.bijectors
 
 # `tfb.Invert(...)` of a bijector that is no `CompositeTensor` is none of `tfb.Invert`.
 Invert = _Invert
@@ -70,7 +69,7 @@ class FusedBijector(tfb.Bijector):
         self._hash: int | None = None
         self._layer_variables = [v for layer in layers for v in _variables(layer)]
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         # TFP hashes all parameters at every look-up in the cache, which for a deep
         # flow takes longer than the pass itself; parameters do not change.
         if self._hash is None:
@@ -87,12 +86,12 @@ class FusedBijector(tfb.Bijector):
         """Number of classes, or length of the vectors, of `condition`, if any."""
         return self._condition_size
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         # Constructor arguments say all: layers among them bring their weights along.
         return _rebuild, (type(self), self.parameters)
 
     @classmethod
-    def _parameter_properties(cls, dtype):
+    def _parameter_properties(cls, dtype: tf.DType | None) -> dict[str, Any]:
         return {}
 
     @abc.abstractmethod
@@ -122,45 +121,55 @@ class FusedBijector(tfb.Bijector):
             )
         return shape[shape.rank - self.event_ndims :]
 
-    def _forward_event_shape(self, input_shape):
+    def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         return self._checked_shape(input_shape, "input_shape")
 
-    def _inverse_event_shape(self, output_shape):
+    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
         return self._checked_shape(output_shape, "output_shape")
 
-    def _checked_shape(self, shape, name):
+    def _checked_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
         event_shape = self._checked_event_shape(shape, name)
         if shape.rank is None:
             return shape
         return shape[: shape.rank - self.event_ndims].concatenate(event_shape)
 
-    def _forward_and_attributes(self, x, **kwargs):
+    def _forward_and_attributes(
+        self, x: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, dict[str, Any]]:
         y, fldj = self._with_one_batch_axis(self._forward_and_log_det, x, "x", kwargs)
         return y, OnePassCache.attributes(self, -fldj, kwargs)
 
-    def _inverse_and_attributes(self, y, **kwargs):
+    def _inverse_and_attributes(
+        self, y: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, dict[str, Any]]:
         x, ildj = self._with_one_batch_axis(self._inverse_and_log_det, y, "y", kwargs)
         return x, OnePassCache.attributes(self, ildj, kwargs)
 
-    def _forward(self, x, **kwargs):
+    def _forward(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         return self._forward_and_attributes(x, **kwargs)[0]
 
-    def _inverse(self, y, **kwargs):
+    def _inverse(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         return self._inverse_and_attributes(y, **kwargs)[0]
 
-    def _forward_log_det_jacobian(self, x, **kwargs):
+    def _forward_log_det_jacobian(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         y = self._cache.forward(x, **kwargs)
         ildj = self._cache.forward_attributes(x, **kwargs)["ildj"]
         del y
         return -ildj
 
-    def _inverse_log_det_jacobian(self, y, **kwargs):
+    def _inverse_log_det_jacobian(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         x = self._cache.inverse(y, **kwargs)
         ildj = self._cache.inverse_attributes(y, **kwargs)["ildj"]
         del x
         return ildj
 
-    def _with_one_batch_axis(self, transform, value, name, kwargs):
+    def _with_one_batch_axis(
+        self,
+        transform: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+        value: tf.Tensor,
+        name: str,
+        kwargs: dict[str, Any],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         event_shape = self._checked_event_shape(value.shape, name)
         ndims = self.event_ndims
         condition = encode_condition(

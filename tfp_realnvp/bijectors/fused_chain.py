@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.condition import common_condition_size
@@ -16,12 +17,11 @@ from tfp_realnvp.bijectors.fused import (
     inverse_and_log_det,
 )
 from tfp_realnvp.bijectors.reversible import (
+    Recomputation,
     ReversibleBijector,
     run_and_keep,
     run_back,
 )
-
-tfb = tfp.bijectors
 
 
 class FusedChain(ReversibleBijector):
@@ -95,21 +95,34 @@ class FusedChain(ReversibleBijector):
         """The members, in the order they were given."""
         return list(self._bijectors)
 
-    def _forward_and_log_det(self, x, **kwargs):
+    def _forward_and_log_det(
+        self, x: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._run(forward_and_log_det, self._in_order(False), x, kwargs)
 
-    def _inverse_and_log_det(self, y, **kwargs):
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._run(inverse_and_log_det, self._in_order(True), y, kwargs)
 
-    def _run(self, transform, bijectors, value, kwargs):
+    def _run(
+        self,
+        transform: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+        bijectors: Sequence[tfb.Bijector],
+        value: tf.Tensor,
+        kwargs: dict[str, Any],
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         total = 0.0
         for bijector in bijectors:
             value, log_det = transform(bijector, value, self.event_ndims, **kwargs)
             total += log_det
         return value, total
 
-    def _run_and_keep(self, value, *, inverse, **kwargs):
-        total, kept = 0.0, []
+    def _run_and_keep(
+        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
+        total = 0.0
+        kept: list[Any] = []
         for bijector in self._in_order(inverse):
             value, log_det, of_member = run_and_keep(
                 bijector, value, self.event_ndims, inverse=inverse, **kwargs
@@ -118,7 +131,15 @@ class FusedChain(ReversibleBijector):
             kept.append(of_member)
         return value, total, kept
 
-    def _run_back(self, output, d_output, kept, recomputation, *, inverse):
+    def _run_back(
+        self,
+        output: tf.Tensor,
+        d_output: tf.Tensor,
+        kept: Any,
+        recomputation: Recomputation,
+        *,
+        inverse: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         order = self._in_order(not inverse)
         for bijector, of_member in zip(order, reversed(kept), strict=True):
             output, d_output = run_back(
@@ -126,25 +147,25 @@ class FusedChain(ReversibleBijector):
             )
         return output, d_output
 
-    def _in_order(self, inverse):
+    def _in_order(self, inverse: bool) -> list[tfb.Bijector]:
         return self._bijectors if inverse else self._bijectors[::-1]
 
-    def _forward_event_shape(self, input_shape):
+    def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         for bijector in reversed(self._bijectors):
             input_shape = bijector.forward_event_shape(input_shape)
         return input_shape
 
-    def _inverse_event_shape(self, output_shape):
+    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
         for bijector in self._bijectors:
             output_shape = bijector.inverse_event_shape(output_shape)
         return output_shape
 
-    def _forward_event_shape_tensor(self, input_shape):
+    def _forward_event_shape_tensor(self, input_shape: tf.Tensor) -> tf.Tensor:
         for bijector in reversed(self._bijectors):
             input_shape = bijector.forward_event_shape_tensor(input_shape)
         return input_shape
 
-    def _inverse_event_shape_tensor(self, output_shape):
+    def _inverse_event_shape_tensor(self, output_shape: tf.Tensor) -> tf.Tensor:
         for bijector in self._bijectors:
             output_shape = bijector.inverse_event_shape_tensor(output_shape)
         return output_shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -102,18 +103,22 @@ class InvertibleConv(FusedBijector):
         """The layer that holds the matrix."""
         return self._mixing
 
-    def _checked_event_shape(self, shape, name):
+    def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
         return checked_event_shape(shape, name, self._event_shape, any_size=True)
 
-    def _forward_and_log_det(self, x, **kwargs):
+    def _forward_and_log_det(
+        self, x: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         check_floating("x", x)
         return self._mixing.undo(x), -self._log_det(x)
 
-    def _inverse_and_log_det(self, y, **kwargs):
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         check_floating("y", y)
         return self._mixing(y), self._log_det(y)
 
-    def _log_det(self, value):
+    def _log_det(self, value: tf.Tensor) -> tf.Tensor:
         size, height, width, _ = tf.unstack(tf.shape(value))
         log_det = tf.cast(self._mixing.log_abs_det(), value.dtype)
         return tf.fill([size], tf.cast(height * width, value.dtype) * log_det)

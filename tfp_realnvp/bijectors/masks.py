@@ -8,7 +8,7 @@ an array, so that one flow serves events of several sizes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +20,7 @@ from tfp_realnvp.arguments import (
 )
 from tfp_realnvp.machine import check_fits
 
-Mask = np.ndarray | tf.Tensor | Callable[[Sequence[int]], tf.Tensor]
+Mask: TypeAlias = np.ndarray | tf.Tensor | Callable[[Sequence[int]], tf.Tensor]
 
 
 def checkerboard_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.Tensor:
@@ -114,6 +114,9 @@ def diagonal_mask(event_shape: Sequence[int]) -> tf.Tensor:
 
     Returns:
       `Tensor` of `bool`, shape [1, 1, 4 * channels].
+
+    Raises:
+      ValueError: If `event_shape` is none of squeezed pixels.
     """
     *_, channels = _checked(event_shape, False, "[height, width, 4 * channels]")
     if tf.is_tensor(channels) or channels % 4:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.bijectors.fused import FusedBijector, Invert
-
-tfb = tfp.bijectors
 
 
 def nested_kwargs(bijector: tfb.Bijector, **kwargs: Any) -> dict[str, Any]:

@@ -11,13 +11,11 @@ from __future__ import annotations
 import copyreg
 from typing import Any
 
-import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.distributions.transformed_distribution import (
     _TransformedDistribution,
 )
-
-tfb = tfp.bijectors
-tfd = tfp.distributions
 
 
 def _reduce(wrapper: tfb.Bijector | tfd.Distribution) -> tuple[Any, ...]:

@@ -85,12 +85,16 @@ class PixelLogit(FusedBijector):
     def _slope(self) -> float:
         return (1 - 2 * self._alpha) / 256
 
-    def _forward_and_log_det(self, x, **kwargs):
+    def _forward_and_log_det(
+        self, x: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         check_floating("x", x)
         y = (tf.sigmoid(x) - self._alpha) / self._slope
         return y, -self._log_slope_of_logit(x)
 
-    def _inverse_and_log_det(self, y, **kwargs):
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         check_floating("y", y)
         if self.validate_args:
             with tf.control_dependencies([self._assert_in_range(y)]):
@@ -102,11 +106,11 @@ class PixelLogit(FusedBijector):
         x = tf.math.log(p) - tf.math.log(1 - p)
         return x, self._log_slope_of_logit(x)
 
-    def _log_slope_of_logit(self, x):
+    def _log_slope_of_logit(self, x: tf.Tensor) -> tf.Tensor:
         # d logit(p) / dp = 1 / (p (1 - p)), and log(p (1 - p)) is this sum.
         return math.log(self._slope) + tf.nn.softplus(x) + tf.nn.softplus(-x)
 
-    def _assert_in_range(self, y):
+    def _assert_in_range(self, y: tf.Tensor) -> tf.Operation | None:
         low, high = self.pixel_range
         tolerance = 1e-3
         return tf.debugging.Assert(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.bijectors.fused import (
     FusedBijector,
@@ -16,8 +16,6 @@ from tfp_realnvp.bijectors.fused import (
     forward_and_log_det,
     inverse_and_log_det,
 )
-
-tfb = tfp.bijectors
 
 
 class ReversibleBijector(FusedBijector):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ from tfp_realnvp.bijectors.reversible import (
 )
 
 _Tensors = dict[int | str, tf.Tensor]
+_Gradient = Callable[..., list[tf.Tensor]]
 
 
 class ReversiblePass:
@@ -76,7 +77,7 @@ class ReversiblePass:
           **kwargs: Further keyword arguments, such as `training`.
         """
         call = _Call(self._bijector, self._weights, inverse, kwargs)
-        tensors = {"value": value}
+        tensors: _Tensors = {"value": value}
         if condition is not None:
             tensors["condition"] = condition
         tensors |= {id(v): tf.convert_to_tensor(v.value) for v in self._weights}
@@ -106,11 +107,11 @@ class _Call:
         names = [name for name in tensors if name not in frozen]
 
         @tf.custom_gradient
-        def run(*arguments):
+        def run(*arguments: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], _Gradient]:
             given = {**tensors, **dict(zip(names, arguments, strict=True))}
             output, log_det, kept = self._run(given)
 
-            def gradient(d_output, d_log_det):
+            def gradient(d_output: tf.Tensor, d_log_det: tf.Tensor) -> list[tf.Tensor]:
                 return self._gradient(given, names, output, kept, d_output, d_log_det)
 
             return (output, log_det), gradient
@@ -132,9 +133,17 @@ class _Call:
                 variable.assign(value)
         return output, log_det, kept
 
-    def _gradient(self, tensors, names, output, kept, d_output, d_log_det):
+    def _gradient(
+        self,
+        tensors: _Tensors,
+        names: Sequence[int | str],
+        output: tf.Tensor,
+        kept: Any,
+        d_output: tf.Tensor,
+        d_log_det: tf.Tensor,
+    ) -> list[tf.Tensor]:
         @tf.custom_gradient
-        def step_back(*arguments):
+        def step_back(*arguments: tf.Tensor) -> tuple[list[tf.Tensor], _Gradient]:
             recomputation = Recomputation(
                 d_log_det,
                 event_ndims=self._bijector.event_ndims,
@@ -152,14 +161,20 @@ class _Call:
                 )
             found = {"value": d_value, **recomputation.gradients}
 
-            def gradient(*d_found):
+            def gradient(*d_found: tf.Tensor) -> list[tf.Tensor]:
                 return self._second_gradient(tensors, names, arguments, d_found)
 
             return [found[name] for name in names], gradient
 
         return step_back(*(tensors[name] for name in names), d_output, d_log_det)
 
-    def _second_gradient(self, tensors, names, arguments, d_found):
+    def _second_gradient(
+        self,
+        tensors: _Tensors,
+        names: Sequence[int | str],
+        arguments: Sequence[tf.Tensor],
+        d_found: Sequence[tf.Tensor],
+    ) -> list[tf.Tensor]:
         *differentiated, d_output, d_log_det = arguments
         given = {**tensors, **dict(zip(names, differentiated, strict=True))}
         with tf.GradientTape() as outer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.event import check_options
@@ -51,18 +53,22 @@ class Squeeze(FusedBijector):
             )
 
     @property
-    def _is_permutation(self):
+    def _is_permutation(self) -> bool:
         return True
 
-    def _forward_and_log_det(self, x, **kwargs):
+    def _forward_and_log_det(
+        self, x: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         self._forward_event_shape(x.shape[-3:])
         return tf.nn.space_to_depth(x, 2), tf.zeros(tf.shape(x)[:1], x.dtype)
 
-    def _inverse_and_log_det(self, y, **kwargs):
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         self._inverse_event_shape(y.shape[-3:])
         return tf.nn.depth_to_space(y, 2), tf.zeros(tf.shape(y)[:1], y.dtype)
 
-    def _forward_event_shape(self, input_shape):
+    def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         height, width, channels = _last_three(input_shape)
         for side in (height, width):
             if side is not None and side % 2:
@@ -74,7 +80,7 @@ class Squeeze(FusedBijector):
             [_times(height, 1, 2), _times(width, 1, 2), _times(channels, 4, 1)]
         )
 
-    def _inverse_event_shape(self, output_shape):
+    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
         height, width, channels = _last_three(output_shape)
         if channels is not None and channels % 4:
             raise ValueError(
@@ -85,12 +91,12 @@ class Squeeze(FusedBijector):
             [_times(height, 2, 1), _times(width, 2, 1), _times(channels, 1, 4)]
         )
 
-    def _forward_event_shape_tensor(self, input_shape):
+    def _forward_event_shape_tensor(self, input_shape: tf.Tensor) -> tf.Tensor:
         factors = tf.constant([2, 2, 1], input_shape.dtype)
         event = input_shape[-3:] // factors * [1, 1, 4]
         return tf.concat([input_shape[:-3], event], axis=0)
 
-    def _inverse_event_shape_tensor(self, output_shape):
+    def _inverse_event_shape_tensor(self, output_shape: tf.Tensor) -> tf.Tensor:
         factors = tf.constant([1, 1, 4], output_shape.dtype)
         event = output_shape[-3:] // factors * [2, 2, 1]
         return tf.concat([output_shape[:-3], event], axis=0)

@@ -6,9 +6,9 @@ import time
 
 from tfp_realnvp.data import ImageData
 from tfp_realnvp.data.throughput import pipeline_images_per_second
+from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.training.cost import measure_cost
 from tfp_realnvp.training.flow_model import FlowModel
-from tfp_realnvp.training.run_config import RunConfig
 
 
 def dry_run(model: FlowModel, config: RunConfig, data: ImageData) -> None:

@@ -7,9 +7,9 @@ import json
 import pathlib
 
 from tfp_realnvp.cli.weights_option import add_weights_option
+from tfp_realnvp.evaluation.runs_evaluation import SPLITS, evaluate_runs
 from tfp_realnvp.files import write_json
-from tfp_realnvp.training.evaluate_runs import SPLITS, evaluate_runs
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 _DRAWS = 3
 

@@ -6,8 +6,8 @@ import argparse
 import pathlib
 
 from tfp_realnvp.cli.weights_option import add_weights_option
+from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.serving import export_saved_model, next_version, run_origin
-from tfp_realnvp.training.run_directory import RunDirectory
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

@@ -6,10 +6,10 @@ import argparse
 import pathlib
 
 from tfp_realnvp.cli.weights_option import add_weights_option
-from tfp_realnvp.figures.recipes import RECIPES, Subject, write_figures
-from tfp_realnvp.figures.recipes.write import check_names
+from tfp_realnvp.figures.catalog import CATALOG, Subject, write_figures
+from tfp_realnvp.figures.catalog.write import check_names
 from tfp_realnvp.optional import require
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 _COUNT = 64
 
@@ -30,7 +30,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--only",
         nargs="+",
         metavar="FIGURE",
-        help=f"which; all by default: {', '.join(RECIPES)}",
+        help=f"which; all by default: {', '.join(CATALOG)}",
     )
     add("--output", help="folder to write to; RUN/figures if not")
     add("--count", type=int, help=f"number of samples; {_COUNT} if not")

@@ -15,7 +15,7 @@ from tfp_realnvp.gallery.caption import run_facts
 from tfp_realnvp.gallery.draw import EXAMPLES, draw_row
 from tfp_realnvp.gallery.page import gallery_page
 from tfp_realnvp.gallery.row import Row
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     directories = [RunDirectory(path) for path in arguments.directories]
     checked = [_check(directory, arguments) for directory in directories]
-    rows = []
+    rows: list[Row] = []
     for directory, (images, condition, facts) in zip(directories, checked, strict=True):
         place = f"{len(rows) + 1}/{len(directories)}"
         print(f"{place} {directory.path}: drawing.", flush=True)

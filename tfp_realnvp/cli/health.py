@@ -6,10 +6,10 @@ import argparse
 
 from tfp_realnvp.arguments import check_int, check_seed
 from tfp_realnvp.cli.weights_option import add_weights_option
+from tfp_realnvp.evaluation.runs_evaluation import SPLITS
 from tfp_realnvp.files import write_json
-from tfp_realnvp.training.evaluate_runs import SPLITS
-from tfp_realnvp.training.flow_health import flow_health
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.health.flow_health import flow_health
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

@@ -19,12 +19,8 @@ from tfp_realnvp.cli import (
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit status.
-
-    Args:
-      argv: Arguments after the program's name; `None` takes them from `sys.argv`.
-    """
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line, with one subparser for each command."""
     parser = argparse.ArgumentParser(
         prog="tfp-realnvp",
         description="Real NVP for TensorFlow Probability: train and evaluate flows "
@@ -33,7 +29,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for module in (train, evaluate, health, sample, figures, gallery, export):
         module.add_parser(commands)
-    arguments = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit status.
+
+    Args:
+      argv: Arguments after the program's name; `None` takes them from `sys.argv`.
+    """
+    arguments = make_parser().parse_args(argv)
     try:
         arguments.run(arguments)
     except (ValueError, OSError, ImportError) as error:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import math
 import pathlib
+from typing import cast
 
 import numpy as np
 
 from tfp_realnvp.arguments import check_int
+from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.figures import image_grid, sample_images, write_png
 from tfp_realnvp.figures.latents import check_draws
 from tfp_realnvp.machine import check_fits
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -24,6 +26,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         description="Draws images from a trained flow and writes them as one PNG.",
     )
     parser.add_argument("directory", metavar="RUN", help="folder of the run")
+    add_weights_option(parser)
     parser.add_argument("--count", type=int, default=64, help="number of images")
     parser.add_argument(
         "--temperature", type=float, default=1.0, help="factor on the latents"
@@ -52,10 +55,10 @@ def run(arguments: argparse.Namespace) -> None:
             f"output: expected a file in a folder that exists, got {output}."
         )
     config = directory.load_config()
-    directory.check_weights()
+    directory.check_weights(arguments.weights)
     check_fits("count", arguments.count, 64 * arguments.count, "images")
     condition = _condition(arguments, config)
-    model = directory.load_model()
+    model = directory.load_model(arguments.weights)
     images = sample_images(
         model.flow,
         arguments.count,
@@ -79,17 +82,19 @@ def _condition(arguments: argparse.Namespace, config: RunConfig) -> np.ndarray |
             )
         return None
     data = config.load_data(arguments.data_dir)
-    known = data.test.conditions
+    # `load_data` gives a conditional run images with conditions.
+    known = cast(np.ndarray, data.test.conditions)
+    names = cast(tuple[str, ...], data.condition_names)
     if not arguments.condition:
         return known[np.arange(arguments.count) % len(known)]
-    numbers = [_number(name, data.condition_names) for name in arguments.condition]
+    numbers = [_number(name, names) for name in arguments.condition]
     if known.ndim == 1:
         if len(numbers) > 1:
             raise ValueError(
                 f"condition: expected one class, got {' '.join(arguments.condition)}."
             )
         return np.full([arguments.count], numbers[0])
-    wanted = np.zeros([arguments.count, len(data.condition_names)], bool)
+    wanted = np.zeros([arguments.count, len(names)], np.bool_)
     wanted[:, numbers] = True
     return wanted
 

@@ -6,19 +6,22 @@ import argparse
 import itertools
 import pathlib
 
+import keras
+import tensorflow as tf
+
 from tfp_realnvp.cli.dry_run import dry_run
 from tfp_realnvp.cli.train_options import add_options
 from tfp_realnvp.cli.train_seeds import check_seeds, train_seeds
-from tfp_realnvp.data import load_images
+from tfp_realnvp.data import ImageData, load_images
 from tfp_realnvp.flows.presets import dataset_of, preset_for, resolve_preset
 from tfp_realnvp.optional import require
-from tfp_realnvp.training.recipes import recipe_of
-from tfp_realnvp.training.report import evaluate_run, write_report
-from tfp_realnvp.training.run import train
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
-from tfp_realnvp.training.strategy import is_chief, make_strategy
-from tfp_realnvp.training.tensorboard import TensorBoard
+from tfp_realnvp.runs.recipes import recipe_of
+from tfp_realnvp.runs.report import evaluate_run, write_report
+from tfp_realnvp.runs.run import train
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
+from tfp_realnvp.runs.strategy import is_chief, make_strategy
+from tfp_realnvp.runs.tensorboard import TensorBoard
 
 _COPIED = (
     "epochs",
@@ -90,7 +93,13 @@ def run(arguments: argparse.Namespace) -> None:
         )
 
 
-def _train(directory, config, arguments, data, strategy) -> None:
+def _train(
+    directory: RunDirectory,
+    config: RunConfig,
+    arguments: argparse.Namespace,
+    data: ImageData,
+    strategy: tf.distribute.Strategy,
+) -> None:
     """Trains one run into its folder."""
     model = config.build_model(strategy)
     _begin(directory, arguments, config, strategy)
@@ -152,7 +161,12 @@ def _locate(arguments: argparse.Namespace, dataset: str) -> RunDirectory:
     return RunDirectory(runs / (f"{stem}-{len(taken) + 1}" if taken else stem))
 
 
-def _begin(directory, arguments, config, strategy) -> None:
+def _begin(
+    directory: RunDirectory,
+    arguments: argparse.Namespace,
+    config: RunConfig,
+    strategy: tf.distribute.Strategy,
+) -> None:
     """Makes the folder of a new run, or checks that the run in it can go on."""
     if arguments.resume and directory.is_begun:
         config.check_goes_on_from(directory.load_config())
@@ -163,7 +177,13 @@ def _begin(directory, arguments, config, strategy) -> None:
         RunDirectory.create(directory.path, config, overwrite=arguments.overwrite)
 
 
-def _callbacks(arguments, config, data, directory, strategy) -> list:
+def _callbacks(
+    arguments: argparse.Namespace,
+    config: RunConfig,
+    data: ImageData,
+    directory: RunDirectory,
+    strategy: tf.distribute.Strategy,
+) -> list[keras.callbacks.Callback]:
     if not (arguments.tensorboard and is_chief(strategy)):
         return []
     settings = {

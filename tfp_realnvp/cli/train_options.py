@@ -7,8 +7,8 @@ import argparse
 from tfp_realnvp.data.load import DATA_SETS
 from tfp_realnvp.flows import PRESETS
 from tfp_realnvp.flows.memory import MEMORY
-from tfp_realnvp.training.learning_rate import SCHEDULES
-from tfp_realnvp.training.strategy import STRATEGIES
+from tfp_realnvp.runs.learning_rate import SCHEDULES
+from tfp_realnvp.runs.strategy import STRATEGIES
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from tfp_realnvp.data import ImageData
+from tfp_realnvp.evaluation.runs_evaluation import evaluate_runs
 from tfp_realnvp.files import atomic_path, write_json
-from tfp_realnvp.training.evaluate_runs import evaluate_runs
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 
 def check_seeds(

@@ -11,5 +11,5 @@ def add_weights_option(parser: argparse.ArgumentParser) -> None:
         "--weights",
         choices=("last", "best", "average"),
         default="last",
-        help="which: last, best (on the validation images), or their average",
+        help="which: last, best (on the validation images), or the moving average",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gzip
 import itertools
 import os
@@ -14,7 +15,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
 from tfp_realnvp.data.forward_file import ForwardFile
 from tfp_realnvp.data.image_file import LARGEST_FILE, is_image_name
@@ -150,22 +151,20 @@ def _members_of_tar(path: pathlib.Path) -> Iterator[_Member]:
         with _damage_named(path):
             raw = stack.enter_context(open(path, "rb"))
             file = _forward(raw, stack, path)
-            archive = stack.enter_context(tarfile.TarFile(fileobj=file))
+            # To read, it takes no more than `read`, `seek` and `tell`.
+            fileobj = cast(BinaryIO, file)
+            archive = stack.enter_context(tarfile.TarFile(fileobj=fileobj))
         while True:
             with _damage_named(path):
                 info = archive.next()
             if info is None:
                 break
             # The list of all members would grow and is not needed.
-            archive.members = []
+            archive.members = []  # type: ignore[attr-defined]  # Typeshed lacks it.
             name = _checked_name(path, info.name)
             if not (info.isfile() or info.isdir()) or info.issparse() or info.size < 0:
                 raise _refusal(path, name, "a plain file", "a link, device or hole")
-
-            def read(info: tarfile.TarInfo = info) -> bytes:
-                file.seek(info.offset_data)
-                return file.read_data(info.size)
-
+            read = functools.partial(_contents_in_tar, file, info)
             yield _Member(name, info.isdir(), info.size, read)
         with _damage_named(path):
             # `tarfile` takes a damaged header, too, for the end.
@@ -174,6 +173,11 @@ def _members_of_tar(path: pathlib.Path) -> Iterator[_Member]:
             # What gzip says of its contents comes last.
             while file.read(_AT_ONCE):
                 pass
+
+
+def _contents_in_tar(file: ForwardFile, info: tarfile.TarInfo) -> bytes:
+    file.seek(info.offset_data)
+    return file.read_data(info.size)
 
 
 def _forward(

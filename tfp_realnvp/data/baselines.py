@@ -35,7 +35,8 @@ def gaussian_bits_per_dim(train: ImageSplit, test: ImageSplit) -> float:
 
 def _moments(split: ImageSplit, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns mean and mean square of each pixel of the first `count` images."""
-    total, squares = 0.0, 0.0
+    total: np.ndarray = np.zeros([])
+    squares: np.ndarray = np.zeros([])
     images = split.unconditional().batches(1000, limit=count)
     for batch in images.as_numpy_iterator():
         batch = batch.astype(np.float64)

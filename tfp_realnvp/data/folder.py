@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -54,6 +54,7 @@ def load_folder(path: str | os.PathLike, image_size: int = 32) -> ImageData:
     path = pathlib.Path(path)
     if image_size < 1:
         raise ValueError(f"image_size: expected a positive int, got {image_size}.")
+    read: Callable[[pathlib.Path, Collection[str]], Iterator[tuple[str, bytes]]]
     if path.is_dir():
         names, skipped = _list_folder(path)
         read, top = _read_folder, ""
@@ -65,15 +66,15 @@ def load_folder(path: str | os.PathLike, image_size: int = 32) -> ImageData:
             "dataset: expected a folder of images, or an archive "
             f"({', '.join(ARCHIVE_SUFFIXES)}) of them, got {path!s}."
         )
-    train, validation, test = _split(names, top)
-    if len(train) + len(validation) < 2 or not train or not test:
+    to_train, to_validate, to_test = _split(names, top)
+    if len(to_train) + len(to_validate) < 2 or not to_train or not to_test:
         links = f" Links are not followed: {skipped} skipped." if skipped else ""
         raise ValueError(
             "dataset: expected at least 3 images (PNG, JPEG, BMP), to train, validate "
-            f"and test, in {path!s}; got {len(train) + len(validation) + len(test)}."
-            f"{links}"
+            f"and test, in {path!s}; got "
+            f"{len(to_train) + len(to_validate) + len(to_test)}.{links}"
         )
-    squares = _Squares([train, validation, test], image_size)
+    squares = _Squares([to_train, to_validate, to_test], image_size)
     for name, contents in read(path, squares.places):
         squares.add(name, decode_image_file(_shown(path / name), contents))
     train, validation, test = map(ImageSplit.from_array, squares.arrays)
@@ -175,7 +176,7 @@ class _Squares:
     """
 
     def __init__(self, splits: list[list[str]], image_size: int):
-        self.arrays = [
+        self.arrays: list[np.ndarray] = [
             np.empty([len(names), image_size, image_size, 3], np.uint8)
             for names in splits
         ]

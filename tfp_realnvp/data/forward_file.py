@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import BinaryIO
 
 # Names, even those of a tar archive's extended headers, are far shorter.
@@ -22,7 +23,7 @@ class ForwardFile:
       last: Python `bytes`, what was read last.
     """
 
-    def __init__(self, file: BinaryIO, most: int):
+    def __init__(self, file: BinaryIO | gzip.GzipFile, most: int):
         self._file = file
         self._most = most
         self.last = b""

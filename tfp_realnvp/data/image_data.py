@@ -51,7 +51,7 @@ class ImageData:
     flips: bool = False
     condition_names: tuple[str, ...] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_text("name", self.name)
         expected = "three positive ints (height, width, channels)"
         shape = checked_shape("event_shape", self.event_shape, expected=expected)
@@ -103,7 +103,9 @@ class ImageData:
     def fingerprint(self) -> str:
         """Returns a few words that other data, or fewer or more, do not share."""
         images = np.ascontiguousarray(self.train.take(min(16, self.train.count)))
-        return f"{self.train.count} of {self.name}, checksum {zlib.crc32(images):08x}"
+        return (
+            f"{self.train.count} of {self.name}, checksum {zlib.crc32(images.data):08x}"
+        )
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Returns the number of full batches in an epoch.

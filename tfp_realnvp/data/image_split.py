@@ -35,7 +35,7 @@ class ImageSplit:
     images: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
     conditions: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_int("count", self.count, least=0)
         if self.conditions is None:
             return

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 
 from tfp_realnvp.arguments import check_flag, check_path, check_text, check_whole
 from tfp_realnvp.data.celeb_a import load_celeb_a
+from tfp_realnvp.data.cifar10 import load_cifar10
 from tfp_realnvp.data.digits import load_digits
 from tfp_realnvp.data.downsampled_imagenet import load_downsampled_imagenet
 from tfp_realnvp.data.folder import load_folder
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.lsun import CATEGORIES, load_lsun
 from tfp_realnvp.data.photos import load_photos
-from tfp_realnvp.data.prepared import load_cifar10
 
 # Functions of `data_dir` and perhaps `image_size`.
 _LOADERS: Mapping[str, Callable[..., ImageData]] = {
@@ -35,7 +35,7 @@ DATA_SETS = tuple(_LOADERS)
 
 
 def load_images(
-    name: str,
+    dataset: str,
     *,
     image_size: int | None = None,
     data_dir: str | os.PathLike | None = None,
@@ -44,7 +44,7 @@ def load_images(
     """Returns the data set of that name.
 
     Args:
-      name: `"digits"`, `"photos"`, `"cifar10"`, `"imagenet32"`, `"imagenet64"`,
+      dataset: `"digits"`, `"photos"`, `"cifar10"`, `"imagenet32"`, `"imagenet64"`,
         `"celeb_a"`, `"lsun_bedroom"`, `"lsun_church_outdoor"`, `"lsun_tower"`, or
         `"folder:PATH"` for your own: a folder of images, or an archive of them.
       image_size: Python `int`, side of the images, for data sets that come in any
@@ -70,30 +70,30 @@ def load_images(
 
     ```
     """
-    check_text("dataset", name)
+    check_text("dataset", dataset)
     check_flag("conditional", conditional)
     if image_size is not None:
         check_whole("image_size", image_size)
     if data_dir is not None:
         check_path("data_dir", data_dir)
-    if name.startswith("folder:"):
-        load = functools.partial(load_folder, name.removeprefix("folder:"))
-    elif name in _LOADERS:
-        load = functools.partial(_LOADERS[name], data_dir)
+    if dataset.startswith("folder:"):
+        load = functools.partial(load_folder, dataset.removeprefix("folder:"))
+    elif dataset in _LOADERS:
+        load = functools.partial(_LOADERS[dataset], data_dir)
     else:
         raise ValueError(
-            f"dataset: expected {', '.join(DATA_SETS)} or folder:PATH, got {name!r}."
+            f"dataset: expected {', '.join(DATA_SETS)} or folder:PATH, got {dataset!r}."
         )
-    fixed = _FIXED_SIZES.get(name)
+    fixed = _FIXED_SIZES.get(dataset)
     if fixed and image_size not in (None, fixed):
         raise ValueError(
-            f"image_size: expected {fixed}, the size of {name!r}, got {image_size}."
+            f"image_size: expected {fixed}, the size of {dataset!r}, got {image_size}."
         )
     # Loading can take hours.
-    if conditional and name not in _CONDITIONAL:
+    if conditional and dataset not in _CONDITIONAL:
         raise ValueError(
             "conditional: expected False, for there are no classes or attributes in "
-            f"{name!r}; got True."
+            f"{dataset!r}; got True."
         )
     data = load() if fixed or image_size is None else load(image_size=image_size)
     return data if conditional else data.unconditional()

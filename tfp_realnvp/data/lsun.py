@@ -9,6 +9,7 @@ import itertools
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -145,7 +146,9 @@ class _Crops:
         # LSUN's export program calls the values WebP, its README JPEG. Pillow tells.
         # Its readers of other formats are less used, and one starts another program.
         try:
-            photo = Image.open(io.BytesIO(encoded), formats=("WEBP", "JPEG"))
+            photo: Image.Image = Image.open(
+                io.BytesIO(encoded), formats=("WEBP", "JPEG")
+            )
             check_sides(name, photo.height, photo.width)
             photo = photo.convert("RGB")
         except (OSError, Image.DecompressionBombError) as error:
@@ -154,12 +157,12 @@ class _Crops:
                 f"cannot be read ({error}). Unpack or download the archive again."
             ) from error
         scale = _SMALLEST_SIDE / min(photo.size)
-        size = [max(_SMALLEST_SIDE, round(side * scale)) for side in photo.size]
-        return np.asarray(photo.resize(size, Image.Resampling.HAMMING))
+        width, height = (max(_SMALLEST_SIDE, round(s * scale)) for s in photo.size)
+        return np.asarray(photo.resize((width, height), Image.Resampling.HAMMING))
 
 
 @functools.cache
-def _environment(folder: pathlib.Path):
+def _environment(folder: pathlib.Path) -> Any:
     """Returns the open database; LMDB allows a process to open it once."""
     import lmdb
 

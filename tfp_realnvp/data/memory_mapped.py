@@ -128,7 +128,7 @@ def _write(
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for piece in pieces:
-            file.write(np.ascontiguousarray(piece, dtype))
+            file.write(np.ascontiguousarray(piece, dtype).data)
             done += len(piece)
             progress.update(min(done, shape[0]))
         if done != shape[0]:

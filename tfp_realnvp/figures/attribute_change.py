@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_int, check_seed
 from tfp_realnvp.figures.latents import (
     as_pixels,
     check_flow,
-    condition_vectors,
     decode_latents,
     encode_images,
 )
-from tfp_realnvp.flows.call_arguments import condition_size_of_flow
+from tfp_realnvp.flows.call_arguments import condition_size_of_flow, condition_vectors
 from tfp_realnvp.machine import check_fits
-
-tfd = tfp.distributions
 
 
 def change_attributes(

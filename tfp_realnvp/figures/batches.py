@@ -34,7 +34,8 @@ def map_batches(
       ValueError: If `batch_size` is not positive.
     """
     check_int("batch_size", batch_size)
-    count, results = len(arrays[0]), []
+    count = next(len(a) for a in arrays if a is not None)
+    results = []
     # It counts the time from here on, and prints nothing before its first update.
     bar = keras.utils.Progbar(count, unit_name="image", interval=1.0)
     begin, is_shown = time.monotonic(), False

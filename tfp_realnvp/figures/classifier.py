@@ -41,12 +41,13 @@ def train_classifier(
       `keras.Model` from images in [0, 255] to logits of shape [N, condition_size].
 
     Raises:
+      TypeError: If `data` is no `ImageData`.
       ValueError: If the data have no conditions, or `epochs` or `filters` is not
         positive.
     """
     if not isinstance(data, ImageData):
         raise TypeError(f"data: expected ImageData, got {shortened(data)}.")
-    if data.condition_names is None:
+    if data.condition_names is None or data.train.conditions is None:
         raise ValueError(f"data: expected conditions, got {data.name!r} without.")
     for name, value in (("epochs", epochs), ("filters", filters)):
         check_int(name, value)

@@ -6,22 +6,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_number, shortened
 from tfp_realnvp.bijectors import FusedChain
 from tfp_realnvp.figures.latents import (
     as_pixels,
     check_flow,
-    condition_vectors,
     decode_latents,
     draw_latents,
     encode_images,
 )
 from tfp_realnvp.flows import RealNVPBijector
-
-tfd = tfp.distributions
-tfb = tfp.bijectors
+from tfp_realnvp.flows.call_arguments import condition_vectors
 
 # The least that the paper keeps.
 _LEAST = 1 / 16

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_int
 from tfp_realnvp.figures.latents import (
     check_draws,
     check_flow,
-    condition_vectors,
     decode_latents,
     draw_latents,
 )
 from tfp_realnvp.figures.memory import estimated_bytes
+from tfp_realnvp.flows.call_arguments import condition_vectors
 from tfp_realnvp.machine import available_bytes
-
-tfd = tfp.distributions
 
 
 def extrapolated_samples(

@@ -17,7 +17,17 @@ _RED = (220, 30, 30)
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Returns real-valued pixels as the 8-bit pixels they are jittered versions of."""
+    """Returns real-valued pixels as the 8-bit pixels they are jittered versions of.
+
+    Args:
+      pixels: Array of any shape; what is outside of [0, 256) becomes 0 or 255.
+
+    Returns:
+      `uint8` array of the same shape.
+
+    Raises:
+      ValueError: If one of them is NaN.
+    """
     pixels = checked_array("pixels", pixels)
     if pixels.dtype.kind == "f" and np.isnan(pixels).any():
         raise ValueError(
@@ -133,7 +143,15 @@ def _with_borders(images: np.ndarray, marked: Collection[int]) -> np.ndarray:
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Writes a `uint8` image of shape [height, width, 1 or 3]."""
+    """Writes an image as a PNG file.
+
+    Args:
+      path: Path of the file; what is there stays until all is written.
+      image: `uint8` array of shape [height, width, 1 or 3].
+
+    Raises:
+      ValueError: If the image is none.
+    """
     check_path("path", path)
     image = checked_array("image", image, expected="a uint8 array")
     fits = image.ndim == 3 and image.size > 0 and image.dtype == np.uint8

@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_int
 from tfp_realnvp.figures.latents import (
     as_pixels,
     check_flow,
-    condition_vectors,
     decode_latents,
     encode_images,
 )
 from tfp_realnvp.figures.sphere import great_circle
+from tfp_realnvp.flows.call_arguments import condition_vectors
 from tfp_realnvp.machine import check_fits
-
-tfd = tfp.distributions
 
 
 def interpolations(

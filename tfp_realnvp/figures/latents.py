@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import (
     check_int,
@@ -13,18 +13,15 @@ from tfp_realnvp.arguments import (
     checked_array,
     shortened,
 )
-from tfp_realnvp.bijectors.condition import encode_condition
 from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
 from tfp_realnvp.figures.batches import map_batches
 from tfp_realnvp.figures.grid import to_uint8
 from tfp_realnvp.flows.call_arguments import (
-    condition_size_of_flow,
+    check_transformed,
+    condition_vectors,
     distribution_kwargs,
-    is_transformed,
 )
 from tfp_realnvp.machine import check_fits
-
-tfd = tfp.distributions
 
 
 def encode_images(
@@ -145,7 +142,7 @@ def draw_latents(
       ValueError: If `count` is not positive, `temperature` negative, or the condition
         does not fit the flow.
     """
-    _check_transformed(flow, "flow")
+    check_transformed(flow)
     check_int("count", count)
     check_draws(seed, temperature)
     # The latents, and what they become.
@@ -171,18 +168,11 @@ def check_draws(seed: int | None, temperature: float) -> None:
 
 def check_flow(flow: tfd.Distribution, name: str = "flow") -> None:
     """Raises `TypeError` if `flow` is none whose latents are images."""
-    _check_transformed(flow, name)
+    check_transformed(flow, name)
     if flow.event_shape.rank != 3:
         raise TypeError(
             f"{name}: expected a transformed distribution from image_flow, got "
             f"{shortened(flow)}."
-        )
-
-
-def _check_transformed(flow: tfd.Distribution, name: str) -> None:
-    if not isinstance(flow, tfd.Distribution) or not is_transformed(flow):
-        raise TypeError(
-            f"{name}: expected a transformed distribution, got {shortened(flow)}."
         )
 
 
@@ -207,46 +197,6 @@ def as_pixels(
     if images.dtype.kind != "f":
         raise ValueError(f"{name}: expected uint8 or floating, got {images.dtype}.")
     return images.astype(dtype, copy=False)
-
-
-def condition_vectors(
-    flow: tfd.Distribution,
-    condition: np.ndarray | None,
-    count: int,
-    *,
-    name: str = "condition",
-) -> np.ndarray | None:
-    """Returns conditions as vectors, one for each image.
-
-    Args:
-      flow: Any distribution.
-      condition: Labels or vectors.
-      count: Python `int`, number of images.
-      name: Python `str`, what an error calls the condition.
-
-    Returns:
-      Floating array of shape [count, condition_size], or `None` if the flow takes no
-      condition.
-
-    Raises:
-      ValueError: If there is one and the flow takes none, or the other way round, if
-        it does not fit the flow, or is not one for each image.
-    """
-    size = condition_size_of_flow(flow)
-    try:
-        vectors = encode_condition(condition, size, flow.dtype, validate_args=True)
-    except ValueError as error:
-        raise ValueError(str(error).replace("condition", name, 1)) from None
-    if vectors is None:
-        return None
-    if vectors.shape != (count, size):
-        raise ValueError(
-            f"{name}: expected one for each of {count} images, got shape "
-            f"{tuple(np.shape(condition))}."
-        )
-    if not np.isfinite(vectors).all():
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity.")
-    return vectors.numpy()
 
 
 def _check_finite(name: str, values: np.ndarray) -> None:

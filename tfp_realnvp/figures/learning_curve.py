@@ -32,16 +32,16 @@ def write_learning_curve(
       ValueError: If the history is empty, or these are no numbers.
     """
     check_path("path", path)
-    history = _checked("history", history)
-    references = _checked("references", references)
-    for label, value in references.items():
+    curves = _checked("history", history)
+    levels: dict[str, float] = {}
+    for label, value in _checked("references", references).items():
         check_number("references", value.item() if value.ndim == 0 else value)
-        references[label] = value.item()
+        levels[label] = value.item()
     for name in ("bits_per_dim", "val_bits_per_dim"):
-        if name not in history or history[name].ndim != 1 or not history[name].size:
+        if name not in curves or curves[name].ndim != 1 or not curves[name].size:
             raise ValueError(
                 f"history: expected {name} after each epoch, got "
-                f"{', '.join(history) or 'nothing'}."
+                f"{', '.join(curves) or 'nothing'}."
             )
     require("matplotlib", "the learning curve", extra="demo")
     from matplotlib.figure import Figure
@@ -49,20 +49,20 @@ def write_learning_curve(
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    epochs = range(1, len(history["bits_per_dim"]) + 1)
+    epochs = range(1, len(curves["bits_per_dim"]) + 1)
     for key, label in (
         ("bits_per_dim", "training, batch statistics"),
         ("val_bits_per_dim", "validation, running statistics"),
         ("val_average_bits_per_dim", "validation, averaged weights"),
     ):
-        if key in history:
-            axes.plot(epochs, history[key], marker=".", label=label)
-    for style, (label, value) in zip(("--", ":"), references.items(), strict=False):
-        axes.axhline(value, color="gray", linestyle=style, label=f"{label} {value:.2f}")
-    scores = np.concatenate([history["bits_per_dim"], history["val_bits_per_dim"]])
+        if key in curves:
+            axes.plot(epochs, curves[key], marker=".", label=label)
+    for style, (label, level) in zip(("--", ":"), levels.items(), strict=False):
+        axes.axhline(level, color="gray", linestyle=style, label=f"{label} {level:.2f}")
+    scores = np.concatenate([curves["bits_per_dim"], curves["val_bits_per_dim"]])
     # What is not finite leaves a gap in the line.
     lowest = min([8.0, *scores[np.isfinite(scores)]])
-    axes.set_ylim(lowest - 0.2, max([8.2, *references.values()]))
+    axes.set_ylim(lowest - 0.2, max([8.2, *levels.values()]))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylabel="bits / dim")
     axes.legend()

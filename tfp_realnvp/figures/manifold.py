@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_int
 from tfp_realnvp.figures.latents import (
     as_pixels,
     check_flow,
-    condition_vectors,
     decode_latents,
     encode_images,
 )
 from tfp_realnvp.figures.sphere import sphere_weights
+from tfp_realnvp.flows.call_arguments import condition_vectors
 from tfp_realnvp.machine import check_fits
-
-tfd = tfp.distributions
 
 
 def latent_manifold(
@@ -136,7 +134,7 @@ def _checked(
     angles, frames = numbers["angles"], numbers.get("frames", 1)
     # Latents and images of every point, and its weights.
     size = 4 * flow.event_shape.num_elements() * flow.dtype.size + 32 * wanted
-    name = max(numbers, key=numbers.get)
+    name = max(numbers, key=lambda key: numbers[key])
     check_fits(name, numbers[name], angles**2 * frames * size, "manifolds")
     return images
 

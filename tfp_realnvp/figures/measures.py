@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import checked_array, shortened
 from tfp_realnvp.figures.batches import map_batches
-from tfp_realnvp.figures.latents import as_pixels, condition_vectors
-from tfp_realnvp.flows.call_arguments import distribution_kwargs
+from tfp_realnvp.figures.latents import as_pixels
+from tfp_realnvp.flows.call_arguments import condition_vectors, distribution_kwargs
 from tfp_realnvp.flows.units import bits_per_dim
-
-tfd = tfp.distributions
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -78,6 +76,7 @@ def image_bits_per_dim(
 
     Raises:
       FloatingPointError: If the density of an image is NaN.
+      TypeError: If `flow` is no distribution over images.
       ValueError: If the images or the condition do not fit the flow.
     """
     if not isinstance(flow, tfd.Distribution) or flow.event_shape.rank != 3:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_int, shortened
 from tfp_realnvp.bijectors import AffineCoupling
 from tfp_realnvp.flows.call_arguments import is_transformed
-
-tfd = tfp.distributions
 
 # Arrays that are alive at once where a network is widest: of its hidden maps those of
 # a residual block, its input, the sum of skips and what a convolution needs; of images

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_int
 from tfp_realnvp.figures.grid import checked_pictures, image_grid
 from tfp_realnvp.figures.latents import decode_latents, draw_latents
-
-tfd = tfp.distributions
 
 
 def sample_images(

@@ -24,7 +24,7 @@ def sphere_weights(*angles: float) -> np.ndarray:
     Returns:
       `float64` array of shape [2**n].
     """
-    weights = np.ones(1)
+    weights: np.ndarray = np.ones(1)
     for angle in reversed(angles):
         weights = np.kron([np.cos(angle), np.sin(angle)], weights)
     return weights

@@ -1,9 +1,19 @@
 """Assembled flows and their presets."""
 
+from tfp_realnvp.flows.call_arguments import condition_vectors, distribution_kwargs
 from tfp_realnvp.flows.freeze import freeze
 from tfp_realnvp.flows.image_flow import image_flow
-from tfp_realnvp.flows.presets import PRESETS
+from tfp_realnvp.flows.presets import PRESETS, preset_for
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 from tfp_realnvp.flows.units import bits_per_dim
 
-__all__ = ["PRESETS", "RealNVPBijector", "bits_per_dim", "freeze", "image_flow"]
+__all__ = [
+    "PRESETS",
+    "RealNVPBijector",
+    "bits_per_dim",
+    "condition_vectors",
+    "distribution_kwargs",
+    "freeze",
+    "image_flow",
+    "preset_for",
+]

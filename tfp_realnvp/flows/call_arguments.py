@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
+from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors import FusedBijector, PixelLogit
-from tfp_realnvp.bijectors.condition import common_condition_size
+from tfp_realnvp.bijectors.condition import common_condition_size, encode_condition
 from tfp_realnvp.bijectors.fused import Invert
 from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
-
-tfb = tfp.bijectors
-tfd = tfp.distributions
 
 
 def distribution_kwargs(
@@ -76,6 +76,46 @@ def condition_size_of_flow(distribution: tfd.Distribution) -> int | None:
     )
 
 
+def condition_vectors(
+    flow: tfd.Distribution,
+    condition: np.ndarray | None,
+    count: int,
+    *,
+    name: str = "condition",
+) -> np.ndarray | None:
+    """Returns conditions as vectors, one for each image.
+
+    Args:
+      flow: Any distribution.
+      condition: Labels or vectors.
+      count: Python `int`, number of images.
+      name: Python `str`, what an error calls the condition.
+
+    Returns:
+      Floating array of shape [count, condition_size], or `None` if the flow takes no
+      condition.
+
+    Raises:
+      ValueError: If there is one and the flow takes none, or the other way round, if
+        it does not fit the flow, or is not one for each image.
+    """
+    size = condition_size_of_flow(flow)
+    try:
+        vectors = encode_condition(condition, size, flow.dtype, validate_args=True)
+    except ValueError as error:
+        raise ValueError(str(error).replace("condition", name, 1)) from None
+    if condition is None or vectors is None:
+        return None
+    if vectors.shape != (count, size):
+        raise ValueError(
+            f"{name}: expected one for each of {count} images, got shape "
+            f"{tuple(np.shape(condition))}."
+        )
+    if not np.isfinite(vectors).all():
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity.")
+    return vectors.numpy()
+
+
 def pixel_logit_of(distribution: tfd.Distribution) -> PixelLogit | None:
     """Returns the `PixelLogit` of a distribution over pixels, of others `None`."""
     found = (m for m in distribution.submodules if isinstance(m, PixelLogit))
@@ -85,6 +125,17 @@ def pixel_logit_of(distribution: tfd.Distribution) -> PixelLogit | None:
 def is_transformed(distribution: tfd.Distribution) -> bool:
     """Whether this is a `tfd.TransformedDistribution`, of whatever class it is made."""
     return hasattr(distribution, "bijector") and hasattr(distribution, "distribution")
+
+
+def check_transformed(distribution: Any, name: str = "flow") -> None:
+    """Raises `TypeError` unless this is a `tfd.TransformedDistribution`."""
+    if not isinstance(distribution, tfd.Distribution) or not is_transformed(
+        distribution
+    ):
+        raise TypeError(
+            f"{name}: expected a tfd.TransformedDistribution, got "
+            f"{shortened(distribution)}."
+        )
 
 
 def _reached(bijector: tfb.Bijector) -> list[FusedBijector]:

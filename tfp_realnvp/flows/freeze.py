@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.bijectors import (
     AffineCoupling,
@@ -13,12 +14,9 @@ from tfp_realnvp.bijectors import (
     InvertibleConv,
 )
 from tfp_realnvp.bijectors.fused import Invert
-from tfp_realnvp.flows.call_arguments import is_transformed
+from tfp_realnvp.flows.call_arguments import check_transformed, is_transformed
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 from tfp_realnvp.nets.frozen import frozen
-
-tfb = tfp.bijectors
-tfd = tfp.distributions
 
 
 def freeze(flow: tfd.Distribution) -> tfd.Distribution:
@@ -54,10 +52,7 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
 
     ```
     """
-    if not isinstance(flow, tfd.Distribution) or not is_transformed(flow):
-        raise TypeError(
-            f"flow: expected a tfd.TransformedDistribution, got {type(flow).__name__}."
-        )
+    check_transformed(flow)
     base, bijector = flow.distribution, _frozen(flow.bijector)
     if is_transformed(base):
         base = freeze(base)

@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_flag, check_text, checked_shape, shortened
 from tfp_realnvp.bijectors import FusedChain, PixelLogit
 from tfp_realnvp.bijectors.pixel_logit import check_alpha
 from tfp_realnvp.flows.presets import resolve_preset
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
-
-tfd = tfp.distributions
 
 _IMAGES = "three positive ints (height, width, channels)"
 _OPTIONS = frozenset(inspect.signature(RealNVPBijector).parameters)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
-import tensorflow_probability as tfp
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.bijectors import (
     AffineCoupling,
@@ -22,8 +23,6 @@ from tfp_realnvp.bijectors import (
 from tfp_realnvp.nets import BatchMoments, ChannelMixing, ResNet, ShiftAndLogScale
 from tfp_realnvp.nets.l2 import L2
 from tfp_realnvp.nets.seeds import spawn_seeds
-
-tfb = tfp.bijectors
 
 
 def multi_scale_chain(
@@ -99,7 +98,7 @@ def multi_scale_chain(
 def _couplings(
     count: int,
     event_shape: tuple[int, int, int],
-    mask,
+    mask: Callable[..., tf.Tensor],
     filters: int,
     *,
     initial_gain: float,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_realnvp.arguments import (
     check_choice,
@@ -16,19 +15,18 @@ from tfp_realnvp.arguments import (
     check_text,
     shortened,
 )
-from tfp_realnvp.bijectors import FactorOut, FusedBijector, FusedChain, Squeeze
+from tfp_realnvp.bijectors import FusedBijector, FusedChain
 from tfp_realnvp.bijectors.condition import check_condition_size
 from tfp_realnvp.bijectors.event import checked_event_shape
 from tfp_realnvp.bijectors.reversible import run_plainly
 from tfp_realnvp.bijectors.reversible_pass import ReversiblePass
+from tfp_realnvp.flows.latent_scales import merge_scales, split_by_scale
 from tfp_realnvp.flows.memory import check_memory
 from tfp_realnvp.flows.multi_scale import multi_scale_chain
 from tfp_realnvp.flows.precision import checked_dtype, resolve_network_dtype
 from tfp_realnvp.flows.sizes import check_sizes_fit, resolve_sizes
 from tfp_realnvp.flows.vector_chain import vector_chain
 from tfp_realnvp.nets.checks import check_momentum
-
-tfb = tfp.bijectors
 
 # What may differ between flows that share their weights.
 _SHARING = {"body", "memory", "name", "validate_args"}
@@ -217,7 +215,9 @@ class RealNVPBijector(FusedBijector):
         if batch_norm == "auto":
             batch_norm = "batch" if is_image else None
         with tf.name_scope(name) as name:
-            make_body = multi_scale_chain if is_image else vector_chain
+            make_body: Callable[..., FusedChain] = (
+                multi_scale_chain if is_image else vector_chain
+            )
             body = body or make_body(
                 event_shape,
                 **sizes,
@@ -272,7 +272,7 @@ class RealNVPBijector(FusedBijector):
         """The couplings and all between them, as one chain of bijectors."""
         return self._body
 
-    def _checked_event_shape(self, shape, name):
+    def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
         return checked_event_shape(
             shape,
             name,
@@ -281,13 +281,17 @@ class RealNVPBijector(FusedBijector):
             divisor=2 ** (self._num_scales - 1),
         )
 
-    def _forward_and_log_det(self, x, **kwargs):
+    def _forward_and_log_det(
+        self, x: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._run(x, inverse=False, **kwargs)
 
-    def _inverse_and_log_det(self, y, **kwargs):
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         return self._run(y, inverse=True, **kwargs)
 
-    def _run(self, value, **kwargs):
+    def _run(self, value: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         if self._reversible is None:
             return run_plainly(self._body, value, self.event_ndims, **kwargs)
         return self._reversible(value, **kwargs)
@@ -308,11 +312,7 @@ class RealNVPBijector(FusedBijector):
         """
         x = tf.convert_to_tensor(x, self.dtype, name="x")
         self._checked_event_shape(x.shape, "x")
-        latents = []
-        for factor_out in self._factor_outs():
-            x, leaving = factor_out.split(Squeeze().forward(x))
-            latents.append(leaving)
-        return [*latents, x]
+        return split_by_scale(self._body, x)
 
     def merge_latent(self, latents: Sequence[tf.Tensor]) -> tf.Tensor:
         """Undoes `split_latent`.
@@ -330,37 +330,4 @@ class RealNVPBijector(FusedBijector):
                 f"latents: expected {self._num_scales} tensors, got {got}."
             )
         latents = [tf.convert_to_tensor(z, self.dtype, name="latents") for z in latents]
-        *leaving, x = latents
-        for scale, (_, z) in enumerate(zip(self._factor_outs(), leaving, strict=True)):
-            _check_latent(z, self._event_shape, scale + 1, scale + 1)
-        _check_latent(x, self._event_shape, self._num_scales, self._num_scales - 1)
-        for factor_out, z in zip(
-            reversed(self._factor_outs()), reversed(leaving), strict=True
-        ):
-            x = Squeeze().inverse(factor_out.merge(x, z))
-        return x
-
-    def _factor_outs(self) -> list[FactorOut]:
-        found, chain = [], self._body
-        while chain is not None:
-            inner = [b for b in chain.bijectors if isinstance(b, FactorOut)]
-            found += inner
-            chain = inner[0].bijector if inner else None
-        return found
-
-
-def _check_latent(
-    z: tf.Tensor, event_shape: tuple[int, ...], scale: int, halvings: int
-) -> None:
-    """Raises `ValueError` if these cannot be the latents of a scale, from 1 on."""
-    if len(event_shape) == 1:
-        fits = z.shape.rank is None or z.shape[-1:] == event_shape
-        expected = f"(..., {event_shape[0]})"
-    else:
-        channels = event_shape[-1] * 2**halvings
-        fits = z.shape.rank is None or (z.shape.rank >= 3 and z.shape[-1] == channels)
-        expected = f"(..., height, width, {channels})"
-    if not fits:
-        raise ValueError(
-            f"latents: expected shape {expected} at scale {scale}, got {z.shape}."
-        )
+        return merge_scales(self._body, latents, self._event_shape)

@@ -14,7 +14,7 @@ from tfp_realnvp.nets.checks import (
     check_widths,
 )
 
-IMAGE_DEFAULTS = {
+IMAGE_DEFAULTS: dict[str, Any] = {
     "num_scales": 2,
     "filters": 32,
     "num_blocks": 2,
@@ -22,7 +22,7 @@ IMAGE_DEFAULTS = {
     "crelu": True,
 }
 _MOST_SCALES = 64
-VECTOR_DEFAULTS = {
+VECTOR_DEFAULTS: dict[str, Any] = {
     "num_couplings": 6,
     "hidden_units": (64, 64),
     "activation": "gelu",

@@ -19,12 +19,13 @@ from tfp_realnvp.nets import MLP, BatchMoments, ShiftAndLogScale
 from tfp_realnvp.nets.l2 import L2
 from tfp_realnvp.nets.seeds import spawn_seeds
 
-# Two halves alone would never tell apart the entries of one half.
+# Two halves alone would never tell apart the entries of one half. In this order no two
+# couplings in a row have the same mask, of two entries either: they would be one.
 _MASKS = (
     channel_mask,
     functools.partial(channel_mask, invert=True),
-    alternating_mask,
     functools.partial(alternating_mask, invert=True),
+    alternating_mask,
 )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
-from tfp_realnvp.training.report import SCORES_IN_SUMMARY
-from tfp_realnvp.training.run_config import RunConfig
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.report import SCORES_IN_SUMMARY
+from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_directory import RunDirectory
 
-_IN_HISTORY = {
+_IN_HISTORY: dict[str, tuple[str, Callable[[list[float]], float]]] = {
     "last": ("val_bits_per_dim", lambda values: values[-1]),
     "best": ("val_bits_per_dim", min),
     "average": ("val_average_bits_per_dim", lambda values: values[-1]),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.figures import (
     conceptual_compression,
@@ -18,8 +18,6 @@ from tfp_realnvp.figures import (
     sample_images,
 )
 from tfp_realnvp.gallery.row import Row
-
-tfd = tfp.distributions
 
 # With these numbers, images twice as large look twice as large beside the others.
 _ACROSS = 6

@@ -39,7 +39,7 @@ class Row:
     information_loss: np.ndarray | str
     manifold: np.ndarray | str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_text("title", self.title)
         check_text("caption", self.caption)
         for field in dataclasses.fields(self)[2:]:

@@ -152,7 +152,11 @@ class BatchMoments(keras.layers.Layer):
         moments.set_weights(self.get_weights())
         return moments
 
-    def compute_output_shape(self, inputs_shape, weights_shape=None):
+    def compute_output_shape(
+        self,
+        inputs_shape: tuple[int | None, ...],
+        weights_shape: tuple[int | None, ...] | None = None,
+    ) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
         return (inputs_shape[-1],), (inputs_shape[-1],)
 
     def get_config(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import keras
 import tensorflow as tf
@@ -48,8 +48,8 @@ class ChannelMixing(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
-        channels = inputs_shape[-1]
-        check_int("channels", channels)
+        check_int("channels", inputs_shape[-1])
+        channels = cast(int, inputs_shape[-1])
         check_fits("channels", channels, 4 * channels**2, "matrix")
         self.lower_upper = self.add_weight(
             shape=(channels, channels),

@@ -176,8 +176,8 @@ def check_mlp_fits(
     weights = sum(a * b for a, b in itertools.pairwise(widths))
     last = widths[-1] * outputs
     is_output = last > weights
-    culprit = (name, outputs) if is_output else ("hidden_units", hidden_units)
-    check_fits(*culprit, count * _WEIGHT * (weights + last), "weights")
+    culprit, value = (name, outputs) if is_output else ("hidden_units", hidden_units)
+    check_fits(culprit, value, count * _WEIGHT * (weights + last), "weights")
     check_fits("hidden_units", hidden_units, _LAYER * len(widths), "layers")
 
 

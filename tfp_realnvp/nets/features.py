@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import tensorflow as tf
 
 
@@ -19,5 +21,7 @@ def features_shape(
     crelu: bool,
 ) -> tuple[int | None, ...]:
     """Returns the shape of `features` for inputs and context of the given shapes."""
-    channels = inputs_shape[-1] * (2 if crelu else 1)
-    return (*inputs_shape[:-1], channels + (context_shape[-1] if context_shape else 0))
+    # The layers before it have weights for each channel: their number is known.
+    channels = cast(int, inputs_shape[-1]) * (2 if crelu else 1)
+    context_channels = cast(int, context_shape[-1]) if context_shape else 0
+    return (*inputs_shape[:-1], channels + context_channels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 _ONCE = (
@@ -66,10 +68,12 @@ def norm_by_moving(
     No gradient goes through the two averages that are returned, and to ask for the
     gradient of the gradient is an error.
     """
-    moved = []
+    moved: list[tf.Tensor] = []
 
     @tf.custom_gradient
-    def norm(inputs, scale, offset):
+    def norm(
+        inputs: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor
+    ) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor]]]:
         channels = [inputs.shape[-1]]
         zeros, ones = tf.zeros(channels), tf.ones(channels)
         _, batch_mean, batch_variance = norm_by_batch(inputs, ones, zeros, epsilon)
@@ -78,7 +82,7 @@ def norm_by_moving(
         # As outputs they would be given gradients, zeros made for each.
         moved.extend((mean, variance))
 
-        def gradient(d_outputs):
+        def gradient(d_outputs: tf.Tensor) -> list[tf.Tensor]:
             d_plain, d_scale, d_offset, *_ = tf.raw_ops.FusedBatchNormGradV3(
                 y_backprop=d_outputs,
                 x=inputs,

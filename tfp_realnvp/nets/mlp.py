@@ -89,7 +89,7 @@ class MLP(keras.layers.Layer):
         self.seed = seed
         seeds = iter(spawn_seeds(seed, len(self.hidden_units) + 2))
 
-        def dense(units: int, name: str, scale: float = 1.0, **kwargs: Any):
+        def dense(units: int, name: str, scale: float = 1.0, **kwargs: Any) -> Dense:
             initializer = keras.initializers.VarianceScaling(scale, seed=next(seeds))
             return Dense(
                 units,

@@ -113,7 +113,9 @@ class ResNet(keras.layers.Layer):
         seeds = iter(spawn_seeds(seed, 4 + 2 * num_blocks))
         make_norm = norm_factory(batch_norm, momentum, self.dtype_policy)
 
-        def conv(filters: int, kernel_size: int, name: str, **kwargs: Any):
+        def conv(
+            filters: int, kernel_size: int, name: str, **kwargs: Any
+        ) -> WeightNormConv2D:
             return WeightNormConv2D(
                 filters,
                 kernel_size,
@@ -234,7 +236,7 @@ class ResNet(keras.layers.Layer):
             )
         network.conv_out.take(*self.conv_out.kernel_and_bias())
         network.norm_in.set_weights(self.norm_in.get_weights())
-        if self.project is not None:
+        if self.project is not None and network.project is not None:
             network.project.set_weights(self.project.get_weights())
         return network
 

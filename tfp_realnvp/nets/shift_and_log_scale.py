@@ -32,6 +32,10 @@ class ShiftAndLogScale(keras.layers.Layer):
       gain_regularizer: Keras regularizer of the gain.
       **kwargs: Passed to `keras.layers.Layer`.
 
+    Raises:
+      TypeError: If `network` is no Keras layer.
+      ValueError: If `initial_gain` is no finite number.
+
     #### Example
 
     ```python
@@ -113,8 +117,11 @@ class ShiftAndLogScale(keras.layers.Layer):
         return head
 
     def compute_output_shape(
-        self, inputs_shape, context_shape=None, condition_shape=None
-    ):
+        self,
+        inputs_shape: tuple[int | None, ...],
+        context_shape: tuple[int | None, ...] | None = None,
+        condition_shape: tuple[int | None, ...] | None = None,
+    ) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
         shape = self.network.compute_output_shape(inputs_shape)
         half = (*shape[:-1], shape[-1] // 2)
         return half, half

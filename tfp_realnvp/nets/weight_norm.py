@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import keras
 import tensorflow as tf
@@ -89,7 +89,9 @@ class WeightNormConv2D(keras.layers.Layer):
         )
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
-        shape = (self.kernel_size, self.kernel_size, inputs_shape[-1], self.filters)
+        # Keras makes no weights of an unknown shape.
+        channels = cast(int, inputs_shape[-1])
+        shape = (self.kernel_size, self.kernel_size, channels, self.filters)
         check_fits("filters", self.filters, 4 * math.prod(shape), "kernels")
         self.direction = self.add_weight(
             shape=shape,
@@ -173,7 +175,7 @@ class WeightNormConv2D(keras.layers.Layer):
 def conv2d(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Returns a convolution of stride 1 with zero padding to the same size."""
 
-    def convolve():
+    def convolve() -> tf.Tensor:
         return tf.nn.conv2d(inputs, kernel, strides=1, padding="SAME")
 
     if inputs.shape[0] is not None or num_replicas() == 1:

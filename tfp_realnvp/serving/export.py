@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_flag, check_path, shortened
 from tfp_realnvp.files import write_json
@@ -19,8 +19,6 @@ from tfp_realnvp.serving.directory import atomic_directory, check_directory
 from tfp_realnvp.serving.metadata import describe, metadata_path
 from tfp_realnvp.serving.signatures import Signatures
 from tfp_realnvp.training.flow_model import FlowModel
-
-tfd = tfp.distributions
 
 
 def export_saved_model(

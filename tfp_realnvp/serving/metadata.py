@@ -8,12 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.flows.call_arguments import condition_size_of_flow, pixel_logit_of
 from tfp_realnvp.flows.config import to_config
-
-tfd = tfp.distributions
 
 FORMAT_VERSION = 1
 

@@ -10,8 +10,8 @@ import pathlib
 from typing import Any
 
 from tfp_realnvp.arguments import shortened
-from tfp_realnvp.training.report import SCORES_IN_SUMMARY
-from tfp_realnvp.training.run_directory import RunDirectory
+from tfp_realnvp.runs.report import SCORES_IN_SUMMARY
+from tfp_realnvp.runs.run_directory import RunDirectory
 
 
 def run_origin(directory: RunDirectory, weights: str = "last") -> dict[str, Any]:

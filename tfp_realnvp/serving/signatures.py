@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.flows.call_arguments import (
     condition_size_of_flow,
@@ -23,8 +24,6 @@ from tfp_realnvp.serving.assertions import (
     checked_density,
     checked_finite,
 )
-
-tfd = tfp.distributions
 
 Outputs = dict[str, tf.Tensor]
 
@@ -87,7 +86,7 @@ def _functions(
 def _served(
     function: Callable[..., Outputs], specs: list[tf.TensorSpec]
 ) -> tf.types.experimental.GenericFunction:
-    def checked(*arguments):
+    def checked(*arguments: tf.Tensor) -> Outputs:
         # Not every loader compares sizes with those that it was promised.
         return function(
             **{
@@ -124,7 +123,7 @@ class _Functions:
         condition = self._checked_condition(condition, tf.shape(x)[0], "images in x")
         pixels = tf.cast(checked_batch(x, "x"), self._flow.dtype)
 
-        def add_draw(draw, total):
+        def add_draw(draw: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # Every image has the same noise, or its score would depend on its place.
             own = tf.random.experimental.stateless_fold_in(seed, draw)
             shape = self._flow.event_shape
@@ -201,8 +200,9 @@ class _Functions:
 
     def _checked(self, x: tf.Tensor) -> tf.Tensor:
         x = checked_batch(x, "x")
-        if self.is_over_pixels:
-            return checked_between(x, *self._pixels.pixel_range, "x")
+        if self._pixels is not None:
+            low, high = self._pixels.pixel_range
+            return checked_between(x, low, high, "x")
         return checked_finite(x, "x")
 
     def _checked_condition(
@@ -210,8 +210,9 @@ class _Functions:
     ) -> tf.Tensor | None:
         if condition is None:
             return None
-        return checked_count(condition, count, self.condition_size, name)
+        # Signatures have an argument `condition` where there is a size of it.
+        size = cast(int, self.condition_size)
+        return checked_count(condition, count, size, name)
 
     def _kwargs(self, condition: tf.Tensor | None) -> dict:
-        arguments = {} if condition is None else {"condition": condition}
-        return distribution_kwargs(self._flow, **arguments)
+        return distribution_kwargs(self._flow, condition=condition)

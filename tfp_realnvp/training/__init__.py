@@ -1,7 +1,5 @@
-"""Training by maximum likelihood."""
+"""Training by maximum likelihood with Keras."""
 
-from tfp_realnvp.training.flow_health import flow_health
 from tfp_realnvp.training.flow_model import FlowModel
-from tfp_realnvp.training.health_report import HealthReport
 
-__all__ = ["FlowModel", "HealthReport", "flow_health"]
+__all__ = ["FlowModel"]

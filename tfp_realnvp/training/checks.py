@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ def _check_dataset(
     if isinstance(specs[0], tf.TensorSpec):
         _check_dtype(specs[0])
         _check_shape(specs[0].shape, event_shape)
-    if wanted == 2 and isinstance(specs[1], tf.TensorSpec):
+    if condition_size is not None and isinstance(specs[1], tf.TensorSpec):
         _check_condition_kind(specs[1].dtype, specs[1].shape, condition_size)
     # Where the length is not known, one batch tells; elsewhere asking for one
     # could cost the filling of a shuffle buffer.
@@ -127,6 +128,12 @@ def _check_values(x: np.ndarray, *, pixels: bool) -> None:
         raise ValueError(
             f"x: expected pixels in [0, 256), got values from {x.min()} to {x.max()}."
         )
+    if pixels and np.issubdtype(x.dtype, np.floating) and 0 < x.max() <= 1:
+        warnings.warn(
+            f"x: expected pixels in [0, 256), got floats up to {x.max()}: were they "
+            "divided by 255? To the flow they are almost black.",
+            stacklevel=5,
+        )
 
 
 def _check_condition(condition: Any, condition_size: int | None, *, count: int) -> None:
@@ -167,8 +174,8 @@ def _check_condition(condition: Any, condition_size: int | None, *, count: int) 
 def _check_condition_kind(
     dtype: tf.DType, shape: tf.TensorShape, condition_size: int
 ) -> None:
-    expected = [None] if dtype.is_integer else [None, condition_size]
-    if not tf.TensorShape(expected).is_compatible_with(shape):
+    wanted = (None,) if dtype.is_integer else (None, condition_size)
+    if not tf.TensorShape(wanted).is_compatible_with(shape):
         raise ValueError(
             "condition: expected integer labels of shape (N,) or floating or boolean "
             f"vectors of shape (N, {condition_size}), got {dtype.name} of shape "

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
+from tfp_realnvp.arguments import check_int
 from tfp_realnvp.flows import RealNVPBijector
 from tfp_realnvp.flows.call_arguments import is_transformed
 from tfp_realnvp.training.graph_cost import count_flops, count_kept_bytes
 
-tfd = tfp.distributions
+if TYPE_CHECKING:
+    from tfp_realnvp.training.flow_model import FlowModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Cost:
         ]
 
 
-def measure_cost(model: Any, batch_size: int) -> Cost:
+def measure_cost(model: FlowModel, batch_size: int) -> Cost:
     """Returns what training a model costs, from the graph of a step that is not run.
 
     Args:
@@ -115,8 +117,7 @@ def measure_cost(model: Any, batch_size: int) -> Cost:
 
     ```
     """
-    if batch_size < 1:
-        raise ValueError(f"batch_size: expected a positive int, got {batch_size}.")
+    check_int("batch_size", batch_size)
     # Keras's models have none before they are compiled.
     optimizer = getattr(model, "optimizer", None)
     of_optimizer = [
@@ -149,14 +150,14 @@ class _Traced:
     graph: tf.Graph
 
 
-def _trace(model: Any, batch_size: int, computation: Any) -> _Traced:
+def _trace(model: FlowModel, batch_size: int, computation: Any) -> _Traced:
     dtype = tf.uint8 if model.is_over_pixels else model.flow.dtype
     specs = [tf.TensorSpec([batch_size, *model.flow.event_shape], dtype)]
     if model.condition_size is not None:
         specs.append(tf.TensorSpec([batch_size], tf.int32))
-    found = []
+    found: list[tuple[list[tf.Tensor], set[str]]] = []
 
-    def run(x, condition=None):
+    def run(x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
         results, forward = computation(model, x, condition)
         found.append((results, {op.name for op in forward}))
 
@@ -167,7 +168,7 @@ def _trace(model: Any, batch_size: int, computation: Any) -> _Traced:
 
 
 def _training_step(
-    model: Any, x: tf.Tensor, condition: tf.Tensor | None
+    model: FlowModel, x: tf.Tensor, condition: tf.Tensor | None
 ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
     with tf.GradientTape() as tape:
         log_prob, _ = model.log_prob_parts(x, condition, training=True)
@@ -181,7 +182,7 @@ def _training_step(
 
 
 def _log_prob(
-    model: Any, x: tf.Tensor, condition: tf.Tensor | None
+    model: FlowModel, x: tf.Tensor, condition: tf.Tensor | None
 ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
     log_prob, _ = model.log_prob_parts(x, condition)
     return [log_prob], x.graph.get_operations()

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import FusedBijector
+from tfp_realnvp.training.observed import observed
 from tfp_realnvp.training.part_names import part_names
 from tfp_realnvp.training.unchanged import unchanged
+
+if TYPE_CHECKING:
+    from tfp_realnvp.training.flow_model import FlowModel
 
 _PASSES = ("_forward_and_log_det", "_inverse_and_log_det")
 
 
-def find_non_finite(model: Any, batch: Any) -> str:
+def find_non_finite(model: FlowModel, batch: Any) -> str:
     """Runs a failed step again, layer by layer, and says where it went wrong.
 
     The model is left as it was. With several workers each sees its own data only.
@@ -53,7 +58,7 @@ def find_non_finite(model: Any, batch: Any) -> str:
         return _find_in_layers(model, data)
 
 
-def _find_in_layers(model: Any, data: Any) -> str:
+def _find_in_layers(model: FlowModel, data: Any) -> str:
     variables = model.trainable_variables
     with _recorded(model.flow) as passes, tf.GradientTape() as tape:
         log_prob = model(model.inputs_of(data), training=True)
@@ -113,26 +118,19 @@ def _recorded(flow: tf.Module) -> Iterator[list[tuple[str, str, bool, bool]]]:
         for part, name in part_names(flow):
             methods = _PASSES if isinstance(part, FusedBijector) else ("call",)
             for method in methods:
-                stack.enter_context(_wrapped(part, method, name, passes))
+                see = functools.partial(_record, passes, name, type(part).__name__)
+                stack.enter_context(observed(part, method, see))
         yield passes
 
 
-@contextlib.contextmanager
-def _wrapped(part: Any, method: str, name: str, passes: list) -> Iterator[None]:
-    original = getattr(part, method)
-
-    def recording(*args, **kwargs):
-        outputs = original(*args, **kwargs)
-        before, after = _all_finite((args, kwargs)), _all_finite(outputs)
-        passes.append((name, type(part).__name__, before, after))
-        return outputs
-
-    # Past Keras's and TFP's own `__setattr__`, which would track the function.
-    object.__setattr__(part, method, recording)
-    try:
-        yield
-    finally:
-        object.__delattr__(part, method)
+def _record(
+    passes: list[tuple[str, str, bool, bool]],
+    name: str,
+    kind: str,
+    arguments: tuple[Any, ...],
+    outputs: Any,
+) -> None:
+    passes.append((name, kind, _all_finite(arguments), _all_finite(outputs)))
 
 
 def _all_finite(values: Any) -> bool:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.bijectors import FusedBijector
 from tfp_realnvp.flows.call_arguments import reached_bijectors
 from tfp_realnvp.nets import BatchMoments
-
-tfd = tfp.distributions
 
 
 def keras_layers(module: tf.Module) -> list[keras.layers.Layer]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from tfp_realnvp.training.update import first_replica
+
+if TYPE_CHECKING:
+    from tfp_realnvp.training.flow_model import FlowModel
 
 
 class _StepFunction:
@@ -24,15 +27,15 @@ class _StepFunction:
         the same on all replicas.
     """
 
-    def __init__(self, model: Any, step: Any):
+    def __init__(self, model: FlowModel, step: Any):
         self._model = model
         strategy = model.distribute_strategy
 
-        def on_batch(batch):
+        def on_batch(batch: Any) -> dict[str, Any]:
             with _without_collector():
                 return first_replica(strategy, strategy.run(step, args=(batch,)))
 
-        def on_iterator(iterator):
+        def on_iterator(iterator: tf.data.Iterator) -> tuple[Any, dict[str, Any]]:
             # Here the function sees no batch's own size, and is traced once for all.
             batch = iterator.get_next()
             return batch, on_batch(batch)
@@ -49,12 +52,12 @@ class _StepFunction:
         self._on_batch, self._on_iterator = on_batch, on_iterator
 
     def __call__(self, iterator: Iterator[Any]) -> dict[str, Any]:
-        logs = None
-        for _ in range(self._model.steps_per_execution):
+        logs: dict[str, Any] = {}
+        for done in range(self._model.steps_per_execution):
             try:
                 batch, outputs = self._run(iterator)
             except (StopIteration, tf.errors.OutOfRangeError):
-                if logs is None:
+                if done == 0:
                     raise
                 break
             logs = self.after_batch(batch, outputs)
@@ -73,14 +76,14 @@ class _StepFunction:
 class EvaluationFunction(_StepFunction):
     """Evaluates a `FlowModel` on the next batch of an iterator."""
 
-    def __init__(self, model: Any):
+    def __init__(self, model: FlowModel):
         super().__init__(model, model.test_step)
 
 
 class TrainingFunction(_StepFunction):
     """Trains a `FlowModel` on the next batch of an iterator and watches over it."""
 
-    def __init__(self, model: Any):
+    def __init__(self, model: FlowModel):
         super().__init__(model, model.train_step)
 
     def after_batch(self, batch: Any, logs: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -31,7 +32,7 @@ def fused(optimizer: keras.optimizers.Optimizer, norm: tf.Tensor) -> Iterator[No
       norm: Scalar, the global norm of the gradients that are to be applied.
     """
     step = getattr(type(optimizer), "update_step", None)
-    overrides = {}
+    overrides: dict[str, Callable[..., Any]] = {}
     if step is keras.optimizers.Adam.update_step and not optimizer.amsgrad:
         update_step = overrides["update_step"] = _adam_step(optimizer)
         if not tf.distribute.has_strategy():
@@ -55,11 +56,13 @@ def fused(optimizer: keras.optimizers.Optimizer, norm: tf.Tensor) -> Iterator[No
             delattr(optimizer, name)
 
 
-def _adam_step(optimizer: keras.optimizers.Adam):
+def _adam_step(
+    optimizer: keras.optimizers.Adam,
+) -> Callable[[tf.Tensor, tf.Variable, tf.Tensor], None]:
     t = tf.convert_to_tensor(optimizer.iterations) + 1
 
     @functools.cache
-    def numbers(dtype):
+    def numbers(dtype: tf.DType) -> dict[str, tf.Tensor]:
         betas = [tf.constant(b, dtype) for b in (optimizer.beta_1, optimizer.beta_2)]
         return {
             "beta1": betas[0],
@@ -72,7 +75,9 @@ def _adam_step(optimizer: keras.optimizers.Adam):
     for variable in optimizer._trainable_variables:
         numbers(tf.as_dtype(variable.dtype))
 
-    def update_step(gradient, variable, learning_rate):
+    def update_step(
+        gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
+    ) -> None:
         index = optimizer._get_variable_index(variable)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,

@@ -36,7 +36,7 @@ def count_flops(results: Iterable[tf.Tensor], batch_size: int) -> int:
 
 
 def _flops_of_op(op: tf.Operation, batch_size: int) -> int:
-    def size(tensor, axes=None):
+    def size(tensor: tf.Tensor, axes: Sequence[int] | None = None) -> int:
         return _size(tensor.shape, batch_size, axes)
 
     # All axes of a kernel but that of the output channels.

@@ -6,13 +6,11 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.flows.call_arguments import distribution_kwargs, is_transformed
 from tfp_realnvp.nets.replicas import global_batch
 from tfp_realnvp.training.checks import checked_pixels
-
-tfd = tfp.distributions
 
 
 def log_prob_parts(
@@ -22,8 +20,7 @@ def log_prob_parts(
 
     The networks run once for both.
     """
-    arguments = {} if condition is None else {"condition": condition}
-    kwargs = distribution_kwargs(flow, training=training, **arguments)
+    kwargs = distribution_kwargs(flow, training=training, condition=condition)
     log_prob = flow.log_prob(x, **kwargs)
     if not is_transformed(flow) or flow.distribution.event_shape != flow.event_shape:
         return log_prob, None

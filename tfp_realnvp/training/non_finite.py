@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_choice, check_int
 from tfp_realnvp.training.diagnosis import find_non_finite
+
+if TYPE_CHECKING:
+    from tfp_realnvp.training.flow_model import FlowModel
 
 
 class NonFinitePolicy:
@@ -35,7 +38,7 @@ class NonFinitePolicy:
         self._in_a_row = 0
         self.skipped = 0
 
-    def after_step(self, is_finite: bool, model: Any, batch: Any) -> None:
+    def after_step(self, is_finite: bool, model: FlowModel, batch: Any) -> None:
         """Takes note of a step.
 
         Args:

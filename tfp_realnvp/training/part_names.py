@@ -18,7 +18,7 @@ def part_names(flow: tf.Module) -> list[tuple[Any, str]]:
       List of (part, name), each part once. A name is the way to the part in Python,
       for instance `flow.bijector.bijectors[0].network.conv_in`.
     """
-    found = {}
+    found: dict[int, tuple[Any, str]] = {}
     wanted = (FusedBijector, keras.layers.Layer)
     for path, part in flow._flatten(
         predicate=lambda value: isinstance(value, wanted), with_path=True

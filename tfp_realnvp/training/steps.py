@@ -6,15 +6,18 @@ however unevenly it is spread.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
 from tfp_realnvp.nets.replicas import global_batch, num_replicas, sum_over_replicas
 from tfp_realnvp.training.update import restore_unless, update_if
 
+if TYPE_CHECKING:
+    from tfp_realnvp.training.flow_model import FlowModel
 
-def training_step(model: Any, data: Any) -> dict[str, Any]:
+
+def training_step(model: FlowModel, data: Any) -> dict[str, Any]:
     """Trains a `FlowModel` on a batch, unless loss or gradient are not finite.
 
     Returns:
@@ -45,14 +48,14 @@ def training_step(model: Any, data: Any) -> dict[str, Any]:
     return {**_metrics(model, terms, is_finite), "report": report}
 
 
-def evaluation_step(model: Any, data: Any) -> dict[str, Any]:
+def evaluation_step(model: FlowModel, data: Any) -> dict[str, Any]:
     """Returns a `FlowModel`'s metrics after a batch."""
     terms, _ = _loss(model, model.inputs_of(data), training=False)
     return _metrics(model, terms, tf.constant(True))
 
 
 def _loss(
-    model: Any, inputs: Any, *, training: bool
+    model: FlowModel, inputs: Any, *, training: bool
 ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
     """Returns what is known of the global batch, and this replica's share of the loss.
 
@@ -74,7 +77,7 @@ def _loss(
 
 
 def _metrics(
-    model: Any, terms: dict[str, tf.Tensor], counts: tf.Tensor
+    model: FlowModel, terms: dict[str, tf.Tensor], counts: tf.Tensor
 ) -> dict[str, Any]:
     # Each replica counts an equal share of the global batch, so that the replicas'
     # metrics agree and their sum is right.

@@ -40,20 +40,22 @@ def update_if(
         is_first = tf.equal(replica.replica_id_in_sync_group, 0)
         gradients = [tf.where(is_first, g, tf.zeros_like(g)) for g in gradients]
 
-    def apply(*gradients):
+    def apply(*gradients: tf.Tensor) -> bool:
         optimizer.apply(gradients, variables)
         return True
 
-    def apply_alone():
+    def apply_alone() -> bool:
         with fused(optimizer, norm):
             return apply(*gradients)
 
-    def apply_on_all(strategy, *gradients):
+    def apply_on_all(strategy: tf.distribute.Strategy, *gradients: tf.Tensor) -> Any:
         with fused(optimizer, norm):
             applied = strategy.extended.call_for_each_replica(apply, args=gradients)
         return first_replica(strategy, applied)
 
-    def apply_if_good(strategy, is_good, *gradients):
+    def apply_if_good(
+        strategy: tf.distribute.Strategy, is_good: Any, *gradients: Any
+    ) -> tf.Tensor:
         return tf.cond(
             first_replica(strategy, is_good),
             lambda: apply_on_all(strategy, *gradients),
@@ -76,7 +78,7 @@ def restore_unless(
 ) -> None:
     """Sets variables back to `values` if the step was not good."""
 
-    def restore():
+    def restore() -> bool:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return True

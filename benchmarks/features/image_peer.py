@@ -1,0 +1,64 @@
+"""The image flow of the user's checkout, see `torch_checkout`."""
+
+from __future__ import annotations
+
+import torch
+from models.real_nvp import RealNVP, RealNVPLoss  # the checkout's
+
+from features import with_torch as tools
+from features.subject import READY, SIZE, Attempt, Flow, Subject
+
+
+def images() -> Flow:
+    net = RealNVP(num_scales=2, in_channels=3, mid_channels=4, num_blocks=1).eval()
+    loss = RealNVPLoss()
+
+    def log_prob(x):
+        torch.manual_seed(0)  # it adds noise to pixels
+        z, log_det = net(x)
+        # Its loss is a mean; one event at a time it is the event's own.
+        pairs = zip(z[:, None], log_det[:, None], strict=True)
+        return torch.stack([-loss(*pair) for pair in pairs])
+
+    def sample(count):
+        z = torch.randn([count, *tools.IMAGE_SHAPE])
+        return torch.sigmoid(net(z, reverse=True)[0])
+
+    def inverse(x):
+        # Without the noise that it adds to pixels.
+        return net.flows(x, torch.zeros(len(x)), False)
+
+    return Flow(net, log_prob, sample, inverse, tools.named(net, "st_net"))
+
+
+def vectors() -> Flow:
+    net = RealNVP(num_scales=1, in_channels=SIZE, mid_channels=4, num_blocks=1).eval()
+    return Flow(
+        net,
+        lambda x: net(x),
+        lambda count: net(torch.randn([count, SIZE]), reverse=True)[0],
+        net.flows,
+        [],
+    )
+
+
+def conditional():
+    net = images().module
+    x = torch.rand([4, *tools.IMAGE_SHAPE])
+    return x, lambda c: net(x, condition=c)[1]
+
+
+def larger(flow: Flow) -> torch.Tensor:
+    channels, height, width = tools.IMAGE_SHAPE
+    z = torch.randn([2, channels, 2 * height, 2 * width])
+    return flow.module(z, reverse=True)[0]
+
+
+SUBJECT = Subject(
+    tools,
+    flow=images,
+    images=[Attempt(READY, "`RealNVP`", images)],
+    vectors=[Attempt(READY, "events without height and width", vectors)],
+    conditions=[Attempt(READY, "a condition", conditional)],
+    larger=[Attempt("yes", "latents of a larger image", larger)],
+)

@@ -1,0 +1,103 @@
+"""The coupling of TFP, with permutations between couplings as its page advises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from features import with_tensorflow as tools
+from features.ours import larger
+from features.subject import PARTS, SIZE, Attempt, Flow, Subject
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+TEMPLATE = "`real_nvp_default_template`"
+OWN_NETWORK = "around networks that the user writes"
+
+
+class ShiftAndLogScale(tf.Module):
+    """What TFP's coupling calls; a module, in which TFP looks for variables."""
+
+    def __init__(self, network: keras.Layer):
+        super().__init__()
+        self.network = network
+
+    def __call__(self, x, output_units, condition=None):
+        if condition is not None:
+            x = tf.concat([x, condition], axis=-1)
+        shift, log_scale = tf.split(self.network(x), 2, axis=-1)
+        return shift, tf.tanh(log_scale)
+
+
+def dense(outputs: int) -> ShiftAndLogScale:
+    layers = [keras.layers.Dense(8, "relu"), keras.layers.Dense(outputs)]
+    return ShiftAndLogScale(keras.Sequential(layers))
+
+
+def convolutional(outputs: int) -> ShiftAndLogScale:
+    layers = [
+        keras.layers.Conv2D(4, 3, padding="same", activation="relu"),
+        keras.layers.Conv2D(outputs, 3, padding="same"),
+    ]
+    return ShiftAndLogScale(keras.Sequential(layers))
+
+
+def default_template(outputs: int) -> Callable:
+    return tfb.real_nvp_default_template(hidden_layers=[8])
+
+
+def flow_of(shape: tuple[int, ...], make: Callable[[int], Callable]) -> Flow:
+    size, masked = shape[-1], shape[-1] // 2
+    functions = [make(2 * (size - masked)) for _ in range(4)]
+    rolled = [*range(masked, size), *range(masked)]
+    members = []
+    for function in functions:
+        coupling = tfb.RealNVP(num_masked=masked, shift_and_log_scale_fn=function)
+        members += [coupling, tfb.Permute(rolled)]
+    chain = tfb.Chain(members[:-1], name="chain")
+    distribution = tfd.TransformedDistribution(tools.base(shape), chain)
+    distribution.log_prob(tools.normal([2, *shape]))  # makes the weights
+    networks = [f.network for f in functions if isinstance(f, ShiftAndLogScale)]
+    return tools.flow_of(distribution, networks)
+
+
+def vectors(make: Callable[[int], Callable] = dense) -> Flow:
+    return flow_of((SIZE,), make)
+
+
+def images(make: Callable[[int], Callable] = convolutional) -> Flow:
+    return flow_of(tools.IMAGE_SHAPE, make)
+
+
+def conditional(make: Callable[[int], Callable] = dense):
+    function = make(SIZE)
+    coupling = tfb.RealNVP(num_masked=SIZE // 2, shift_and_log_scale_fn=function)
+    flow = tfd.TransformedDistribution(tools.base([SIZE]), coupling)
+    x = tools.normal([4, SIZE])
+
+    def log_prob(condition):
+        kwargs = {"condition": condition}
+        return flow.log_prob(tools.copied(x), bijector_kwargs=kwargs)
+
+    return x, log_prob
+
+
+def _attempts(make: Callable) -> list[Attempt]:
+    return [
+        Attempt(PARTS, TEMPLATE, lambda: make(default_template)),
+        Attempt(PARTS, "networks of one's own", make, OWN_NETWORK),
+    ]
+
+
+SUBJECT = Subject(
+    tools,
+    flow=vectors,
+    images=_attempts(images),
+    vectors=_attempts(vectors),
+    conditions=_attempts(conditional),
+    larger=[Attempt("yes", "the bijector over a larger base", larger)],
+    keras_flow=vectors,
+)

@@ -1,0 +1,136 @@
+"""What the probes do with flows of TensorFlow Probability."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+from unittest import mock
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from features.subject import DISTURBANCE, SIDE, Flow
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+IMAGE_SHAPE = (SIDE, SIDE, 3)
+
+
+def flow_of(distribution: tfd.Distribution, networks: Sequence[Any]) -> Flow:
+    """Returns a transformed distribution as the probes take it."""
+    bijector, ndims = distribution.bijector, len(distribution.event_shape)
+
+    def inverse(x):
+        return bijector.inverse(x), bijector.inverse_log_det_jacobian(x, ndims)
+
+    joint = distribution.experimental_sample_and_log_prob
+    return Flow(
+        distribution,
+        distribution.log_prob,
+        lambda count: distribution.sample(count, seed=(0, 1)),
+        inverse,
+        networks,
+        ("`experimental_sample_and_log_prob`", lambda count: joint(count, seed=(0, 1))),
+    )
+
+
+def base(shape: Sequence[int]) -> tfd.Distribution:
+    return tfd.Independent(tfd.Normal(tf.zeros(shape), 1.0), len(shape))
+
+
+def seed() -> None:
+    keras.utils.set_random_seed(0)
+
+
+def normal(shape: Sequence[int], seed: int = 0) -> tf.Tensor:
+    return tf.random.stateless_normal(shape, seed=(seed, 2))
+
+
+def copied(x: tf.Tensor) -> tf.Tensor:
+    """Returns a tensor that no cache knows."""
+    return tf.constant(x.numpy())
+
+
+def tensor(x: np.ndarray) -> tf.Tensor:
+    return tf.constant(x)
+
+
+def to_numpy(x: tf.Tensor) -> np.ndarray:
+    return x.numpy()
+
+
+@contextlib.contextmanager
+def counting(networks: Sequence[Any]) -> Iterator[list[None]]:
+    """Yields a list that grows by one whenever one of the networks runs."""
+    runs: list[None] = []
+
+    def counted(call):
+        def run(self, *args, **kwargs):
+            if any(self is network for network in networks):
+                runs.append(None)
+            return call(self, *args, **kwargs)
+
+        return run
+
+    with contextlib.ExitStack() as stack:
+        for kind in {type(network) for network in networks}:
+            patch = mock.patch.object(kind, "call", counted(kind.call))
+            stack.enter_context(patch)
+        yield runs
+
+
+def disturb(flow: Flow) -> None:
+    """Moves all weights, so that no coupling is the identity."""
+    weights = [w for network in flow.networks for w in network.trainable_variables]
+    for seed, weight in enumerate([*weights, *flow.module.trainable_variables]):
+        weight.assign(weight + DISTURBANCE * normal(weight.shape, seed))
+
+
+def jacobian(flow: Flow, x: tf.Tensor) -> np.ndarray:
+    x = copied(x)  # latents that the flow kept have no gradient
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        z = tf.reshape(flow.inverse(x)[0], [-1])
+    rows = tape.jacobian(z, x, experimental_use_pfor=False)
+    return tf.reshape(rows, [z.shape[0], -1]).numpy()
+
+
+def seen_weights(flow: Flow) -> tuple[int, int]:
+    """Returns how many weights of Keras 3 networks the distribution lists, of how many.
+
+    Raises:
+      TypeError: If a network is none of Keras 3.
+    """
+    for network in flow.networks:
+        if not isinstance(network, keras.Layer):
+            raise TypeError(f"networks: expected a keras.Layer, got {network!r}.")
+    listed = {id(variable) for variable in flow.module.trainable_variables}
+    weights = itertools.chain(*(n.trainable_variables for n in flow.networks))
+    seen = [bool({id(w), id(w.value)} & listed) for w in weights]
+    return sum(seen), len(seen)
+
+
+def score_batches_unknown_to_the_graph(flow: Flow) -> None:
+    x = flow.sample(3)
+    spec = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
+    log_prob = tf.function(flow.log_prob, input_signature=[spec])
+    for count in (2, 3):
+        expected = flow.log_prob(copied(x[:count]))
+        tf.debugging.assert_near(log_prob(x[:count]), expected, rtol=1e-3)
+
+
+def _saved_model(flow: Flow, x: tf.Tensor, folder: pathlib.Path) -> None:
+    module = tf.Module()
+    # The networks too, for distributions that do not hold them.
+    module.parts = [flow.module, *flow.networks]
+    spec = tf.TensorSpec(x.shape, x.dtype)
+    module.log_prob = tf.function(flow.log_prob, input_signature=[spec])
+    tf.saved_model.save(module, str(folder))
+
+
+ARTIFACTS = {"SavedModel": _saved_model}

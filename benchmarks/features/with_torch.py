@@ -1,0 +1,93 @@
+"""What the probes do with flows of PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import warnings
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from features.subject import DISTURBANCE, SIDE, Flow
+
+IMAGE_SHAPE = (3, SIDE, SIDE)
+
+
+def named(module: torch.nn.Module, name: str) -> list[torch.nn.Module]:
+    """Returns the networks that the module's couplings hold under a name."""
+    return [getattr(m, name) for m in module.modules() if hasattr(m, name)]
+
+
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+def normal(shape: Sequence[int], seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def copied(x: torch.Tensor) -> torch.Tensor:
+    return x.detach().clone()
+
+
+def tensor(x: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(x)
+
+
+def to_numpy(x: torch.Tensor) -> np.ndarray:
+    return x.detach().numpy()
+
+
+@contextlib.contextmanager
+def counting(networks: Sequence[torch.nn.Module]) -> Iterator[list[None]]:
+    """Yields a list that grows by one whenever one of the networks runs."""
+    runs: list[None] = []
+    hooks = [
+        network.register_forward_hook(lambda *_: runs.append(None))
+        for network in networks
+    ]
+    yield runs
+    for hook in hooks:
+        hook.remove()
+
+
+def disturb(flow: Flow) -> None:
+    """Moves all weights, so that no coupling is the identity."""
+    with torch.no_grad():
+        for seed, weight in enumerate(flow.module.parameters()):
+            weight += DISTURBANCE * normal(weight.shape, seed)
+
+
+def jacobian(flow: Flow, x: torch.Tensor) -> np.ndarray:
+    rows = torch.autograd.functional.jacobian(
+        lambda x: flow.inverse(x)[0].flatten(), x.detach()
+    )
+    return rows.reshape(len(rows), -1).numpy()
+
+
+class _Scores(torch.nn.Module):
+    def __init__(self, flow: Flow):
+        super().__init__()
+        self.module = flow.module
+        self.log_prob = flow.log_prob
+
+    def forward(self, x):
+        return self.log_prob(x)
+
+
+def _exported(flow: Flow, x: torch.Tensor, folder: pathlib.Path) -> None:
+    program = torch.export.export(_Scores(flow).eval(), (x,))
+    torch.export.save(program, folder / "flow.pt2")
+
+
+def _traced(flow: Flow, x: torch.Tensor, folder: pathlib.Path) -> None:
+    with warnings.catch_warnings():
+        # Shapes become constants, which is what is asked for.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(_Scores(flow).eval(), (x,))
+    traced.save(str(folder / "flow.pt"))
+
+
+ARTIFACTS = {"torch.export": _exported, "torch.jit.trace": _traced}

@@ -1,0 +1,23 @@
+"""Turns the formulae of the pages into MathML, which browsers draw without scripts."""
+
+import html
+import re
+
+from latex2mathml.converter import convert
+
+FORMULA = re.compile(
+    r'<(?P<tag>span|div) class="arithmatex">\\[(\[](?P<latex>.*?)\\[)\]]</(?P=tag)>',
+    re.DOTALL,
+)
+
+
+def on_page_content(content: str, **_: object) -> str:
+    """Returns the HTML of a page with MathML for what `pymdownx.arithmatex` found."""
+    return FORMULA.sub(_mathml, content)
+
+
+def _mathml(found: re.Match[str]) -> str:
+    latex = html.unescape(found["latex"])
+    if found["tag"] == "span":
+        return convert(latex, display="inline")
+    return f'<div class="formula">{convert(latex, display="block")}</div>'

@@ -1,0 +1,83 @@
+"""The documentation as the site that `mkdocs build` makes of it."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from chromium import DESKTOP, PHONE, chromium, needs_chromium
+
+pytestmark = pytest.mark.xdist_group("browser")
+ROOT = os.path.join(os.path.dirname(__file__), "..", "..")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the site, built with warnings as errors."""
+    path = tmp_path_factory.mktemp("site")
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", path],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "TF_CPP_MIN_LOG_LEVEL": "2"},
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    return path
+
+
+def pages(site):
+    found = sorted(page for page in site.rglob("*.html") if page.name != "404.html")
+    assert len(found) > 30
+    return found
+
+
+def test_no_page_asks_another_host_for_a_part_of_itself(site):
+    for page in pages(site):
+        text = page.read_text(encoding="utf-8")
+        parts = re.findall(r"<(?:script|img|iframe|source)[^>]*\ssrc=\S+", text)
+        parts += re.findall(r"<link[^>]*rel=.?stylesheet[^>]*>", text)
+        assert parts
+        assert not [part for part in parts if "//" in part], page
+
+
+@pytest.mark.parametrize(
+    "package",
+    ["", ".flows", ".data", ".figures", ".runs", ".evaluation", ".serving", ".gallery"],
+)
+def test_every_public_name_is_in_the_reference(site, package):
+    text = "".join(p.read_text(encoding="utf-8") for p in site.glob("reference/*"))
+    public = importlib.import_module(f"tfp_realnvp{package}")
+    for name in public.__all__:
+        ids = f"tfp_realnvp{package}.{name}", f"tfp_realnvp.{name}"
+        assert any(f'id="{found}"' in text for found in ids), name
+
+
+def test_every_option_of_the_command_line_is_in_the_reference(site):
+    text = (site / "reference" / "command_line.html").read_text(encoding="utf-8")
+    for option in ("--checkpoint-steps", "--temperature", "--importance-samples"):
+        assert f"<code>{option}" in text
+
+
+def test_formulae_are_mathml(site):
+    text = (site / "mathematics.html").read_text(encoding="utf-8")
+    assert text.count("<math") > 20
+    assert "arithmatex" not in text
+
+
+@needs_chromium
+@pytest.mark.parametrize("device", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_pages_fit_the_width_and_have_nothing_to_lament(site, device):
+    heard = []
+    with chromium() as browser:
+        page = browser.new_page(**device)
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("requestfailed", lambda request: heard.append(request.url))
+        width = device["viewport"]["width"]
+        for path in pages(site):
+            page.goto(path.as_uri())
+            needed = page.evaluate("document.documentElement.scrollWidth")
+            assert needed <= width, path.relative_to(site)
+    assert heard == []

@@ -1,0 +1,75 @@
+"""Trains a small flow on one device, on two replicas or as one of two workers.
+
+    python replica_run.py none|mirrored|multiworker OUTPUT.npz [stored|reversible]
+
+Writes what is to be the same for all: losses, metrics, weights, densities.
+"""
+
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import tfp_realnvp as nvp
+from tfp_realnvp.runs.strategy import is_chief, make_strategy
+
+# The last batch of an epoch is smaller, so small that a replica has nothing of it.
+EXAMPLES, BATCH_SIZE, EPOCHS = 17, 8, 7
+
+
+class Record(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.steps = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        report = self.model.last_report
+        names = ("gradient_norm", "prior", "log_det")
+        self.steps.append([logs["loss"], *(float(report[name]) for name in names)])
+
+
+def main(kind, output, memory="stored"):
+    if kind == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        two = [tf.config.LogicalDeviceConfiguration()] * 2
+        tf.config.set_logical_device_configuration(cpu, two)
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    else:
+        strategy = make_strategy(kind)
+    replicas = strategy.num_replicas_in_sync
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        sizes = {"num_scales": 1, "filters": 3, "num_blocks": 1}
+        flow = nvp.image_flow(event_shape=(4, 4, 1), seed=0, memory=memory, **sizes)
+        model = nvp.FlowModel(flow, seed=0)
+        # A norm this small clips every step, and with Adam's own epsilon rounding would
+        # decide which way weights go whose gradients are near 0.
+        optimizer = keras.optimizers.Adam(1e-3, epsilon=1e-5, global_clipnorm=0.5)
+        model.compile(optimizer, average_decay=0.9)
+    x = np.random.default_rng(0).integers(0, 256, [EXAMPLES, 4, 4, 1], np.uint8)
+    batches = tf.data.Dataset.from_tensor_slices(x).batch(BATCH_SIZE)
+    record = Record()
+    history = model.fit(batches, epochs=EPOCHS, verbose=0, callbacks=[record]).history
+    evaluation = model.evaluate(batches, verbose=0, return_dict=True)
+    if not is_chief(strategy):
+        return
+    averages = model.average.variables
+    np.savez(
+        output,
+        replicas=replicas,
+        steps=record.steps,
+        history=[history["loss"], history["bits_per_dim"]],
+        evaluation=list(evaluation.values()),
+        weights=np.concatenate([v.numpy().ravel() for v in model.weights]),
+        moments=np.concatenate(
+            [v.numpy().ravel() for v in model.non_trainable_variables]
+        ),
+        average=np.concatenate(
+            [tf.convert_to_tensor(v).numpy().ravel() for v in averages]
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

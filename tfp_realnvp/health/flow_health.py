@@ -1,0 +1,226 @@
+"""Whether the numbers of a trained flow can be trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tfp_realnvp.arguments import check_int, check_seed
+from tfp_realnvp.data.image_split import ImageSplit
+from tfp_realnvp.flows.call_arguments import condition_vectors, is_transformed
+from tfp_realnvp.flows.units import bits_per_dim
+from tfp_realnvp.health.health_findings import PIXEL_TOLERANCE, RELATIVE_TOLERANCE
+from tfp_realnvp.health.health_report import (
+    HealthReport,
+    RoundTripHealth,
+    WorstEntry,
+)
+from tfp_realnvp.health.network_health import (
+    flat_norms,
+    non_finite_weights,
+    watched_couplings,
+)
+from tfp_realnvp.health.round_trips import Errors, measure_round_trips
+from tfp_realnvp.training.checks import check_data
+from tfp_realnvp.training.flow_model import FlowModel
+from tfp_realnvp.training.log_prob_parts import jittered
+from tfp_realnvp.training.unchanged import unchanged
+
+_WORST = 5
+
+
+def flow_health(
+    model: FlowModel | tfd.Distribution,
+    data: Any,
+    *,
+    condition: Any = None,
+    limit: int | None = 256,
+    batch_size: int = 64,
+    seed: int = 0,
+) -> HealthReport:
+    """Measures what the loss does not show, and says whether to trust a flow.
+
+    In exact arithmetic all of these are 0:
+
+    ```none
+    round trip of data      forward(inverse(x)) - x
+    round trip of samples   inverse(forward(z)) - z,  z ~ base, scale by scale
+    log-det drift           forward_log_det(z) + inverse_log_det(x),  z = inverse(x)
+    gap                     score by running statistics - score by batch statistics
+    ```
+
+    It also looks at every coupling while it is given the data: how large its log-scales
+    are and how many are at their bound, and which channels of its network are dead; at
+    batch normalizations of what does not vary; and for NaN and infinity anywhere.
+    The flow is run outside of graphs and in its own dtype, five times in all.
+
+    The thresholds, and why they are what they are, are in
+    `tfp_realnvp/health/health_findings.py`.
+
+    Args:
+      model: `FlowModel`, or the `tfd.TransformedDistribution` of one; it is left as it
+        was.
+      data: Array or `Tensor` of events, of shape [N, *event_shape], a
+        `tf.data.Dataset` of batches or of pairs of a batch and its conditions, or a
+        split of `tfp_realnvp.data` such as `data.test`. Over pixels, in [0, 256);
+        integer images are jittered.
+      condition: Labels or vectors, one for each event, if the flow takes a condition
+        and `data` does not bring them.
+      limit: Python `int`, how many examples to take at most, the first; `None` takes
+        all.
+      batch_size: Python `int`. Statistics are taken over so many examples, so the gap
+        depends on it: make it that of training.
+      seed: Python `int`, of the jitter and of the samples.
+
+    Returns:
+      `HealthReport`; `print` shows it.
+
+    Raises:
+      TypeError: If `model` is none of these.
+      ValueError: If data or conditions do not fit the flow, or a number is out of
+        range.
+
+    #### Example
+
+    ```python
+    >>> import numpy as np
+    >>> import tfp_realnvp as nvp
+    >>> flow = nvp.image_flow(
+    ...     event_shape=(8, 8, 1), filters=4, num_blocks=1, batch_norm=None
+    ... )
+    >>> images = np.random.default_rng(0).integers(0, 256, [16, 8, 8, 1], np.uint8)
+    >>> nvp.flow_health(flow, images).verdict
+    'healthy'
+
+    ```
+    """
+    model = _as_model(model)
+    flow = model.flow
+    if limit is not None:
+        check_int("limit", limit)
+    check_int("batch_size", batch_size)
+    check_seed("seed", seed, optional=False)
+    x, condition = _examples(model, data, condition, limit)
+    x = _real_valued(model, x, seed)
+    vectors = condition_vectors(flow, condition, len(x))
+    batch_size = min(batch_size, len(x))
+
+    with watched_couplings(flow) as watches:
+        trips = measure_round_trips(flow, x, vectors, seed=seed, batch_size=batch_size)
+    by_batch = _scores_by_batch(model, x, vectors, batch_size)
+    by_running = model.to_units(trips.log_prob)[: len(by_batch)]
+    tolerance = (
+        PIXEL_TOLERANCE if model.is_over_pixels else RELATIVE_TOLERANCE * x.std()
+    )
+    drift = Errors.of(trips.log_det_drift)
+    return HealthReport(
+        count=len(x),
+        batch_size=batch_size,
+        event_shape=tuple(flow.event_shape),
+        dtype=flow.dtype.name,
+        is_over_pixels=model.is_over_pixels,
+        units="bits/dim" if model.is_over_pixels else "nats",
+        data=_health(trips.on_data, tolerance),
+        samples=tuple(
+            _health(errors, RELATIVE_TOLERANCE * float(drawn.std()))
+            for errors, drawn in zip(trips.on_samples, trips.drawn, strict=True)
+        ),
+        worst=_worst(trips.on_data),
+        log_det_drift=drift,
+        log_det_drift_bits_per_dim=float(bits_per_dim(-drift.max, flow.event_shape)),
+        score_by_running=float(by_running.mean()),
+        score_by_batch=float(by_batch.mean()),
+        gap=float(by_running.mean() - by_batch.mean()),
+        couplings=tuple(watch.health() for watch in watches),
+        flat_norms=tuple(flat_norms(flow)),
+        non_finite_weights=tuple(non_finite_weights(model)),
+        non_finite_log_probs=int((~np.isfinite(trips.log_prob)).sum()),
+    )
+
+
+def _as_model(model: Any) -> FlowModel:
+    flow = model.flow if isinstance(model, FlowModel) else model
+    if not isinstance(flow, tfd.Distribution) or not is_transformed(flow):
+        raise TypeError(
+            "model: expected a FlowModel of a tfd.TransformedDistribution, or one of "
+            f"these itself; got {type(flow).__name__}."
+        )
+    return model if isinstance(model, FlowModel) else FlowModel(model)
+
+
+def _examples(
+    model: FlowModel, data: Any, condition: Any, limit: int | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    if isinstance(data, ImageSplit):
+        if model.condition_size is None:
+            data = data.unconditional()
+        count = data.count if limit is None else min(limit, data.count)
+        given = data.take_conditions(count) if condition is None else condition
+        data, condition = data.take(count), given
+    try:
+        _check(model, data, condition)
+        if isinstance(data, tf.data.Dataset):
+            elements = list(data.unbatch().take(-1 if limit is None else limit))
+            columns = zip(*(tf.nest.flatten(e) for e in elements), strict=True)
+            data, *others = (np.stack([v.numpy() for v in c]) for c in columns)
+            condition = others[0] if others else None
+            # What is in a data set is not known before.
+            _check(model, data, condition)
+    except ValueError as error:
+        message = str(error)
+        if message.startswith("x:"):
+            message = message.replace("x:", "data:", 1)
+        raise ValueError(message) from None
+    condition = None if condition is None else np.asarray(condition)[:limit]
+    return np.asarray(data[:limit]), condition
+
+
+def _check(model: FlowModel, data: Any, condition: Any) -> None:
+    check_data(
+        data,
+        condition,
+        model.flow.event_shape,
+        pixels=model.is_over_pixels,
+        condition_size=model.condition_size,
+    )
+
+
+def _real_valued(model: FlowModel, x: np.ndarray, seed: int) -> np.ndarray:
+    values = tf.cast(x, model.flow.dtype)
+    if model.is_over_pixels and x.dtype.kind != "f":
+        values = jittered(values, tf.constant([0, seed]))
+    return values.numpy()
+
+
+def _scores_by_batch(
+    model: FlowModel, x: np.ndarray, condition: np.ndarray | None, batch_size: int
+) -> np.ndarray:
+    """Returns the scores of all full batches, each by its own statistics."""
+    scores = []
+    # Statistics of what is left over, one example perhaps, say nothing.
+    for start in range(0, len(x) - batch_size + 1, batch_size):
+        part = slice(start, start + batch_size)
+        given = None if condition is None else condition[part]
+        with unchanged(model.non_trainable_state):
+            log_prob = model(tf.constant(x[part]), given, training=True)
+        scores.append(model.to_units(log_prob).numpy())
+    return np.concatenate(scores)
+
+
+def _health(errors: np.ndarray, tolerance: float) -> RoundTripHealth:
+    # NaN is wrong too.
+    wrong = ~(np.abs(errors) <= tolerance)
+    return RoundTripHealth(Errors.of(errors), float(tolerance), float(wrong.mean()))
+
+
+def _worst(errors: np.ndarray) -> tuple[WorstEntry, ...]:
+    sizes = np.abs(errors.astype(np.float64))
+    order = np.argsort(-np.nan_to_num(sizes, nan=np.inf), axis=None)[:_WORST]
+    places = zip(*np.unravel_index(order, sizes.shape), strict=True)
+    return tuple(
+        WorstEntry(tuple(int(i) for i in place), float(sizes[place]))
+        for place in places
+    )
