@@ -350,7 +350,7 @@ ENTRIES = {
         lambda **a: load_images(**a),
         given(
             {
-                "name": "digits",
+                "dataset": "digits",
                 "image_size": None,
                 "data_dir": None,
                 "conditional": True,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from workers import finish, start, start_workers
 
-SCRIPT = pathlib.Path(__file__).with_name("replica_run.py")
+SCRIPT = pathlib.Path(__file__).parents[1] / "replica_run.py"
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors import FusedBijector, PixelLogit
 from tfp_realnvp.bijectors.condition import common_condition_size, encode_condition
 from tfp_realnvp.bijectors.fused import Invert
@@ -134,7 +133,7 @@ def check_transformed(distribution: Any, name: str = "flow") -> None:
     ):
         raise TypeError(
             f"{name}: expected a tfd.TransformedDistribution, got "
-            f"{shortened(distribution)}."
+            f"{type(distribution).__name__}."
         )
 
 
