@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tfp_realnvp.cli import main
+from tfp_realnvp.runs import RunDirectory
 
 QUICK = ["--num-scales", "1", "--filters", "4", "--num-blocks", "1", "--epochs", "1"]
 
@@ -82,7 +83,21 @@ def test_samples_are_drawn_from_the_trained_flow_repeatably(runs, tmp_path):
     np.testing.assert_array_equal(draw("b.png"), first)
     assert np.any(draw("c.png", "--seed", "1") != first)
     assert np.any(draw("d.png", "--temperature", "0.5") != first)
-    np.testing.assert_array_equal(draw("e.png", "--weights", "best"), first)
+
+
+def test_samples_are_of_the_weights_that_are_asked_for(runs, tmp_path):
+    run = shutil.copytree(runs / "digits", tmp_path / "digits")
+    model = RunDirectory(run).load_model()
+    for variable in model.trainable_variables:
+        variable.assign(0.5 * variable)
+    model.save_weights(run / "best.weights.h5")
+    drawn = []
+    for which in ("last", "best"):
+        path = tmp_path / f"{which}.png"
+        arguments = ["--weights", which, "--output", str(path), "--count", "9"]
+        assert main(["sample", str(run), *arguments]) == 0
+        drawn.append(png(path))
+    assert np.any(drawn[0] != drawn[1])
 
 
 def test_samples_of_weights_that_a_run_has_not_are_refused(runs, capsys):
