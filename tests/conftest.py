@@ -4,6 +4,9 @@ import os
 import keras
 import pytest
 
+# Several of one name cannot be looked through for doctests, which tests have none of.
+collect_ignore_glob = ["*conftest.py"]
+
 
 def pytest_addoption(parser):
     parser.addoption(

@@ -157,7 +157,7 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     "real_nvp_oblong": lambda dtype: _real_nvp((4, 8, 2), dtype, num_scales=2),
     "real_nvp_moving": lambda dtype: _real_nvp((4, 4, 3), dtype, batch_norm="moving"),
     "real_nvp_plus": lambda dtype: _real_nvp(
-        (8, 8, 1), dtype, num_scales=3, invertible_conv=True, crelu=False
+        (4, 4, 3), dtype, num_scales=2, invertible_conv=True, crelu=False
     ),
     "real_nvp_without_batch_norm": lambda dtype: _real_nvp(
         (4, 4, 3), dtype, batch_norm=None

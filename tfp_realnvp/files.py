@@ -11,6 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 
+def check_output(path: pathlib.Path) -> None:
+    """Raises `ValueError` unless `path` can be that of a file to write."""
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(
+            f"output: expected a file in a folder that exists, got {path}."
+        )
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a path to write to, which takes the place of `path` when all is well.

@@ -82,12 +82,14 @@ def _plain_convolutions() -> Iterator[None]:
 
 
 def _initial_gain(gain: float) -> Callable:
-    couplings = multi_scale._couplings
+    couplings = multi_scale.alternating_couplings
 
     def with_gain(*args, **kwargs):
         return couplings(*args, **{**kwargs, "initial_gain": gain})
 
-    return functools.partial(mock.patch.object, multi_scale, "_couplings", with_gain)
+    return functools.partial(
+        mock.patch.object, multi_scale, "alternating_couplings", with_gain
+    )
 
 
 @contextlib.contextmanager

@@ -289,7 +289,7 @@ def bridge(tmp_path):
     [
         (["--bridge", "."], "--bridge: expected a folder with batch_order.py"),
         (["--output", "bridge"], "--output: expected a new folder, got bridge"),
-        (["--preset", "nope"], "preset: expected one of"),
+        (["--preset", "nope"], "got 'nope'"),
         (["--preset", "digits"], "--preset: expected one of cifar10"),
         (["--batch-size", "64", "64"], "--batch-size: expected different numbers"),
         (["--batch-size", "0"], "--batch-size: expected different numbers"),

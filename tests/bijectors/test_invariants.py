@@ -178,7 +178,7 @@ def test_copy_is_the_same_function_with_the_same_weights(name):
 
 @every_bijector
 def test_two_bijectors_with_weights_of_their_own_are_not_equal(name):
-    one, other = make(name).bijector, make(name).bijector
+    one, other = shared(name).bijector, make(name).bijector
     assert one == one
     assert hash(one) == hash(one)
     if one.variables:
@@ -188,7 +188,7 @@ def test_two_bijectors_with_weights_of_their_own_are_not_equal(name):
 @every_bijector
 @pytest.mark.parametrize("how", [copy.deepcopy, pickled])
 def test_deepcopy_and_pickle_give_the_same_function_with_weights_of_its_own(name, how):
-    case = make(name)
+    case = shared(name)
     twin = dataclasses.replace(case, bijector=how(case.bijector))
     x = latents(case, 2)
     expected = case.forward(x)

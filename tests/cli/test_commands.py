@@ -255,7 +255,7 @@ def test_a_run_is_never_overwritten_unless_asked_to(runs, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--preset", "mnist"], "preset: expected one of"),
+        (["--preset", "mnist"], 'preset: expected "celeba"'),
         (["--dataset", "mnist"], "dataset: expected digits"),
         (["--dataset", "cifar10", "--data-dir", "."], "cifar10 is not prepared"),
         (["--preset", "cifar10-small", "--data-dir", "."], "cifar10 is not prepared"),

@@ -141,5 +141,7 @@ def test_a_split_that_there_is_not_is_refused(runs, capsys):
     with pytest.raises(SystemExit):
         main(["evaluate", runs[0], "--split", "held-out"])
     assert "choose from" in capsys.readouterr().err
-    with pytest.raises(ValueError, match="split: expected one of train, validation"):
+    with pytest.raises(
+        ValueError, match='split: expected "train", "validation" or "test"'
+    ):
         evaluate_runs([RunDirectory(runs[0])], split="held-out")

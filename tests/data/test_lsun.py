@@ -231,12 +231,10 @@ def test_a_folder_must_be_named():
 
 
 def test_bad_categories_and_sizes_are_refused(tmp_path):
-    with pytest.raises(
-        ValueError, match="category: expected one of bedroom.*'kitchen'"
-    ):
+    with pytest.raises(ValueError, match="category: expected \"bedroom\".*'kitchen'"):
         load_lsun("kitchen", tmp_path)
     for size in (0, 97):
         with pytest.raises(
-            ValueError, match=f"image_size: expected 1 to 96, got {size}"
+            ValueError, match=f"image_size: expected an int from 1 to 96, got {size}"
         ):
             load_lsun("tower", tmp_path, image_size=size)

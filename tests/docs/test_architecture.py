@@ -15,15 +15,15 @@ TEXT = (DOCS / "architecture.md").read_text(encoding="utf-8")
 BLOCK = {"TL": (0, 0), "TR": (0, 1), "BL": (1, 0), "BR": (1, 1)}
 
 
-def load_script():
-    path = DOCS / "jacobian_sparsity.py"
-    spec = importlib.util.spec_from_file_location("jacobian_sparsity", path)
+def load_script(name):
+    path = DOCS / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-script = load_script()
+script = load_script("jacobian_sparsity")
 
 
 def in_text(name):
@@ -150,3 +150,11 @@ def test_links_lead_somewhere_and_the_figure_is_small():
 def test_script_draws_its_figure(documented, tmp_path):
     script.draw(*documented, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_packages_import_from_one_another_as_it_is_written(tmp_path):
+    graph = load_script("import_graph")
+    found = graph.imports(graph.layers())
+    assert in_text("imports") == graph.table(found)
+    graph.draw(found, tmp_path / "graph.png")
+    assert (tmp_path / "graph.png").stat().st_size > 10_000

@@ -62,7 +62,7 @@ def test_samples_are_repeatable():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"preset": "mnist"}, "preset: expected one of .*cifar10.*; got 'mnist'"),
+        ({"preset": "mnist"}, "preset: expected .*\"cifar10\".*, got 'mnist'"),
         ({}, "event_shape: expected one, or a preset; got neither"),
     ],
 )

@@ -40,6 +40,14 @@ _BY_TFP = re.compile(
 )
 
 
+def given(good: Mapping[str, Any]) -> dict[str, st.SearchStrategy]:
+    """Returns values by name as strategies; what is one already stays."""
+    return {
+        name: value if isinstance(value, st.SearchStrategy) else st.just(value)
+        for name, value in good.items()
+    }
+
+
 @dataclasses.dataclass(frozen=True)
 class Entry:
     """A public entry, and what it is given.

@@ -13,7 +13,7 @@ import unittest.mock
 import numpy as np
 import small_subjects as small
 from bad_values import INTS, TEXTS
-from clear_errors import Entry
+from clear_errors import Entry, given
 from hypothesis import strategies as st
 
 from tfp_realnvp.cli import main
@@ -73,10 +73,7 @@ def command(name, good, *, positional=None, patches=(), flags=(), paths=("output
 
     return Entry(
         call,
-        {
-            k: v if isinstance(v, st.SearchStrategy) else just(v)
-            for k, v in good.items()
-        },
+        given(good),
         dict.fromkeys(good, words),
         names=(
             "argument",

@@ -3,7 +3,7 @@
 import numpy as np
 import small_subjects as small
 from bad_values import arrays, junk
-from clear_errors import Entry, assert_numbers, assert_pictures
+from clear_errors import Entry, assert_numbers, assert_pictures, given
 from hypothesis import strategies as st
 
 from tfp_realnvp import figures
@@ -33,10 +33,7 @@ BAD = {
 def entry(function, good, check=assert_pictures, names=(), **more):
     return Entry(
         lambda **a: function(**a),
-        {
-            k: v if isinstance(v, st.SearchStrategy) else just(v)
-            for k, v in good.items()
-        },
+        given(good),
         BAD,
         lambda result, arguments: check(result),
         names=names,
@@ -53,10 +50,7 @@ def writer(function, name, good, **more):
     good = {"path": name, **good}
     return Entry(
         call,
-        {
-            k: v if isinstance(v, st.SearchStrategy) else just(v)
-            for k, v in good.items()
-        },
+        given(good),
         BAD,
         names=("File name too long", "No such file", "surrogates"),
         folder=True,

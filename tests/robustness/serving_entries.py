@@ -6,11 +6,12 @@ import tempfile
 
 import small_subjects as small
 import tensorflow as tf
+from bad_configs import JSON
 from bad_values import arrays, junk
 from clear_errors import Entry, assert_numbers
 from command_entries import command
 from hypothesis import strategies as st
-from training_entries import JSON, on_file
+from run_entries import on_file
 
 import tfp_realnvp as nvp
 from tfp_realnvp.runs.run_directory import RunDirectory

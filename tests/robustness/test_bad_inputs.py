@@ -11,19 +11,25 @@ import tempfile
 import bad_values
 import clear_errors
 import command_entries
+import data_entries
 import figure_entries
 import flow_entries
 import http_entries
 import hypothesis
+import layer_entries
 import pytest
+import run_entries
 import serving_entries
 import training_entries
 from hypothesis import strategies as st
 
 TABLES = (
+    layer_entries,
     flow_entries,
+    data_entries,
     figure_entries,
     training_entries,
+    run_entries,
     command_entries,
     serving_entries,
     http_entries,

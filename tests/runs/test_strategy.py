@@ -19,7 +19,7 @@ def test_mirrored_takes_the_cpu_where_there_is_no_gpu():
 
 
 def test_unknown_strategies_are_refused():
-    with pytest.raises(ValueError, match="expected one of auto, none, .*; got 'tpu'"):
+    with pytest.raises(ValueError, match='expected "auto", "none", .*, got \'tpu\''):
         make_strategy("tpu")
 
 

@@ -13,6 +13,7 @@ from tensorflow_probability.python.bijectors.invert import _Invert
 
 from tfp_realnvp.bijectors.cache import OnePassCache
 from tfp_realnvp.bijectors.condition import broadcast_batch, encode_condition
+from tfp_realnvp.bijectors.pickling import rebuild
 
 # `tfb.Invert(...)` of a bijector that is no `CompositeTensor` is none of `tfb.Invert`.
 Invert = _Invert
@@ -88,7 +89,7 @@ class FusedBijector(tfb.Bijector):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Constructor arguments say all: layers among them bring their weights along.
-        return _rebuild, (type(self), self.parameters)
+        return rebuild, (type(self), self.parameters)
 
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType | None) -> dict[str, Any]:
@@ -207,10 +208,6 @@ def _variables(layer: keras.layers.Layer) -> list[tf.Variable]:
         for variable in variables:
             variable._trainable = False
     return variables
-
-
-def _rebuild(bijector_class: type, parameters: dict[str, Any]) -> FusedBijector:
-    return bijector_class(**parameters)
 
 
 def condition_size_of(bijector: tfb.Bijector) -> int | None:

@@ -19,10 +19,11 @@ from tensorflow_probability.python.distributions.transformed_distribution import
 
 
 def _reduce(wrapper: tfb.Bijector | tfd.Distribution) -> tuple[Any, ...]:
-    return _rebuild, (type(wrapper), dict(wrapper.parameters))
+    return rebuild, (type(wrapper), dict(wrapper.parameters))
 
 
-def _rebuild(wrapper_class: type, parameters: dict[str, Any]) -> Any:
+def rebuild(wrapper_class: type, parameters: dict[str, Any]) -> Any:
+    """Returns a new object, for `__reduce__` to name with what it is made of."""
     return wrapper_class(**parameters)
 
 

@@ -6,9 +6,10 @@ import argparse
 import json
 import pathlib
 
+from tfp_realnvp.arguments import check_int
 from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.evaluation.runs_evaluation import SPLITS, evaluate_runs
-from tfp_realnvp.files import write_json
+from tfp_realnvp.files import check_output, write_json
 from tfp_realnvp.runs.run_directory import RunDirectory
 
 _DRAWS = 3
@@ -56,13 +57,11 @@ def run(arguments: argparse.Namespace) -> None:
     """Evaluates as the arguments say."""
     for name in ("limit", "draws", "importance_samples", "batch_size"):
         value = getattr(arguments, name)
-        if value is not None and value < 1:
-            raise ValueError(f"{name}: expected a positive int, got {value}.")
+        if value is not None:
+            check_int(name, value)
     output = None if arguments.output is None else pathlib.Path(arguments.output)
-    if output is not None and (output.is_dir() or not output.parent.is_dir()):
-        raise FileNotFoundError(
-            f"output: expected a file in a folder that is there, got {output}."
-        )
+    if output is not None:
+        check_output(output)
     directories = [RunDirectory(path) for path in arguments.directories]
     found = evaluate_runs(
         directories,

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.figures.latents import check_draws
-from tfp_realnvp.files import atomic_path
+from tfp_realnvp.files import atomic_path, check_output
 from tfp_realnvp.gallery.caption import run_facts
 from tfp_realnvp.gallery.draw import EXAMPLES, draw_row
 from tfp_realnvp.gallery.page import gallery_page
@@ -45,10 +45,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Draws the gallery as the arguments say."""
     check_draws(arguments.seed, arguments.temperature)
     output = pathlib.Path(arguments.output)
-    if output.is_dir() or not output.parent.is_dir():
-        raise ValueError(
-            f"output: expected a file in a folder that exists, got {output}."
-        )
+    check_output(output)
     directories = [RunDirectory(path) for path in arguments.directories]
     checked = [_check(directory, arguments) for directory in directories]
     rows: list[Row] = []

@@ -12,7 +12,9 @@ import numpy as np
 from tfp_realnvp.arguments import check_int
 from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.figures import image_grid, sample_images, write_png
+from tfp_realnvp.figures.grid import enlargement
 from tfp_realnvp.figures.latents import check_draws
+from tfp_realnvp.files import check_output
 from tfp_realnvp.machine import check_fits
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
@@ -50,10 +52,7 @@ def run(arguments: argparse.Namespace) -> None:
     check_draws(arguments.seed, arguments.temperature)
     directory = RunDirectory(arguments.directory)
     output = pathlib.Path(arguments.output or directory.path / "samples_drawn.png")
-    if output.is_dir() or not output.parent.is_dir():
-        raise ValueError(
-            f"output: expected a file in a folder that exists, got {output}."
-        )
+    check_output(output)
     config = directory.load_config()
     directory.check_weights(arguments.weights)
     check_fits("count", arguments.count, 64 * arguments.count, "images")
@@ -67,7 +66,7 @@ def run(arguments: argparse.Namespace) -> None:
         condition=condition,
     )
     columns = math.ceil(math.sqrt(arguments.count))
-    scale = max(1, 32 // images.shape[1])
+    scale = enlargement(images, least=32)
     write_png(output, image_grid(images, columns=columns, scale=scale))
     print(f"Wrote {arguments.count} images to {output}.")
 

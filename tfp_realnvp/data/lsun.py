@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_choice, check_int
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.image_file import check_sides
 from tfp_realnvp.data.image_split import ImageSplit
@@ -55,14 +56,8 @@ def load_lsun(
       ValueError: If `category` or `image_size` is out of range, or the databases are
         damaged.
     """
-    if category not in CATEGORIES:
-        raise ValueError(
-            f"category: expected one of {', '.join(CATEGORIES)}; got {category!r}."
-        )
-    if not 1 <= image_size <= _SMALLEST_SIDE:
-        raise ValueError(
-            f"image_size: expected 1 to {_SMALLEST_SIDE}, got {image_size}."
-        )
+    check_choice("category", category, CATEGORIES)
+    check_int("image_size", image_size, most=_SMALLEST_SIDE)
     for module in ("lmdb", "PIL.Image"):
         require(module, "an LSUN data set", extra="lsun")
     folders = [_find(category, part, data_dir) for part in ("train", "val")]

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from tfp_realnvp.arguments import check_path
+from tfp_realnvp.arguments import check_choice, check_path
 from tfp_realnvp.data import ImageData
 from tfp_realnvp.evaluation.evaluation import check_importance_samples, summarize
 from tfp_realnvp.evaluation.evaluation_table import markdown_table
@@ -71,8 +71,7 @@ def evaluate_runs(
       ValueError: If the runs differ in more than their seeds or not in these, or an
         argument is out of range.
     """
-    if not isinstance(split, str) or split not in SPLITS:
-        raise ValueError(f"split: expected one of {', '.join(SPLITS)}; got {split!r}.")
+    check_choice("split", split, SPLITS)
     if importance_samples is not None:
         check_importance_samples(importance_samples, draws)
     if data_dir is not None:

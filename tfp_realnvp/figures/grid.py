@@ -62,6 +62,16 @@ def checked_pictures(
     return array
 
 
+def enlargement(images: np.ndarray, *, least: int = 64) -> int:
+    """Returns the `scale` at which a person can see what is on small images.
+
+    Args:
+      images: Array of shape [N, height, width, channels].
+      least: Python `int`, height of an image to come close to.
+    """
+    return max(1, least // images.shape[1])
+
+
 def image_grid(
     images: np.ndarray,
     *,

@@ -6,7 +6,7 @@ import numpy as np
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_int
-from tfp_realnvp.figures.grid import checked_pictures, image_grid
+from tfp_realnvp.figures.grid import checked_pictures, enlargement, image_grid
 from tfp_realnvp.figures.latents import decode_latents, draw_latents
 
 
@@ -62,8 +62,7 @@ def samples_beside_data(
         raise ValueError(
             f"samples: expected the shape of data, {data.shape}, got {samples.shape}."
         )
-    # Small images are enlarged until a person can see them.
-    scale = max(1, 64 // data.shape[1])
+    scale = enlargement(data)
     blocks = [image_grid(x, columns=columns, scale=scale) for x in (data, samples)]
     gutter = np.full([blocks[0].shape[0], 16, blocks[0].shape[2]], 255, np.uint8)
     return np.concatenate([blocks[0], gutter, blocks[1]], axis=1)

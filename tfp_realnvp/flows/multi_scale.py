@@ -45,7 +45,7 @@ def multi_scale_chain(
     height, width, channels = event_shape
     seeds = iter(spawn_seeds(seed, 4 if num_scales == 1 else 7))
     couplings = functools.partial(
-        _couplings,
+        alternating_couplings,
         num_blocks=num_blocks,
         crelu=crelu,
         condition_size=condition_size,
@@ -95,7 +95,7 @@ def multi_scale_chain(
     )
 
 
-def _couplings(
+def alternating_couplings(
     count: int,
     event_shape: tuple[int, int, int],
     mask: Callable[..., tf.Tensor],

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tfp_realnvp.arguments import shortened
+from tfp_realnvp.arguments import check_choice
 
 # Section 4.1: squeezing goes on until the last scale is 4 x 4.
 _PAPER_32 = MappingProxyType(
@@ -92,9 +92,7 @@ def resolve_preset(preset: str) -> dict[str, Any]:
     Raises:
       ValueError: If there is no such preset.
     """
-    if not isinstance(preset, str) or preset not in PRESETS:
-        known = ", ".join(sorted(PRESETS))
-        raise ValueError(f"preset: expected one of {known}; got {shortened(preset)}.")
+    check_choice("preset", preset, sorted(PRESETS))
     return dict(PRESETS[preset])
 
 

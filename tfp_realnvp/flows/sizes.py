@@ -46,7 +46,7 @@ def resolve_sizes(
     """
     expected = "three positive ints (height, width, channels) or one (D,)"
     event_shape = checked_shape("event_shape", event_shape, expected=expected)
-    if len(event_shape) not in (1, 3) or not all(map(_is_positive, event_shape)):
+    if len(event_shape) not in (1, 3):
         raise ValueError(f"event_shape: expected {expected}, got {event_shape}.")
     is_image = len(event_shape) == 3
     defaults = IMAGE_DEFAULTS if is_image else VECTOR_DEFAULTS

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.flows.call_arguments import check_transformed, distribution_kwargs
+from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.log_prob_parts import jittered
 from tfp_realnvp.training.unchanged import unchanged
-
-if TYPE_CHECKING:
-    from tfp_realnvp.training.flow_model import FlowModel
 
 
 class RoundTrip:

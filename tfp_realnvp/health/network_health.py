@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,11 +16,9 @@ from tfp_realnvp.bijectors import AffineCoupling, BatchNorm
 from tfp_realnvp.bijectors.masks import resolve_mask
 from tfp_realnvp.nets import MLP, BatchNormalization, ResNet, ShiftAndLogScale
 from tfp_realnvp.nets.frozen_resnet import FrozenResNet
+from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.observed import observed
 from tfp_realnvp.training.part_names import part_names
-
-if TYPE_CHECKING:
-    from tfp_realnvp.training.flow_model import FlowModel
 
 # The slope of tanh is 0.02 there, so its gradient is a fiftieth of what it was.
 SATURATED_TANH = 0.99

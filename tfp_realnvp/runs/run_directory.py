@@ -11,7 +11,7 @@ import shutil
 
 import numpy as np
 
-from tfp_realnvp.arguments import check_path, shortened
+from tfp_realnvp.arguments import check_choice, check_path
 from tfp_realnvp.files import remove_unfinished, write_json
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.training.flow_model import FlowModel
@@ -64,10 +64,7 @@ class RunDirectory:
             "best": "best.weights.h5",
             "average": "average.weights.h5",
         }
-        if not isinstance(which, str) or which not in names:
-            raise ValueError(
-                f"weights: expected one of {', '.join(names)}; got {shortened(which)}."
-            )
+        check_choice("weights", which, names)
         return self.path / names[which]
 
     @property

@@ -8,7 +8,7 @@ from typing import Literal
 
 import tensorflow as tf
 
-from tfp_realnvp.arguments import shortened
+from tfp_realnvp.arguments import check_choice
 
 STRATEGIES = ("auto", "none", "mirrored", "multiworker")
 
@@ -29,11 +29,7 @@ def make_strategy(
       ValueError: If there is no such strategy, or TF_CONFIG does not name a cluster.
       RuntimeError: If TensorFlow cannot make it.
     """
-    if not isinstance(name, str) or name not in STRATEGIES:
-        expected = ", ".join(STRATEGIES)
-        raise ValueError(
-            f"strategy: expected one of {expected}; got {shortened(name)}."
-        )
+    check_choice("strategy", name, STRATEGIES)
     if name == "auto":
         if os.environ.get("TF_CONFIG"):
             name = "multiworker"

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfp_realnvp.arguments import check_int
 from tfp_realnvp.figures import image_grid, sample_images, to_uint8
+from tfp_realnvp.figures.grid import enlargement
 from tfp_realnvp.figures.latents import check_draws
 from tfp_realnvp.flows.call_arguments import is_transformed
 from tfp_realnvp.health.monitors import RoundTrip, StatisticsGap
@@ -184,9 +185,7 @@ class TensorBoard(keras.callbacks.Callback):
                 tf.summary.scalar(f"{group}/{name}", number)
 
     def _write_grid(self, name: str, images: np.ndarray, *, columns: int) -> None:
-        # Small images are enlarged until a person can see them.
-        scale = max(1, 64 // images.shape[1])
-        grid = image_grid(images, columns=columns, scale=scale, gap=2)
+        grid = image_grid(images, columns=columns, scale=enlargement(images), gap=2)
         with self._writer.as_default(step=self.model.step):
             tf.summary.image(name, grid[np.newaxis])
 
