@@ -128,7 +128,9 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     "squeeze": lambda dtype: Case(nvp.Squeeze(), (4, 4, 3)),
     "factor_out": lambda dtype: Case(
         nvp.FactorOut(
-            (4, 4, 8), _real_nvp((4, 4, 4), dtype).bijector, nvp.diagonal_mask
+            (4, 4, 8),
+            _real_nvp((4, 4, 4), dtype, num_scales=1).bijector,
+            nvp.diagonal_mask,
         ),
         (4, 4, 8),
     ),
@@ -155,12 +157,14 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     "real_nvp_2_scales": lambda dtype: _real_nvp((4, 4, 3), dtype, num_scales=2),
     "real_nvp_3_scales": lambda dtype: _real_nvp((8, 8, 1), dtype, num_scales=3),
     "real_nvp_oblong": lambda dtype: _real_nvp((4, 8, 2), dtype, num_scales=2),
-    "real_nvp_moving": lambda dtype: _real_nvp((4, 4, 3), dtype, batch_norm="moving"),
+    "real_nvp_moving": lambda dtype: _real_nvp(
+        (4, 4, 3), dtype, num_scales=1, batch_norm="moving"
+    ),
     "real_nvp_plus": lambda dtype: _real_nvp(
         (4, 4, 3), dtype, num_scales=2, invertible_conv=True, crelu=False
     ),
     "real_nvp_without_batch_norm": lambda dtype: _real_nvp(
-        (4, 4, 3), dtype, batch_norm=None
+        (4, 4, 3), dtype, num_scales=1, batch_norm=None
     ),
     "real_nvp_of_labels": lambda dtype: _real_nvp(
         (4, 4, 3), dtype, LABEL, condition_size=3
@@ -216,7 +220,7 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
         tfb.Chain(
             [
                 tfb.Shift(tf.constant(0.5, dtype)),
-                _real_nvp((4, 4, 3), dtype).bijector,
+                _real_nvp((4, 4, 3), dtype, num_scales=1).bijector,
             ],
             name="chain",
         ),

@@ -48,6 +48,11 @@ class Flow:
         return self.distribution.sample(count, seed=[0, 1], **self.kwargs)
 
 
+def small_image_bijector():
+    sizes = {"num_scales": 1, "filters": 4, "num_blocks": 1}
+    return nvp.RealNVPBijector((4, 4, 1), seed=0, **sizes)
+
+
 def image():
     flow = nvp.RealNVPBijector((4, 4, 1), filters=4, num_blocks=1, seed=0)
     base = tfd.Independent(tfd.Normal(tf.zeros([4, 4, 1]), 1.0), 3)
@@ -184,13 +189,13 @@ def test_the_bijector_of_tfp_runs_its_network_twice(mode):
 
 
 def test_training_updates_the_moving_averages_once():
-    flow = nvp.RealNVPBijector((4, 4, 1), filters=4, num_blocks=1, seed=0)
+    flow = small_image_bijector()
     base = tfd.Independent(tfd.Normal(tf.zeros([4, 4, 1]), 1.0), 3)
     distribution = tfd.TransformedDistribution(base, flow)
     moments = flow.body.bijectors[1].moments
     x = tf.random.stateless_normal([64, 4, 4, 1], seed=[0, 0], mean=3.0)
     distribution.log_prob(x, bijector_kwargs={"training": True})
-    fresh = nvp.RealNVPBijector((4, 4, 1), filters=4, num_blocks=1, seed=0)
+    fresh = small_image_bijector()
     # The first coupling's output, normalized once by hand.
     h = fresh.body.bijectors[0].inverse(x, training=True)
     fresh.body.bijectors[1].inverse(h, training=True)
@@ -199,7 +204,7 @@ def test_training_updates_the_moving_averages_once():
 
 
 def test_a_sample_drawn_outside_the_tape_still_gives_gradients_inside():
-    flow = nvp.RealNVPBijector((4, 4, 1), filters=4, num_blocks=1, seed=0)
+    flow = small_image_bijector()
     base = tfd.Independent(tfd.Normal(tf.zeros([4, 4, 1]), 1.0), 3)
     distribution = tfd.TransformedDistribution(base, flow)
     x = distribution.sample(2, seed=0)
@@ -210,7 +215,7 @@ def test_a_sample_drawn_outside_the_tape_still_gives_gradients_inside():
 
 
 def test_a_tensor_seen_by_one_graph_can_be_scored_in_another():
-    flow = nvp.RealNVPBijector((4, 4, 1), filters=4, num_blocks=1, seed=0)
+    flow = small_image_bijector()
     x = tf.ones([2, 4, 4, 1])
     kept = []
 
@@ -235,7 +240,7 @@ def test_a_value_seen_before_the_tape_still_gives_gradients_to_its_input():
 
 
 def test_log_prob_under_a_tape_that_watches_something_else():
-    flow = nvp.RealNVPBijector((4, 4, 1), filters=4, num_blocks=1, seed=0)
+    flow = small_image_bijector()
     x = tf.ones([2, 4, 4, 1])
     expected = flow.inverse_log_det_jacobian(tf.identity(x))
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -247,7 +252,7 @@ def test_log_prob_under_a_tape_that_watches_something_else():
 
 
 def test_two_tapes_one_after_the_other_both_get_gradients():
-    flow = nvp.RealNVPBijector((4, 4, 1), filters=4, num_blocks=1, seed=0)
+    flow = small_image_bijector()
     x, kept = tf.ones([2, 4, 4, 1]), []
     for _ in range(2):
         with tf.GradientTape() as tape:

@@ -17,7 +17,7 @@ FLOWS = {
     "image": (IMAGE, {}),
     "image_of_3_scales": ({**IMAGE, "event_shape": (8, 4, 1), "num_scales": 3}, {}),
     "image_moving": ({**IMAGE, "num_scales": 1, "batch_norm": "moving"}, {}),
-    "image_without_batch_norm": ({**IMAGE, "batch_norm": None}, {}),
+    "image_without_batch_norm": ({**IMAGE, "num_scales": 1, "batch_norm": None}, {}),
     "image_plus": ({**IMAGE, "invertible_conv": True, "crelu": False}, {}),
     "image_of_labels": ({**IMAGE, "condition_size": 3}, LABEL),
     "vector": (VECTOR, {}),

@@ -20,6 +20,7 @@ def test_flow_is_a_density_and_far_better_than_a_gaussian(train):
 
 
 def test_two_moons_example_writes_its_picture(tmp_path, monkeypatch, capsys):
-    run_main("two_moons", monkeypatch, tmp_path / "moons.png", steps=20)
+    trained = {"train_with_fit": None, "train_with_minimize": None}
+    run_main("two_moons", monkeypatch, tmp_path / "moons.png", instead=trained)
     assert "minimize: test log-likelihood" in capsys.readouterr().out
     assert is_png(tmp_path / "moons.png")

@@ -12,6 +12,7 @@ import tfp_realnvp as nvp
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 IMAGES = {"event_shape": (8, 8, 1), "filters": 4, "num_blocks": 2, "num_scales": 2}
+ONE_SCALE = {**IMAGES, "num_scales": 1}
 
 
 def normal(size):
@@ -20,13 +21,13 @@ def normal(size):
 
 FLOWS = {
     "image flow": lambda: nvp.image_flow(**IMAGES),
-    "without batch norm": lambda: nvp.image_flow(**IMAGES, batch_norm=None),
-    "by moving averages": lambda: nvp.image_flow(**IMAGES, batch_norm="moving"),
+    "without batch norm": lambda: nvp.image_flow(**ONE_SCALE, batch_norm=None),
+    "by moving averages": lambda: nvp.image_flow(**ONE_SCALE, batch_norm="moving"),
     "with convolutions": lambda: nvp.image_flow(**IMAGES, invertible_conv=True),
-    "without crelu": lambda: nvp.image_flow(**IMAGES, crelu=False),
-    "float64": lambda: nvp.image_flow(**IMAGES, dtype=tf.float64),
+    "without crelu": lambda: nvp.image_flow(**ONE_SCALE, crelu=False),
+    "float64": lambda: nvp.image_flow(**ONE_SCALE, dtype=tf.float64),
     "bfloat16 networks": lambda: nvp.image_flow(
-        **IMAGES, network_dtype="mixed_bfloat16"
+        **ONE_SCALE, network_dtype="mixed_bfloat16"
     ),
     "conditional": lambda: nvp.image_flow(**IMAGES, condition_size=3),
     "vectors": lambda: tfd.TransformedDistribution(

@@ -14,12 +14,13 @@ from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
 tfd = tfp.distributions
 
 IMAGE = {"event_shape": (8, 8, 3), "filters": 8, "num_blocks": 1}
+ONE_SCALE = {**IMAGE, "num_scales": 1}
 VECTOR = {"event_shape": (6,), "num_couplings": 4, "hidden_units": (16, 16)}
 FLOWS = {
     "image": (IMAGE, {}),
-    "image_moving": ({**IMAGE, "batch_norm": "moving"}, {}),
-    "image_without_batch_norm": ({**IMAGE, "batch_norm": None}, {}),
-    "image_of_labels": ({**IMAGE, "condition_size": 3}, {"condition": 1}),
+    "image_moving": ({**ONE_SCALE, "batch_norm": "moving"}, {}),
+    "image_without_batch_norm": ({**ONE_SCALE, "batch_norm": None}, {}),
+    "image_of_labels": ({**ONE_SCALE, "condition_size": 3}, {"condition": 1}),
     "vector": (VECTOR, {}),
     "vector_batch_norm": ({**VECTOR, "batch_norm": "batch", "residual": True}, {}),
     "vector_of_features": (

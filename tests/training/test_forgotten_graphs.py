@@ -42,7 +42,8 @@ def count_graphs():
 @pytest.mark.parametrize("use", [score, sample, differentiate, train])
 def test_the_graphs_of_a_flow_go_with_it(use):
     def once():
-        use(nvp.image_flow(event_shape=(4, 4, 1), filters=2, num_blocks=1))
+        sizes = {"num_scales": 1, "filters": 2, "num_blocks": 1}
+        use(nvp.image_flow(event_shape=(4, 4, 1), **sizes))
 
     once()
     before = count_graphs()
