@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from constructors import CONSTRUCTORS, latents, make
 
+from tfp_realnvp import bijectors
 from tfp_realnvp.bijectors.fused import Invert
 
 tfb = tfp.bijectors
@@ -31,6 +32,18 @@ def pickled(value):
 def shared(name, dtype="float32"):
     """A case for all tests that leave its weights as they are."""
     return make(name, dtype)
+
+
+def test_every_public_bijector_is_in_the_table():
+    public = {
+        value
+        for value in map(vars(bijectors).get, bijectors.__all__)
+        if isinstance(value, type) and issubclass(value, tfb.Bijector)
+    }
+    listed = [shared(name).bijector for name in CONSTRUCTORS]
+    tested = {type(part) for one in listed for part in (one, *one.submodules)}
+    assert {one for one in public - tested if not inspect.isabstract(one)} == set()
+    assert len(public) > 6
 
 
 @every_bijector

@@ -247,6 +247,16 @@ class AffineCoupling(ReversibleBijector):
         mask: tf.Tensor | None,
         kwargs: dict[str, Any],
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = self._call_network(passed, mask, kwargs)
+        shift, log_scale = (
+            self._of_changed(name, value, changed, mask)
+            for name, value in zip(("shift", "log_scale"), outputs, strict=True)
+        )
+        return shift, log_scale
+
+    def _call_network(
+        self, passed: tf.Tensor, mask: tf.Tensor | None, kwargs: dict[str, Any]
+    ) -> Any:
         arguments = {"training": kwargs.get("training", False)}
         # An unconditional coupling among conditional ones has no use for theirs.
         if self.condition_size is not None:
@@ -254,14 +264,16 @@ class AffineCoupling(ReversibleBijector):
         if self._takes_context and mask is not None:
             shape = [*tf.unstack(tf.shape(passed)[:-1]), tf.shape(mask)[-1]]
             arguments["context"] = tf.broadcast_to(mask, shape)
-        outputs = self._network(passed, **arguments)
-        for name, value in zip(("shift", "log_scale"), outputs, strict=True):
-            if not changed.shape.is_compatible_with(value.shape):
-                raise ValueError(
-                    f"network: expected a {name} of shape {tuple(changed.shape)}, got "
-                    f"{tuple(value.shape)} from {self._network.name!r}."
-                )
-        shift, log_scale = (tf.cast(value, changed.dtype) for value in outputs)
-        if mask is None:
-            return shift, log_scale
-        return shift * (1 - mask), log_scale * (1 - mask)
+        return self._network(passed, **arguments)
+
+    def _of_changed(
+        self, name: str, value: tf.Tensor, changed: tf.Tensor, mask: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Returns an output of the network, for the entries that are transformed."""
+        if not changed.shape.is_compatible_with(value.shape):
+            raise ValueError(
+                f"network: expected a {name} of shape {tuple(changed.shape)}, got "
+                f"{tuple(value.shape)} from {self._network.name!r}."
+            )
+        value = tf.cast(value, changed.dtype)
+        return value if mask is None else value * (1 - mask)
