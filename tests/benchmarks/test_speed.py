@@ -292,6 +292,16 @@ def test_the_floor_has_the_convolutions_of_our_training_step():
     assert counts[0] == counts[1]
 
 
+@pytest.mark.parametrize("memory", ["stored", "reversible"])
+def test_a_chain_has_as_many_couplings_as_it_is_told_and_can_be_trained(memory):
+    from speed.contenders import chain
+
+    sizes = {"event_shape": (4, 4, 1), "num_couplings": 3, "filters": 2}
+    prepared = chain.prepare({"sizes": {**sizes, "num_blocks": 1}, "batch": 2}, memory)
+    assert prepared.networks == 3
+    prepared.operations["train"]()
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_the_route_through_tfp_gives_our_log_prob(training):
     import numpy as np

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 import tfp_realnvp as nvp
 from speed.contenders import Prepared
 from speed.contenders.ours import prepare_flow
-from tfp_realnvp.flows.multi_scale import _couplings
+from tfp_realnvp.flows.multi_scale import alternating_couplings
 from tfp_realnvp.nets.seeds import spawn_seeds
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -35,13 +35,14 @@ def chain_of_couplings(
     memory: str,
 ) -> tfb.Bijector:
     """Returns checkerboard couplings, each with its normalization."""
-    members = _couplings(
+    members = alternating_couplings(
         num_couplings,
         event_shape,
         nvp.checkerboard_mask,
         filters,
         initial_gain=0.0,
         num_blocks=num_blocks,
+        crelu=True,
         condition_size=None,
         batch_norm="batch",
         momentum=0.9,
