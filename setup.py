@@ -37,6 +37,8 @@ TEST = [
     # Drives a Chromium that is there already, and downloads none.
     "playwright>=1.50,<2",
     "import-linter>=2.3,<3",
+    # What import-linter looks at, drawn in the documentation.
+    "grimp>=3,<4",
     "mypy>=1.15,<3",
     "ruff>=0.14,<0.15",
     # Builds the wheel that is looked into.

@@ -106,6 +106,14 @@ def test_samples_of_weights_that_a_run_has_not_are_refused(runs, capsys):
     assert "average.weights.h5" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("output", ["nowhere/samples.png", "."])
+def test_samples_have_to_go_to_a_file_in_a_folder(runs, capsys, monkeypatch, output):
+    monkeypatch.chdir(runs)
+    assert main(["sample", "digits", "--output", output]) == 2
+    expected = f"output: expected a file in a folder that exists, got {output}."
+    assert expected in capsys.readouterr().err
+
+
 def weights(directory):
     with h5py.File(directory / "model.weights.h5") as file:
         found = {}

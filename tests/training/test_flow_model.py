@@ -198,6 +198,9 @@ def test_a_data_set_of_bad_pixels_stops_with_their_values():
         message = "x: expected pixels in"
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             model.fit(data, verbose=0)
+    pixels[5, 2, 2, 0] = 255.0
+    model.fit(tf.data.Dataset.from_tensor_slices(pixels).batch(8), verbose=0)
+    assert model.optimizer.iterations == 1
 
 
 def test_pixels_divided_by_255_are_warned_of():
