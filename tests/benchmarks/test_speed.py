@@ -300,6 +300,22 @@ def test_a_chain_has_as_many_couplings_as_it_is_told_and_can_be_trained(memory):
     prepared = chain.prepare({"sizes": {**sizes, "num_blocks": 1}, "batch": 2}, memory)
     assert prepared.networks == 3
     prepared.operations["train"]()
+    assert prepared.network_runs() == 3 * {"stored": 1, "reversible": 2}[memory]
+
+
+@pytest.mark.parametrize("route", ["ours", "tfb"])
+def test_runs_of_networks_are_counted_on_the_contender_alone(route):
+    from speed.contenders import vectors_tf
+
+    import tfp_realnvp as nvp
+
+    cell = {"sizes": {"size": 4, "num_couplings": 2, "hidden_units": [3]}, "batch": 2}
+    prepared, other = (vectors_tf.prepare(cell, route) for _ in range(2))
+    other.operations["log_prob"]()
+    assert prepared.network_runs() == 0
+    prepared.operations["log_prob"]()
+    assert prepared.network_runs() == 2 * {"ours": 1, "tfb": 2}[route]
+    assert nvp.MLP.call.__module__ == nvp.MLP.__module__
 
 
 @pytest.mark.parametrize("training", [False, True])

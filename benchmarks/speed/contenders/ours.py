@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -25,7 +26,7 @@ def prepare(
 def prepare_flow(
     flow: tfd.Distribution, batch: int, operations: Sequence[str] | None = None
 ) -> Prepared:
-    runs = count_calls(nvp.ResNet)
+    runs = count_calls(networks_of(flow))
     images = made_up_images(batch, flow.event_shape)
     pixels = tf.constant(images, tf.float32)
     log_prob = tf.function(flow.log_prob)
@@ -74,18 +75,25 @@ def count_couplings(flow: tfd.Distribution) -> int:
     return len(couplings_of(flow))
 
 
-def count_calls(layer_class: type) -> Callable[[], int]:
-    """Returns how often layers of the class have been called, in Python, since now.
+def networks_of(flow: tfd.Distribution) -> list[keras.layers.Layer]:
+    return [coupling.network.network for coupling in couplings_of(flow)]
+
+
+def count_calls(layers: Sequence[keras.layers.Layer]) -> Callable[[], int]:
+    """Returns how often these layers have been called, in Python, since now.
 
     In a graph that is how often it holds the network: only tracing calls them.
     """
     calls = 0
-    original = layer_class.call
 
-    def counted(self, *args, **kwargs):
-        nonlocal calls
-        calls += 1
-        return original(self, *args, **kwargs)
+    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return call(*args, **kwargs)
 
-    layer_class.call = counted
+        return count
+
+    for layer in layers:
+        layer.call = counted(layer.call)
     return lambda: calls

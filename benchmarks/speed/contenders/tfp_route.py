@@ -19,6 +19,7 @@ from speed.contenders.ours import (
     count_couplings,
     count_parameters,
     made_up_images,
+    networks_of,
 )
 from tfp_realnvp.training.flow_weights import keras_layers
 
@@ -33,7 +34,7 @@ class Mode:
 
 def prepare(cell: dict[str, Any]) -> Prepared:
     flow = nvp.image_flow(**cell["sizes"], seed=0)
-    runs, mode, batch = count_calls(nvp.ResNet), Mode(), cell["batch"]
+    runs, mode, batch = count_calls(networks_of(flow)), Mode(), cell["batch"]
     to_pixels, real_nvp = flow.bijector.bijectors
     bijector = tfb.Chain([to_pixels, plain(real_nvp.body, mode)], name="route")
     route = tfd.TransformedDistribution(flow.distribution, bijector)

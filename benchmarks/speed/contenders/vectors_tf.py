@@ -11,7 +11,12 @@ import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
 from speed.contenders import Prepared, tf_threads
-from speed.contenders.ours import count_calls, count_parameters, training_step
+from speed.contenders.ours import (
+    count_calls,
+    count_parameters,
+    networks_of,
+    training_step,
+)
 from speed.contenders.tfp_route import training_step as plain_training_step
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -34,8 +39,8 @@ def prepare(cell: dict[str, Any], route: str, jit_compile: bool = False) -> Prep
             activation=ACTIVATION,
             seed=0,
         )
-        runs = count_calls(nvp.MLP)
         flow = tfd.TransformedDistribution(base, bijector)
+        runs = count_calls(networks_of(flow))
         parameters = count_parameters(flow.trainable_variables)
         train = training_step(
             flow,
@@ -45,7 +50,7 @@ def prepare(cell: dict[str, Any], route: str, jit_compile: bool = False) -> Prep
         )
     else:
         networks = [Network(size, hidden_units) for _ in range(sizes["num_couplings"])]
-        runs = count_calls(Network)
+        runs = count_calls(networks)
         flow = tfd.TransformedDistribution(base, _chain(size, networks))
         variables = [v for network in networks for v in network.trainable_variables]
         parameters = count_parameters([v.value for v in variables])
