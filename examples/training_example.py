@@ -23,7 +23,7 @@ from tfp_realnvp.runs import (
     write_report,
 )
 
-SMALL = {"num_scales": 2, "filters": 4, "num_blocks": 1}
+SMALL = {"num_scales": 1, "filters": 4, "num_blocks": 1}
 FEW = 64
 
 

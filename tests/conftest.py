@@ -17,6 +17,12 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_configure():
+    # Side by side, workers whose operations spread over all cores wait for one another.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+
 @pytest.fixture
 def data_dir(request):
     path = request.config.getoption("--data-dir")

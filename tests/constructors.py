@@ -156,7 +156,9 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     "real_nvp_1_scale": lambda dtype: _real_nvp((4, 4, 3), dtype, num_scales=1),
     "real_nvp_2_scales": lambda dtype: _real_nvp((4, 4, 3), dtype, num_scales=2),
     "real_nvp_3_scales": lambda dtype: _real_nvp((8, 8, 1), dtype, num_scales=3),
-    "real_nvp_oblong": lambda dtype: _real_nvp((4, 8, 2), dtype, num_scales=2),
+    "real_nvp_oblong_of_labels": lambda dtype: _real_nvp(
+        (4, 8, 2), dtype, LABEL, num_scales=2, condition_size=3
+    ),
     "real_nvp_moving": lambda dtype: _real_nvp(
         (4, 4, 3), dtype, num_scales=1, batch_norm="moving"
     ),
@@ -165,9 +167,6 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     ),
     "real_nvp_without_batch_norm": lambda dtype: _real_nvp(
         (4, 4, 3), dtype, num_scales=1, batch_norm=None
-    ),
-    "real_nvp_of_labels": lambda dtype: _real_nvp(
-        (4, 4, 3), dtype, LABEL, condition_size=3
     ),
     "coupling_of_features": lambda dtype: Case(
         nvp.AffineCoupling(

@@ -1,8 +1,9 @@
-"""Trains a small flow on one device, on two replicas or as one of two workers.
+"""Trains small flows on one device, on two replicas or as one of two workers.
 
-    python replica_run.py none|mirrored|multiworker OUTPUT.npz [stored|reversible]
+    python replica_run.py none|mirrored|multiworker FOLDER stored|reversible ...
 
-Writes what is to be the same for all: losses, metrics, weights, densities.
+Writes what is to be the same for all, losses, metrics and weights, of a flow with
+each memory, to FOLDER/stored.npz and FOLDER/reversible.npz.
 """
 
 import sys
@@ -29,7 +30,7 @@ class Record(keras.callbacks.Callback):
         self.steps.append([logs["loss"], *(float(report[name]) for name in names)])
 
 
-def main(kind, output, memory="stored"):
+def main(kind, folder, *memories):
     if kind == "mirrored":
         cpu = tf.config.list_physical_devices("CPU")[0]
         two = [tf.config.LogicalDeviceConfiguration()] * 2
@@ -37,7 +38,11 @@ def main(kind, output, memory="stored"):
         strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     else:
         strategy = make_strategy(kind)
-    replicas = strategy.num_replicas_in_sync
+    for memory in memories:
+        train(strategy, memory, f"{folder}/{memory}.npz")
+
+
+def train(strategy, memory, output):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         sizes = {"num_scales": 1, "filters": 3, "num_blocks": 1}
@@ -57,7 +62,7 @@ def main(kind, output, memory="stored"):
     averages = model.average.variables
     np.savez(
         output,
-        replicas=replicas,
+        replicas=strategy.num_replicas_in_sync,
         steps=record.steps,
         history=[history["loss"], history["bits_per_dim"]],
         evaluation=list(evaluation.values()),

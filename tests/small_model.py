@@ -1,4 +1,6 @@
-"""A model that trains in a second, and what is to be compared of two of them."""
+"""Models that train in a second, and what is to be compared of two of them."""
+
+import functools
 
 import keras
 import numpy as np
@@ -22,13 +24,43 @@ def vector_model(seed=0, **kwargs):
     return model
 
 
+def new_image_model(seed=0, **sizes):
+    small = {"event_shape": (4, 4, 1), "num_scales": 1, "filters": 4, "num_blocks": 1}
+    flow = nvp.image_flow(**{**small, **sizes}, seed=seed)
+    model = nvp.FlowModel(flow, seed=seed)
+    model.compile()
+    return model
+
+
+@functools.cache
+def _image_model_and_state():
+    model = new_image_model()
+    return model, state(model)
+
+
+def image_model():
+    """Returns `new_image_model()`, to train and not to compile.
+
+    It is the same for all tests, whose graphs are made once, with all that training
+    changes put back to how it was at first.
+    """
+    model, values = _image_model_and_state()
+    for variable, value in zip(_variables(model), values, strict=True):
+        variable.assign(value)
+    model.step, model.last_report = 0, {}
+    return model
+
+
 def vectors(count=64):
     return np.random.default_rng(0).normal(size=[count, 2]).astype("float32")
 
 
+def _variables(model):
+    return [*model.weights, *model.optimizer.variables, *model.noise_states]
+
+
 def state(model):
-    variables = [*model.weights, *model.optimizer.variables, *model.noise_states]
-    return [v.numpy() for v in variables]
+    return [v.numpy() for v in _variables(model)]
 
 
 def assert_same(first, second):

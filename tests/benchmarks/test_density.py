@@ -12,6 +12,7 @@ from density.command import main
 from density.document import rendered, write_tables
 from density.report import by_seed, in_words, report
 from density.variational import Dequantizer, VariationalModel
+from jacobian import jacobians
 from scipy.stats import norm
 
 import tfp_realnvp as nvp
@@ -25,10 +26,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 WITHIN = {"centres", "gain 0", "gain 1", "variational dequantization"}
 
 
-def small_flow(seed=0):
-    return nvp.image_flow(
-        event_shape=(4, 4, 1), num_scales=2, filters=4, num_blocks=1, seed=seed
-    )
+def small_flow(num_scales=1):
+    sizes = {"num_scales": num_scales, "filters": 4, "num_blocks": 1}
+    return nvp.image_flow(event_shape=(4, 4, 1), **sizes, seed=0)
 
 
 def images():
@@ -45,16 +45,12 @@ def shuffle_weights(flow):
 @pytest.mark.parametrize("name", ["scale then shift", "act norm", "mixture couplings"])
 def test_a_changed_flow_has_the_density_that_its_jacobian_says(name):
     with CHANGES[name]():
-        flow = small_flow()
+        flow = small_flow(num_scales=2)
         shuffle_weights(flow)
         x = tf.constant(images())
         flow.log_prob(x)
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            z = flow.bijector.inverse(tf.identity(x))
-        jacobians = tf.reshape(tape.batch_jacobian(z, x), [-1, 16, 16])
+        _, expected = np.linalg.slogdet(jacobians(flow.bijector.inverse, x))
         found = flow.bijector.inverse_log_det_jacobian(tf.identity(x))
-    expected = np.linalg.slogdet(jacobians.numpy().astype("float64"))[1]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
 
 
@@ -95,7 +91,7 @@ def test_initial_gains_are_those_of_the_change(gain):
     with CHANGES[f"gain {gain}"]():
         flow = small_flow()
     gains = [v for v in flow.trainable_variables if "gain" in v.name or v.shape == ()]
-    assert len(gains) == 10
+    assert len(gains) == 4
     assert {float(value) for value in gains} == {gain}
 
 
@@ -245,11 +241,12 @@ def test_learned_noise_has_the_density_that_its_jacobian_says():
     shuffle_weights(dequantizer)
     x = tf.repeat(tf.constant(images()), 3, axis=-1)
     noise = tf.random.stateless_normal(x.shape, (0, 1))
-    with tf.GradientTape() as tape:
-        tape.watch(noise)
-        jitter, log_q = dequantizer(x, noise)
-    jacobians = tf.reshape(tape.batch_jacobian(jitter, noise), [-1, 48, 48])
-    log_det = np.linalg.slogdet(jacobians.numpy().astype("float64"))[1]
+    jitter, log_q = dequantizer(x, noise)
+
+    def jitter_of(noise):
+        return dequantizer(tf.repeat(x, len(noise) // len(x), axis=0), noise)[0]
+
+    _, log_det = np.linalg.slogdet(jacobians(jitter_of, noise))
     log_normal = norm.logpdf(noise.numpy()).sum(axis=(1, 2, 3))
     np.testing.assert_allclose(log_q, log_normal - log_det, rtol=1e-4)
     assert tf.reduce_min(jitter) > 0 and tf.reduce_max(jitter) < 1

@@ -106,7 +106,12 @@ def in_blockwise():
     ]
 )
 def flow(request):
-    return request.param()
+    return made(request.param)
+
+
+@functools.cache
+def made(flow):
+    return flow()
 
 
 def eager(function):

@@ -12,14 +12,15 @@ from tfp_realnvp.bijectors.reversible_pass import ReversiblePass
 tfb = tfp.bijectors
 
 IMAGE = {"event_shape": (4, 4, 2), "filters": 3, "num_blocks": 1}
+ONE_SCALE = {**IMAGE, "num_scales": 1}
 VECTOR = {"event_shape": (4,), "num_couplings": 4, "hidden_units": (6,)}
 FLOWS = {
     "image": (IMAGE, {}),
     "image_of_3_scales": ({**IMAGE, "event_shape": (8, 4, 1), "num_scales": 3}, {}),
-    "image_moving": ({**IMAGE, "num_scales": 1, "batch_norm": "moving"}, {}),
-    "image_without_batch_norm": ({**IMAGE, "num_scales": 1, "batch_norm": None}, {}),
-    "image_plus": ({**IMAGE, "invertible_conv": True, "crelu": False}, {}),
-    "image_of_labels": ({**IMAGE, "condition_size": 3}, LABEL),
+    "image_moving": ({**ONE_SCALE, "batch_norm": "moving"}, {}),
+    "image_without_batch_norm": ({**ONE_SCALE, "batch_norm": None}, {}),
+    "image_plus": ({**ONE_SCALE, "invertible_conv": True, "crelu": False}, {}),
+    "image_of_labels": ({**ONE_SCALE, "condition_size": 3}, LABEL),
     "vector": (VECTOR, {}),
     "vector_of_features": (
         {**VECTOR, "condition_size": 3, "batch_norm": "moving"},

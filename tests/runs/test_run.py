@@ -38,11 +38,11 @@ def made_up(shift=0):
     return ImageData("made up", (4, 4, 1), split(50, 0), split(12, 1), split(12, 2))
 
 
-def run(path, *, stop_at=None, config=CONFIG, data=None, **kwargs):
+def run(path, *, model=None, stop_at=None, config=CONFIG, data=None, **kwargs):
     directory = RunDirectory(path)
     if not directory.is_begun:
         RunDirectory.create(path, config)
-    model = config.build_model()
+    model = model or config.build_model()
     callbacks = [] if stop_at is None else [Stop(stop_at)]
     progress = train(
         model,
@@ -73,6 +73,15 @@ def whole(tmp_path_factory):
     return (path, *run(path))
 
 
+def spoil(model):
+    """Moves all that a checkpoint of the model holds."""
+    averages = model.average.variables
+    weights = [*model.weights, *model.optimizer.variables, *model.noise_states]
+    for variable in (*weights, *averages):
+        variable.assign(variable + 1)
+    model.step = -1
+
+
 def averages(model):
     return [v.numpy() for v in model.average.variables]
 
@@ -84,12 +93,17 @@ def scores(history):
 
 def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(whole, tmp_path):
     _, model, progress = whole
-    # In the first epoch before any checkpoint, between checkpoints, after one in the
-    # middle of an epoch, and at the end of one.
-    for step in (3, 7, 8, 12):
+    # In the first epoch, before any checkpoint: another run begins.
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", stop_at=3)
+    # Between checkpoints, after one in the middle of an epoch, and at the end of one:
+    # nothing goes on but what the files hold.
+    resumed = CONFIG.build_model()
+    for step in (7, 8, 12):
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "cut", stop_at=step)
-    resumed, resumed_progress = run(tmp_path / "cut")
+            run(tmp_path / "cut", model=resumed, stop_at=step)
+        spoil(resumed)
+    _, resumed_progress = run(tmp_path / "cut", model=resumed)
     assert_same(state(resumed), state(model))
     assert_same(averages(resumed), averages(model))
     assert resumed_progress.step == progress.step == 3 * STEPS

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from small_model import image_model, new_image_model
 
 import tfp_realnvp as nvp
 from tfp_realnvp.figures import sample_images
@@ -67,13 +68,6 @@ model.fit(images, batch_size=4, epochs=2, callbacks=[board, Kill()], verbose=0)
 """
 
 
-def image_model(**sizes):
-    small = {"event_shape": (4, 4, 1), "num_scales": 1, "filters": 4, "num_blocks": 1}
-    model = nvp.FlowModel(nvp.image_flow(**{**small, **sizes}, seed=0), seed=0)
-    model.compile()
-    return model
-
-
 def fit(model, board=None, epochs=1):
     callbacks = [] if board is None else [board]
     model.fit(
@@ -107,7 +101,7 @@ def steps(values, tag):
 def two_epochs(tmp_path_factory):
     """A trained model, and what was written of its training."""
     directory = tmp_path_factory.mktemp("run")
-    model = image_model()
+    model = new_image_model()
     board = TensorBoard(
         directory, images=IMAGES, seed=3, temperature=0.5, every_steps=4
     )
@@ -165,7 +159,7 @@ def test_a_resumed_run_goes_on_in_the_same_folder(tmp_path):
 
 
 def test_steps_that_run_many_at_once_are_written_when_they_can_be(tmp_path):
-    model = image_model()
+    model = new_image_model()
     model.compile(steps_per_execution=3)
     fit(model, TensorBoard(tmp_path, images=None, every_steps=5))
     assert steps(read(tmp_path), "train/loss") == [6, 10]
@@ -207,7 +201,7 @@ def test_pictures_are_of_data_their_reconstructions_and_the_same_samples(two_epo
 
 def test_few_images_and_images_in_colour_are_pictured_too(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, [3, 4, 4, 3], np.uint8)
-    model = image_model(event_shape=(4, 4, 3))
+    model = new_image_model(event_shape=(4, 4, 3))
     board = TensorBoard(tmp_path, images=images)
     model.fit(images, batch_size=3, callbacks=[board], verbose=0)
     values = read(tmp_path)
@@ -238,7 +232,7 @@ def test_flows_over_vectors_and_conditional_flows_have_scalars_only(tmp_path):
     tags = {tag.replace("bits_per_dim", "nll") for tag in TRAINING}
     assert set(read(tmp_path / "vectors")) == tags
 
-    model = image_model(condition_size=2)
+    model = new_image_model(condition_size=2)
     board = TensorBoard(tmp_path / "conditional", images=IMAGES)
     labels = np.zeros(40, np.int32)
     model.fit(IMAGES, labels, batch_size=4, callbacks=[board], verbose=0)

@@ -27,7 +27,7 @@ def bfloat16(seed):
 
 
 def conditional_image(seed):
-    sizes = {"filters": 4, "num_blocks": 1, "condition_size": 3}
+    sizes = {"num_scales": 1, "filters": 4, "num_blocks": 1, "condition_size": 3}
     return nvp.image_flow(event_shape=(4, 4, 1), seed=seed, **sizes)
 
 

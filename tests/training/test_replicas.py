@@ -9,9 +9,17 @@ SCRIPT = pathlib.Path(__file__).parents[1] / "replica_run.py"
 
 @pytest.fixture(scope="module")
 def one_device(tmp_path_factory):
-    path = tmp_path_factory.mktemp("one") / "run.npz"
-    finish(start(SCRIPT, "none", path))
-    return np.load(path)
+    path = tmp_path_factory.mktemp("one")
+    finish(start(SCRIPT, "none", path, "stored"))
+    return np.load(path / "stored.npz")
+
+
+@pytest.fixture(scope="module")
+def two_replicas(tmp_path_factory):
+    """A folder with one run for each memory."""
+    path = tmp_path_factory.mktemp("two")
+    finish(start(SCRIPT, "mirrored", path, "stored", "reversible"))
+    return path
 
 
 def assert_same_run(result, one_device):
@@ -29,13 +37,12 @@ def assert_same_run(result, one_device):
 
 @pytest.mark.xdist_group("replicas")
 @pytest.mark.parametrize("memory", ["stored", "reversible"])
-def test_two_replicas_train_as_one_device_does(one_device, tmp_path, memory):
-    finish(start(SCRIPT, "mirrored", tmp_path / "run.npz", memory))
-    assert_same_run(np.load(tmp_path / "run.npz"), one_device)
+def test_two_replicas_train_as_one_device_does(one_device, two_replicas, memory):
+    assert_same_run(np.load(two_replicas / f"{memory}.npz"), one_device)
 
 
 @pytest.mark.xdist_group("replicas")
 def test_two_workers_train_as_one_device_does(one_device, tmp_path):
-    for process in start_workers(2, SCRIPT, "multiworker", tmp_path / "run.npz"):
+    for process in start_workers(2, SCRIPT, "multiworker", tmp_path, "stored"):
         finish(process)
-    assert_same_run(np.load(tmp_path / "run.npz"), one_device)
+    assert_same_run(np.load(tmp_path / "stored.npz"), one_device)

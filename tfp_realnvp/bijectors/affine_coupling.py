@@ -262,8 +262,7 @@ class AffineCoupling(ReversibleBijector):
         if self.condition_size is not None:
             arguments["condition"] = kwargs.get("condition")
         if self._takes_context and mask is not None:
-            shape = [*tf.unstack(tf.shape(passed)[:-1]), tf.shape(mask)[-1]]
-            arguments["context"] = tf.broadcast_to(mask, shape)
+            arguments["context"] = tf.ones_like(passed[..., :1]) * mask
         return self._network(passed, **arguments)
 
     def _of_changed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -173,7 +174,8 @@ class BatchNorm(ReversibleBijector):
         log_scale = 0.5 * tf.math.log(tf.cast(variance, value.dtype) + self._epsilon)
         log_scale *= changes
         # How many entries of an event each entry of `log_scale` stands for.
-        repeats = tf.reduce_prod(shape) // tf.size(log_scale)
+        scales = math.prod(event_shape_of(log_scale, self.event_ndims))
+        repeats = math.prod(shape) // scales
         log_det = tf.cast(repeats, value.dtype) * tf.reduce_sum(log_scale)
         batch_log_det = tf.fill(tf.shape(value)[:1], log_det)
         return log_scale, mean * changes, batch_log_det

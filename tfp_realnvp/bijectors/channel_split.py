@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.bijectors.event import event_shape_of
+
 
 class ChannelSplit:
     """Takes the last axis apart into a kept and a changed part, and together again.
@@ -75,8 +77,4 @@ def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
 
 
 def _outer(value: tf.Tensor) -> list[int | tf.Tensor]:
-    dynamic = tf.shape(value)
-    return [
-        dynamic[axis] if size is None else size
-        for axis, size in enumerate(value.shape[:-1])
-    ]
+    return event_shape_of(value, value.shape.rank)[:-1]

@@ -40,11 +40,11 @@ def event_shape_from(event_shape: Any) -> tuple[int, ...]:
 
 def event_shape_of(value: tf.Tensor, event_ndims: int) -> list[int | tf.Tensor]:
     """Returns the last `event_ndims` dimensions, static where they are known."""
-    dynamic = tf.shape(value)
-    return [
-        dynamic[axis] if value.shape[axis] is None else value.shape[axis]
-        for axis in range(-event_ndims, 0)
-    ]
+    static = value.shape[value.shape.rank - event_ndims :].as_list()
+    if None not in static:
+        return static
+    dynamic = tf.unstack(tf.shape(value)[-event_ndims:])
+    return [d if s is None else s for s, d in zip(static, dynamic, strict=True)]
 
 
 def checked_event_shape(

@@ -45,8 +45,9 @@ def checkerboard_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf
     ```
     """
     height, width, _ = _checked(event_shape, invert, "[height, width, channels]")
-    parity = (tf.range(height)[:, tf.newaxis] + tf.range(width)) % 2
-    return tf.equal(parity, int(not invert))[..., tf.newaxis]
+    count = tf.range if any(map(tf.is_tensor, (height, width))) else np.arange
+    parity = (count(height)[:, np.newaxis] + count(width)) % 2
+    return tf.convert_to_tensor((parity == int(not invert))[..., np.newaxis])
 
 
 def channel_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.Tensor:
@@ -72,8 +73,7 @@ def channel_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.Tens
     event_shape = _checked(event_shape, invert, "a shape, the last dimension static")
     channels = event_shape[-1]
     first = np.arange(channels) < channels // 2
-    mask = ~first if invert else first
-    return tf.reshape(tf.constant(mask), [1] * (len(event_shape) - 1) + [channels])
+    return _of_last_axis(~first if invert else first, event_shape)
 
 
 def alternating_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.Tensor:
@@ -97,9 +97,8 @@ def alternating_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.
     ```
     """
     event_shape = _checked(event_shape, invert, "a shape, the last dimension static")
-    mask = np.arange(event_shape[-1]) % 2 == int(not invert)
-    shape = [1] * (len(event_shape) - 1) + [event_shape[-1]]
-    return tf.reshape(tf.constant(mask), shape)
+    odd = np.arange(event_shape[-1]) % 2 == 1
+    return _of_last_axis(~odd if invert else odd, event_shape)
 
 
 def diagonal_mask(event_shape: Sequence[int]) -> tf.Tensor:
@@ -124,8 +123,12 @@ def diagonal_mask(event_shape: Sequence[int]) -> tf.Tensor:
             "event_shape: expected [height, width, 4 * channels], got "
             f"{shortened(event_shape)}."
         )
-    channels //= 4
-    return tf.constant(np.repeat([True, False, False, True], channels)[None, None])
+    mask = np.repeat([True, False, False, True], channels // 4)
+    return _of_last_axis(mask, event_shape)
+
+
+def _of_last_axis(mask: np.ndarray, event_shape: Sequence[int]) -> tf.Tensor:
+    return tf.constant(mask.reshape([1] * (len(event_shape) - 1) + [len(mask)]))
 
 
 def _checked(event_shape: Any, invert: Any, expected: str) -> tuple[Any, ...]:
@@ -180,4 +183,5 @@ def resolve_mask(mask: Mask, event_shape: Sequence[int]) -> tf.Tensor:
             "mask: expected a shape that broadcasts against events of shape "
             f"{tuple(event_shape)}, got {tuple(value.shape)}."
         )
-    return value[(tf.newaxis,) * (rank - value.shape.rank)]
+    missing = rank - value.shape.rank
+    return value[(tf.newaxis,) * missing] if missing else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import keras
@@ -132,9 +133,7 @@ class BatchMoments(keras.layers.Layer):
         weights = tf.cast(weights, inputs.dtype)
         weights = weights[(tf.newaxis,) * (inputs.shape.rank - weights.shape.rank)]
         # How many input positions each position of `weights` stands for.
-        repeats = (tf.size(inputs) // inputs.shape[-1]) // (
-            tf.size(weights) // weights.shape[-1]
-        )
+        repeats = _count_positions(inputs) // _count_positions(weights)
         count = tf.cast(repeats, inputs.dtype) * tf.reduce_sum(weights, axes)
         count = sum_over_replicas(count)
         total = sum_over_replicas(tf.reduce_sum(inputs * weights, axes))
@@ -165,6 +164,13 @@ class BatchMoments(keras.layers.Layer):
             "normalize_by": self.normalize_by,
             "momentum": self.momentum,
         }
+
+
+def _count_positions(value: tf.Tensor) -> int | tf.Tensor:
+    *positions, channels = value.shape
+    if None in positions:
+        return tf.size(value) // channels
+    return math.prod(positions)
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
