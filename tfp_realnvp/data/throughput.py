@@ -8,7 +8,11 @@ import tensorflow as tf
 
 
 def pipeline_images_per_second(
-    batches: tf.data.Dataset, batch_size: int, seconds: float = 1.0
+    batches: tf.data.Dataset,
+    batch_size: int,
+    *,
+    seconds: float = 1.0,
+    most: int = 200,
 ) -> float:
     """Returns the images per second of a pipeline that nothing waits for.
 
@@ -17,14 +21,15 @@ def pipeline_images_per_second(
     Args:
       batches: `tf.data.Dataset` of batches; it is repeated if it ends.
       batch_size: Python `int`, images in each.
-      seconds: Python `float`, how long to measure.
+      seconds: Python `float`, how long to measure at most.
+      most: Python `int`, of how many batches at most.
     """
     iterator = iter(batches.repeat())
     next(iterator)
     start = time.perf_counter()
     count, elapsed = 0, 0.0
-    while not count or elapsed < seconds:
+    while not count or (count < most and elapsed < seconds):
         next(iterator)
-        count += batch_size
+        count += 1
         elapsed = time.perf_counter() - start
-    return count / elapsed
+    return count * batch_size / elapsed
