@@ -36,10 +36,13 @@ def _seeded():
     keras.utils.set_random_seed(0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _old_objects_left_alone():
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    result = yield
     # Python's collector goes through all layers and graphs of all tests so far, again
-    # and again: the same test took six times as long at the end of a run.
-    yield
-    gc.collect()
-    gc.freeze()
+    # and again: the same test took six times as long at the end of a run. What is
+    # alive after a module is left alone; not before its last test has let go of models.
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
+    return result

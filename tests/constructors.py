@@ -154,7 +154,6 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
         (2, 2, 12),
     ),
     "real_nvp_1_scale": lambda dtype: _real_nvp((4, 4, 3), dtype, num_scales=1),
-    "real_nvp_2_scales": lambda dtype: _real_nvp((4, 4, 3), dtype, num_scales=2),
     "real_nvp_3_scales": lambda dtype: _real_nvp((8, 8, 1), dtype, num_scales=3),
     "real_nvp_oblong_of_labels": lambda dtype: _real_nvp(
         (4, 8, 2), dtype, LABEL, num_scales=2, condition_size=3

@@ -14,7 +14,8 @@ tfd = tfp.distributions
 
 def vector_model(seed=0, **kwargs):
     flow = tfd.TransformedDistribution(
-        tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2)),
+        # TFP would keep the graphs of a `MultivariateNormalDiag` to the end.
+        tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1),
         nvp.RealNVPBijector(
             (2,), num_couplings=4, hidden_units=(8, 8), batch_norm="batch", seed=seed
         ),

@@ -40,7 +40,8 @@ def vector(**arguments):
 
 
 def test_the_artifact_is_of_the_frozen_flow(tmp_path):
-    flow = nvp.image_flow(event_shape=(4, 4, 1), filters=4, num_blocks=1)
+    sizes = {"num_scales": 1, "filters": 4, "num_blocks": 1}
+    flow = nvp.image_flow(event_shape=(4, 4, 1), **sizes)
     artifact = tf.saved_model.load(nvp.export_saved_model(flow, tmp_path / "served"))
     count = len(artifact.flow_variables)
     assert count == len(nvp.freeze(flow).variables) < len(flow.variables)

@@ -89,7 +89,8 @@ def export_saved_model(
     >>> import tempfile
     >>> import tensorflow as tf
     >>> import tfp_realnvp as nvp
-    >>> flow = nvp.image_flow(event_shape=(4, 4, 1), filters=4, num_blocks=1)
+    >>> sizes = {"num_scales": 1, "filters": 4, "num_blocks": 1}
+    >>> flow = nvp.image_flow(event_shape=(4, 4, 1), **sizes)
     >>> directory = nvp.export_saved_model(flow, tempfile.mkdtemp())
     >>> signatures = tf.saved_model.load(directory).signatures
     >>> sorted(signatures)

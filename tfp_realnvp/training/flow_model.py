@@ -69,9 +69,9 @@ class FlowModel(DistributionModel):
     >>> import numpy as np
     >>> import tfp_realnvp as nvp
     >>> images = np.zeros([16, 8, 8, 1], np.uint8)
-    >>> model = nvp.FlowModel(
-    ...     nvp.image_flow(event_shape=(8, 8, 1), filters=8, num_blocks=1), seed=0
-    ... )
+    >>> sizes = {"num_scales": 1, "filters": 8, "num_blocks": 1}
+    >>> flow = nvp.image_flow(event_shape=(8, 8, 1), **sizes)
+    >>> model = nvp.FlowModel(flow, seed=0)
     >>> model.compile()
     >>> history = model.fit(images, batch_size=8, verbose=0)
     >>> sorted(history.history)
