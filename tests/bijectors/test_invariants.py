@@ -35,6 +35,14 @@ def shared(name, dtype="float32"):
     return make(name, dtype)
 
 
+@functools.cache
+def forward_of_any_batch(name):
+    """The forward pass as one graph, for batches of any size."""
+    case = shared(name)
+    signature = tf.TensorSpec([None, *case.latent_shape], tf.float32)
+    return tf.function(case.forward, input_signature=[signature])
+
+
 def test_every_public_bijector_is_in_the_table():
     public = {
         value
@@ -126,9 +134,7 @@ def test_graph_and_xla_agree_with_eager(name, jit_compile):
 
 @every_bijector
 def test_static_batch_size_may_be_unknown(name):
-    case = shared(name)
-    signature = tf.TensorSpec([None, *case.latent_shape], tf.float32)
-    forward = tf.function(case.forward, input_signature=[signature])
+    case, forward = shared(name), forward_of_any_batch(name)
     for count in (1, 4):
         x = latents(case, count)
         expected = case.forward(x)
@@ -223,8 +229,7 @@ def test_operations_carry_the_name_of_the_bijector(name):
     case = shared(name)
     if isinstance(case.bijector, Invert):
         pytest.skip("TFP's Invert has no scope of its own")
-    spec = tf.TensorSpec([2, *case.latent_shape])
-    graph = tf.function(case.forward).get_concrete_function(spec).graph
+    graph = forward_of_any_batch(name).get_concrete_function().graph
     scope = f"{case.bijector.name}/forward/"
     assert any(op.name.startswith(scope) for op in graph.get_operations())
 

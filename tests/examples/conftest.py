@@ -18,7 +18,7 @@ def digits_run(tmp_path_factory):
     """Folder of a short run on digits."""
     config = RunConfig(
         dataset="digits",
-        flow=dict(nvp.PRESETS["digits"]),
+        flow={**nvp.PRESETS["digits"], "filters": 16},
         batch_size=64,
         epochs=6,
         learning_rate=2e-3,
