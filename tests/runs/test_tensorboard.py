@@ -44,14 +44,14 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2
 )
+sys.path.insert(0, sys.argv[2])
+from replica_run import make_flow
+
 import tfp_realnvp as nvp
 from tfp_realnvp.runs.tensorboard import TensorBoard
 
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    flow = nvp.image_flow(
-        event_shape=(4, 4, 1), num_scales=1, filters=4, num_blocks=1, seed=0
-    )
-    model = nvp.FlowModel(flow, seed=0)
+    model = nvp.FlowModel(make_flow("stored"), seed=0)
     model.compile()
 
 
@@ -265,8 +265,9 @@ def test_settings_are_the_hyperparameters_of_the_run(tmp_path):
 
 
 def test_a_run_on_two_replicas_that_is_killed_leaves_readable_files(tmp_path):
+    tests = pathlib.Path(__file__).parents[1]
     process = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True
+        [sys.executable, "-c", KILLED, tmp_path, tests], capture_output=True, text=True
     )
     assert process.returncode == -9, process.stderr
     values = read(tmp_path)
