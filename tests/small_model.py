@@ -46,7 +46,7 @@ def image_model():
     changes put back to how it was at first.
     """
     model, values = _image_model_and_state()
-    for variable, value in zip(_variables(model), values, strict=True):
+    for variable, value in zip(variables_of(model), values, strict=True):
         variable.assign(value)
     model.step, model.last_report = 0, {}
     return model
@@ -56,12 +56,12 @@ def vectors(count=64):
     return np.random.default_rng(0).normal(size=[count, 2]).astype("float32")
 
 
-def _variables(model):
+def variables_of(model):
     return [*model.weights, *model.optimizer.variables, *model.noise_states]
 
 
 def state(model):
-    return [v.numpy() for v in _variables(model)]
+    return [v.numpy() for v in variables_of(model)]
 
 
 def assert_same(first, second):

@@ -15,6 +15,20 @@ def test_checkerboard_is_true_where_the_coordinates_sum_to_an_odd_number():
             assert mask[row, column, 0] == ((row + column) % 2 == 1)
 
 
+def test_a_mask_of_known_size_is_a_constant_and_one_of_unknown_size_the_same():
+    @tf.function
+    def known():
+        return nvp.checkerboard_mask((3, 4, 2))
+
+    @tf.function
+    def unknown(shape):
+        return nvp.checkerboard_mask((shape[0], shape[1], 2))
+
+    types = {op.type for op in known.get_concrete_function().graph.get_operations()}
+    assert types == {"Const", "Identity"}
+    np.testing.assert_array_equal(unknown(tf.constant([3, 4])), known())
+
+
 @pytest.mark.parametrize("mask", [nvp.checkerboard_mask, nvp.channel_mask])
 def test_inverted_masks_are_complements(mask):
     shape = (4, 6, 4)

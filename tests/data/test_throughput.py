@@ -24,6 +24,12 @@ def test_a_slow_pipeline_is_measured_even_if_it_ends(count):
     assert 20 < rate < 201
 
 
+def test_a_fast_pipeline_is_not_measured_for_longer_than_it_takes_to_know():
+    start = time.perf_counter()
+    pipeline_images_per_second(slow_batches(1000), 10, seconds=30.0, most=3)
+    assert time.perf_counter() - start < 15
+
+
 def test_the_pipeline_outruns_any_training_on_a_cpu():
     batches = load_images("digits").training_batches(64, seed=0)
     assert pipeline_images_per_second(batches, 64, seconds=0.2) > 2000

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_model import assert_same, state
+from small_model import assert_same, state, variables_of
 
 from tfp_realnvp.data import ImageData, ImageSplit
 from tfp_realnvp.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -75,9 +75,7 @@ def whole(tmp_path_factory):
 
 def spoil(model):
     """Moves all that a checkpoint of the model holds."""
-    averages = model.average.variables
-    weights = [*model.weights, *model.optimizer.variables, *model.noise_states]
-    for variable in (*weights, *averages):
+    for variable in (*variables_of(model), *model.average.variables):
         variable.assign(variable + 1)
     model.step = -1
 
