@@ -153,16 +153,41 @@ def test_sample_runs_each_network_once(mode, flow, runs):
     assert runs.numpy() == flow.couplings
 
 
-@every_mode
-def test_log_prob_of_a_sample_just_drawn_runs_no_network_again(mode, flow, runs):
-    def sample_and_score():
-        x = flow.sample(2)
-        return x, flow.log_prob(x)
+def sample_and_score(flow):
+    x = flow.sample(2)
+    return x, flow.log_prob(x)
 
-    x, log_prob = mode(sample_and_score)()
+
+def test_log_prob_of_a_sample_just_drawn_runs_no_network_again(flow, runs):
+    x, log_prob = sample_and_score(flow)
     assert runs.numpy() == flow.couplings
     expected = flow.log_prob(tf.identity(x))
     tf.debugging.assert_near(log_prob, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("mode", [graph, xla])
+def test_in_a_graph_log_prob_of_a_sample_just_drawn_runs_each_network_once(mode, runs):
+    """Whoever differentiates by the sample may come later."""
+    flow = made(vector)
+    mode(functools.partial(sample_and_score, flow))()
+    assert runs.numpy() == 2 * flow.couplings
+
+
+@every_mode
+@pytest.mark.parametrize("persistent", [False, True])
+def test_log_prob_under_tapes_within_tapes_runs_each_network_once(
+    mode, persistent, runs
+):
+    flow = made(vector)
+
+    @mode
+    def score(x):
+        with tf.GradientTape(persistent=persistent), tf.GradientTape() as inner:
+            inner.watch(x)
+            return flow.log_prob(x)
+
+    score(tf.ones([2, 4]))
+    assert runs.numpy() == flow.couplings
 
 
 @every_mode

@@ -1,127 +1,167 @@
-"""The cache that spares a second pass, made from one that is internal to TFP."""
+"""Which earlier pass may answer a call: one that a new pass would repeat exactly."""
 
 from __future__ import annotations
 
+import dataclasses
+import weakref
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager import record
-from tensorflow_probability import bijectors as tfb
-from tensorflow_probability.python.internal import cache_util
+
+from tfp_realnvp.bijectors.moment import Moment, Weights, is_same, snapshot
 
 
-class OnePassCache(cache_util.BijectorCacheWithGreedyAttrs):
-    """TFP's cache of one-pass bijectors, less the entries that must not be used.
+@dataclasses.dataclass(frozen=True)
+class _Pass:
+    """A pass that has run, for as long as somebody holds its output.
 
-    TFP keys an entry by the tensor object alone. The same object may come again
-    after the weights have changed, under a `tf.GradientTape` that did not see how
-    the entry came about, or in another graph: then the pass runs anew.
+    Attributes:
+      inverse: Whether it went from data to latents.
+      input: What it was given.
+      output: Reference to what it returned.
+      ildj: The log-determinant of the inverse.
+      kwargs: Its keyword arguments, as they were.
+      moment: When it ended.
     """
 
-    @property
-    def storage(self) -> cache_util.EphemeralDict:
-        """The entries: of eager mode, or of the graph that is being built.
+    inverse: bool
+    input: tf.Tensor
+    output: weakref.ref
+    ildj: tf.Tensor
+    kwargs: dict[str, Any]
+    moment: Moment
 
-        An entry holds its input, and through it the whole graph. Kept with the graph,
-        the two can be collected together; TFP's own cache keeps every graph, and every
-        flow that was ever traced, until the end of the process.
+
+class PassCache:
+    """Passes of one bijector, in the place where TFP looks for its own cache.
+
+    TFP's way to `log_prob(y)` is `x = inverse(y)`, then `forward_log_det_jacobian(x)`,
+    and `experimental_sample_and_log_prob` asks for `forward(x)`, then for
+    `forward_log_det_jacobian(x)`. So a log-determinant is taken from the pass that had
+    this very tensor as its input or as its output, if that pass *holds*:
+
+    - it ran in the same graph, or both then and now are eager;
+    - no variable of the bijector has been written since, nor has an array among the
+      keyword arguments;
+    - the gradient tapes that would record a new pass are those that have recorded it.
+
+    Else a pass runs. A value is taken from a pass that holds
+
+    - for the same input again, but not in training, where each pass moves statistics;
+    - for the latents that `inverse` returned: `forward` gives back what they came from;
+    - for a sample that `forward` returned: `inverse` gives back its latents, but only
+      in eager mode, if no tape knows the sample. Else its gradient would be lost, and
+      in a graph, whoever asks for gradients may come later.
+
+    One thing cannot be told apart: the gradient *at* the latents that `inverse`
+    returned, under the tape or in the graph that saw it. A copy, `tf.identity` of them,
+    brings a new pass.
+
+    Args:
+      transform: Called as `transform(value, inverse=..., **kwargs)`, runs a pass in
+        either direction and returns its output and its log-determinant.
+      weights: Returns what the passes read.
+    """
+
+    def __init__(
+        self,
+        transform: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+        weights: Callable[[], Weights],
+    ):
+        self._transform = transform
+        self._weights = weights
+        self._eager_passes: dict[tuple[int, bool], _Pass] = {}
+
+    def forward(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+        """Returns `bijector.forward(x)`."""
+        return self._value(x, kwargs, inverse=False)
+
+    def inverse(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
+        """Returns `bijector.inverse(y)`."""
+        return self._value(y, kwargs, inverse=True)
+
+    def forward_attributes(self, x: tf.Tensor, **kwargs: Any) -> dict[str, tf.Tensor]:
+        """Returns the `"ildj"` at `bijector.forward(x)`."""
+        return self._attributes(x, kwargs, inverse=False)
+
+    def inverse_attributes(self, y: tf.Tensor, **kwargs: Any) -> dict[str, tf.Tensor]:
+        """Returns the `"ildj"` at `y`."""
+        return self._attributes(y, kwargs, inverse=True)
+
+    def _value(
+        self, value: tf.Tensor, kwargs: dict[str, Any], *, inverse: bool
+    ) -> tf.Tensor:
+        found = self._find(value, kwargs, inverse=inverse)
+        training = bool(kwargs.get("training"))
+        if found is not None and found.inverse == inverse and not training:
+            return found.output()
+        if found is not None and found.inverse != inverse:
+            needs_gradient = (
+                not tf.executing_eagerly() or record.should_record_backprop([value])
+            )
+            if found.inverse or not (training or needs_gradient):
+                return found.input
+        return self._run(value, kwargs, inverse=inverse)[0]
+
+    def _attributes(
+        self, value: tf.Tensor, kwargs: dict[str, Any], *, inverse: bool
+    ) -> dict[str, tf.Tensor]:
+        found = self._find(value, kwargs, inverse=inverse)
+        if found is not None:
+            return {"ildj": found.ildj}
+        return {"ildj": self._run(value, kwargs, inverse=inverse)[1]}
+
+    def _find(
+        self, value: tf.Tensor, kwargs: dict[str, Any], *, inverse: bool
+    ) -> _Pass | None:
+        """Returns the last pass with this input or output, if it holds."""
+        found = self._passes.get((id(value), inverse))
+        if found is None or found.output() is None:
+            return None
+        if found.kwargs.keys() != kwargs.keys():
+            return None
+        if not all(is_same(found.kwargs[name], kwargs[name]) for name in kwargs):
+            return None
+        return found if found.moment.is_now(value) else None
+
+    def _run(
+        self, value: tf.Tensor, kwargs: dict[str, Any], *, inverse: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Runs a pass, and returns its output and the inverse's log-determinant."""
+        output, log_det = self._transform(value, inverse=inverse, **kwargs)
+        if output is value:
+            output = tf.identity(output)
+        passes = self._passes
+        keys = (id(value), inverse), (id(output), not inverse)
+
+        def forget(output: weakref.ref) -> None:
+            for key in keys:
+                if key in passes and passes[key].output is output:
+                    del passes[key]
+
+        tensors = [v for v in (value, *kwargs.values()) if tf.is_tensor(v)]
+        made = _Pass(
+            inverse=inverse,
+            input=value,
+            output=weakref.ref(output, forget),
+            ildj=log_det if inverse else -log_det,
+            kwargs={name: snapshot(v) for name, v in kwargs.items()},
+            moment=Moment(self._weights(), tensors),
+        )
+        passes.update(dict.fromkeys(keys, made))
+        return output, made.ildj
+
+    @property
+    def _passes(self) -> dict[tuple[int, bool], _Pass]:
+        """The passes of eager mode, or of the graph that is being built.
+
+        Those of a graph lie with it: a pass holds its input, which holds the graph.
         """
         if tf.executing_eagerly():
-            return self._eager_storage
+            return self._eager_passes
         graph = tf.compat.v1.get_default_graph()
-        if not hasattr(graph, "_tfp_realnvp_cache"):
-            graph._tfp_realnvp_cache = cache_util.EphemeralDict()
-        return graph._tfp_realnvp_cache
-
-    @storage.setter
-    def storage(self, value: cache_util.EphemeralDict) -> None:
-        self._eager_storage = value
-
-    def __get__(
-        self, bijector: tfb.Bijector | None, bijector_class: type | None = None
-    ) -> OnePassCache:
-        bound = super().__get__(bijector, bijector_class)
-        bound.storage = self._eager_storage
-        return bound
-
-    def _get_or_create_edge(
-        self, input: tf.Tensor, forward_name: str, kwargs: dict[str, Any]
-    ) -> Any:
-        edge = super()._get_or_create_edge(input, forward_name, kwargs)
-        if edge.output_ref is None:
-            return edge
-        if not edge.output_ref.alive:
-            edge.attributes.clear()
-        elif not self._is_valid(edge.attributes, input, kwargs):
-            for ref in (edge.input_ref, edge.output_ref):
-                ref.cancel()
-                self.storage.pop(ref, None)
-            return super()._get_or_create_edge(input, forward_name, kwargs)
-        return edge
-
-    @staticmethod
-    def attributes(
-        bijector: tfb.Bijector, ildj: tf.Tensor, kwargs: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Returns what is to be kept of a pass: its result, and when it holds.
-
-        Args:
-          bijector: The bijector that made the pass.
-          ildj: Its inverse log-determinant.
-          kwargs: The keyword arguments of the pass.
-        """
-        if not tf.executing_eagerly():
-            return {"ildj": ildj}
-        return {
-            "ildj": ildj,
-            "under_tape": record.could_possibly_record(),
-            "recorded": record.should_record_backprop([ildj]),
-            # Reading a variable shares its buffer: this copies nothing.
-            "variables": [v.read_value() for v in bijector.variables],
-            # Arrays are mutable, and the key knows them by their identity.
-            "arrays": {
-                name: value.copy()
-                for name, value in kwargs.items()
-                if isinstance(value, np.ndarray)
-            },
-        }
-
-    def _is_valid(
-        self, attributes: dict[str, Any], input: tf.Tensor, kwargs: dict[str, Any]
-    ) -> bool:
-        log_det = attributes["ildj"]
-        if not tf.executing_eagerly():
-            return _is_reachable(log_det)
-        if not isinstance(log_det, tf.__internal__.EagerTensor):
-            return False
-        if record.could_possibly_record():
-            # The tape of then has ended, or there was none but one would matter now.
-            if attributes["recorded"] and not record.should_record_backprop([log_det]):
-                return False
-            if not attributes["under_tape"] and (
-                self.bijector.trainable_variables
-                or record.should_record_backprop([input])
-            ):
-                return False
-        arrays = attributes["arrays"]
-        if not all(np.array_equal(arrays[name], kwargs[name]) for name in arrays):
-            return False
-        then, now = attributes["variables"], self.bijector.variables
-        return all(_are_same(a, b) for a, b in zip(then, now, strict=True))
-
-
-def _are_same(first: tf.Tensor, second: tf.Tensor) -> bool:
-    # A NaN that has stayed NaN has not changed, though it is not equal to itself.
-    both_nan = (first != first) & (second != second)
-    return bool(tf.reduce_all((first == second) | both_nan))
-
-
-def _is_reachable(tensor: tf.Tensor) -> bool:
-    """Whether `tensor` belongs to the graph being built or to one around it."""
-    if isinstance(tensor, tf.__internal__.EagerTensor):
-        return False
-    graph = tf.compat.v1.get_default_graph()
-    while graph is not None and graph is not tensor.graph:
-        graph = getattr(graph, "outer_graph", None)
-    return graph is not None
+        if not hasattr(graph, "_tfp_realnvp_passes"):
+            graph._tfp_realnvp_passes = weakref.WeakKeyDictionary()
+        return graph._tfp_realnvp_passes.setdefault(self, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,8 +12,9 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability.python.bijectors.invert import _Invert
 
-from tfp_realnvp.bijectors.cache import OnePassCache
+from tfp_realnvp.bijectors.cache import PassCache
 from tfp_realnvp.bijectors.condition import broadcast_batch, encode_condition
+from tfp_realnvp.bijectors.moment import Weights
 from tfp_realnvp.bijectors.pickling import rebuild
 
 # `tfb.Invert(...)` of a bijector that is no `CompositeTensor` is none of `tfb.Invert`.
@@ -48,10 +50,6 @@ class FusedBijector(tfb.Bijector):
       **kwargs: Passed to `tfb.Bijector`.
     """
 
-    _cache = OnePassCache(
-        forward_name="_forward_and_attributes", inverse_name="_inverse_and_attributes"
-    )
-
     def __init__(
         self,
         *,
@@ -69,6 +67,8 @@ class FusedBijector(tfb.Bijector):
         self._condition_size = condition_size
         self._hash: int | None = None
         self._layer_variables = [v for layer in layers for v in _variables(layer)]
+        self._found_weights: Weights | None = None
+        self._cache = PassCache(self._transform, self._all_weights)
 
     def __hash__(self) -> int:
         # TFP hashes all parameters at every look-up in the cache, which for a deep
@@ -134,35 +134,26 @@ class FusedBijector(tfb.Bijector):
             return shape
         return shape[: shape.rank - self.event_ndims].concatenate(event_shape)
 
-    def _forward_and_attributes(
-        self, x: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, dict[str, Any]]:
-        y, fldj = self._with_one_batch_axis(self._forward_and_log_det, x, "x", kwargs)
-        return y, OnePassCache.attributes(self, -fldj, kwargs)
+    def _transform(
+        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the result for values of any leading shape, and its log-det."""
+        if inverse:
+            return self._with_one_batch_axis(
+                self._inverse_and_log_det, value, "y", kwargs
+            )
+        return self._with_one_batch_axis(self._forward_and_log_det, value, "x", kwargs)
 
-    def _inverse_and_attributes(
-        self, y: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, dict[str, Any]]:
-        x, ildj = self._with_one_batch_axis(self._inverse_and_log_det, y, "y", kwargs)
-        return x, OnePassCache.attributes(self, ildj, kwargs)
-
-    def _forward(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        return self._forward_and_attributes(x, **kwargs)[0]
-
-    def _inverse(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        return self._inverse_and_attributes(y, **kwargs)[0]
-
-    def _forward_log_det_jacobian(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        y = self._cache.forward(x, **kwargs)
-        ildj = self._cache.forward_attributes(x, **kwargs)["ildj"]
-        del y
-        return -ildj
-
-    def _inverse_log_det_jacobian(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        x = self._cache.inverse(y, **kwargs)
-        ildj = self._cache.inverse_attributes(y, **kwargs)["ildj"]
-        del x
-        return ildj
+    def _all_weights(self) -> Weights:
+        """Returns the weights of this bijector and of those within it."""
+        if self._found_weights is None:
+            members = (self, *self.submodules)
+            layers = [m._layers for m in members if isinstance(m, FusedBijector)]
+            self._found_weights = Weights(
+                [v for layer in itertools.chain(*layers) for v in layer.weights],
+                self.variables,
+            )
+        return self._found_weights
 
     def _with_one_batch_axis(
         self,
@@ -234,6 +225,7 @@ def forward_and_log_det(
         bijector._checked_event_shape(x.shape, "x")
         y, log_det = bijector._forward_and_log_det(x, **kwargs)
         return y, _sum_event(log_det, event_ndims - bijector.event_ndims)
+    x = tf.identity(x)  # TFP's cache knows by the object, and not whether it is stale.
     y = bijector.forward(x)
     log_det = bijector.forward_log_det_jacobian(x, event_ndims=event_ndims)
     return y, _broadcast_to_batch(log_det, x, event_ndims)
@@ -252,6 +244,7 @@ def inverse_and_log_det(
         bijector._checked_event_shape(y.shape, "y")
         x, log_det = bijector._inverse_and_log_det(y, **kwargs)
         return x, _sum_event(log_det, event_ndims - bijector.event_ndims)
+    y = tf.identity(y)
     x = bijector.inverse(y)
     log_det = bijector.inverse_log_det_jacobian(y, event_ndims=event_ndims)
     return x, _broadcast_to_batch(log_det, y, event_ndims)

@@ -1,0 +1,209 @@
+"""What a pass depends on beside its arguments, and whether it is still the same."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.eager import forwardprop_util, record
+
+# Operations on a variable's handle that leave the variable as it is.
+_READS = {
+    "ReadVariableOp",
+    "ResourceGather",
+    "ResourceGatherNd",
+    "VariableShape",
+    "VarIsInitializedOp",
+}
+# These may write variables that are not among their inputs.
+_PYTHON = {"EagerPyFunc", "PyFunc"}
+
+
+class Weights:
+    """All that a bijector's passes read: of Keras layers, and of TFP's bijectors.
+
+    Args:
+      keras_variables: Sequence of `keras.Variable`s.
+      variables: Sequence of `tf.Variable`s, those of the former among them.
+    """
+
+    def __init__(
+        self,
+        keras_variables: Sequence[keras.Variable],
+        variables: Sequence[tf.Variable],
+    ):
+        self._keras_variables = keras_variables
+        self.variables = variables
+        self._smallest = min(
+            (v for v in variables if v.trainable),
+            key=lambda v: v.shape.num_elements() or 0,
+            default=None,
+        )
+
+    def read(self) -> list[tf.Tensor]:
+        """Returns the values, in eager mode; they share the variables' buffers."""
+        with record.stop_recording():
+            return [v.read_value() for v in self.variables]
+
+    def seen_by_layers(self) -> list[Any]:
+        """Returns what layers read: variables, or what a `keras.StatelessScope` has."""
+        return [v.value for v in self._keras_variables]
+
+    def handles(self) -> list[tf.Tensor]:
+        """Returns the handles of the variables, on a replica of those that are its."""
+        if not tf.distribute.in_cross_replica_context():
+            return [v.handle for v in self.variables]
+        return [c.handle for v in self.variables for c in getattr(v, "values", [v])]
+
+    def watch(self) -> None:
+        """Lets the tapes that watch whatever is read see that weights are read."""
+        if self._smallest is not None:
+            self._smallest.read_value()
+
+
+class Moment:
+    """When a pass ended: what weights there were then, and which tapes recorded it.
+
+    Args:
+      weights: Those of the bijector.
+      inputs: The `Tensor`s that the pass was given.
+    """
+
+    def __init__(self, weights: Weights, inputs: Sequence[tf.Tensor]):
+        self._weights = weights
+        self._inputs = list(inputs)
+        self._seen = weights.seen_by_layers()
+        self._eager_values = weights.read() if tf.executing_eagerly() else None
+        self._num_operations = _num_operations()
+        self._witness: tf.Tensor | None = None
+        self._num_tapes = 0
+        self._has_tangents = False
+        if record.could_possibly_record():
+            known = [*self._inputs, *weights.handles()]
+            self._witness = tf.zeros([])
+            self._num_tapes = _num_tapes_watching(known, self._witness)
+            self._has_tangents = _have_tangents(known)
+
+    def is_now(self, asked: tf.Tensor) -> bool:
+        """Whether a new pass would find everything as this one left it.
+
+        Args:
+          asked: The input or output of this pass, in whose graph we are.
+        """
+        seen = self._weights.seen_by_layers()
+        if any(then is not now for then, now in zip(self._seen, seen, strict=True)):
+            return False
+        return self._is_recorded_alike(asked) and not self._is_written()
+
+    def _is_recorded_alike(self, asked: tf.Tensor) -> bool:
+        """Whether the tapes that recorded the pass are those that would record it now.
+
+        Those that have recorded it and still record watch one of its inputs, and so
+        would record it again. If they are as many as all that would, they are all.
+        """
+        if self._has_tangents:
+            return False
+        if not record.could_possibly_record():
+            return self._num_tapes == 0
+        self._weights.watch()
+        known = [asked, *self._inputs, *self._weights.handles()]
+        if _have_tangents(known):
+            return False
+        watching = _num_tapes_watching(known)
+        if self._witness is None:
+            return watching == 0
+        return _num_tapes_watching([self._witness]) == watching == self._num_tapes
+
+    def _is_written(self) -> bool:
+        """Whether one of the variables may have been written since."""
+        if self._eager_values is not None:
+            then_and_now = zip(self._eager_values, self._weights.read(), strict=True)
+            return not all(_same_bytes(then, now) for then, now in then_and_now)
+        graph = tf.compat.v1.get_default_graph()
+        since = graph.get_operations()[self._num_operations :]
+        handles = {id(handle) for handle in self._weights.handles()}
+        return any(_may_write(operation, handles) for operation in since)
+
+
+def snapshot(argument: Any) -> Any:
+    """Returns a keyword argument as it is now; arrays and lists may change later."""
+    if isinstance(argument, (np.ndarray, list, tuple)):
+        return np.array(argument)
+    return argument
+
+
+def is_same(then: Any, now: Any) -> bool:
+    """Whether a keyword argument is what its `snapshot` has kept."""
+    if tf.is_tensor(then) or tf.is_tensor(now):
+        return then is now and not isinstance(now, tf.Variable)
+    if isinstance(then, np.ndarray):
+        now = np.asarray(now)
+        alike = then.dtype == now.dtype and then.shape == now.shape
+        return alike and _same_bytes(then, now)
+    return type(then) is type(now) and then == now
+
+
+def _same_bytes(first: Any, second: Any) -> bool:
+    # Bytes, for a NaN that has stayed NaN has not changed.
+    first, second = (np.asarray(a).reshape(-1).view(np.uint8) for a in (first, second))
+    return np.array_equal(first, second)
+
+
+def _num_tapes_watching(
+    tensors: Sequence[tf.Tensor], output: tf.Tensor | None = None
+) -> int:
+    """Returns how many of the recording tapes watch one of the tensors.
+
+    TensorFlow does not tell, but each of them keeps a reference to the gradient of an
+    operation that it records.
+
+    Args:
+      tensors: `Tensor`s, or handles of variables.
+      output: What those tapes shall take for the result of an operation on `tensors`.
+    """
+
+    def gradient(*_: Any) -> None:
+        raise AssertionError("Nobody differentiates what nothing depends on.")
+
+    # Held until they are counted: tapes forget operations whose results are gone.
+    output = tf.zeros([]) if output is None else output
+    before = sys.getrefcount(gradient)
+    record.record_operation_backprop_only("pass", [output], list(tensors), gradient)
+    return sys.getrefcount(gradient) - before
+
+
+def _have_tangents(tensors: Sequence[tf.Tensor]) -> bool:
+    """Whether a `tf.autodiff.ForwardAccumulator` follows one of the tensors."""
+    return bool(forwardprop_util.pack_tangents(list(tensors)).tangents)
+
+
+def _num_operations() -> int:
+    if tf.executing_eagerly():
+        return 0
+    return len(tf.compat.v1.get_default_graph().get_operations())
+
+
+def _may_write(operation: tf.Operation, handles: set[int]) -> bool:
+    """Whether an operation has one of the handles, or may have, and not just reads."""
+    if operation.type in _READS:
+        return False
+    resources = (t for t in operation.inputs if t.dtype == tf.resource)
+    origins = [_origin(tensor) for tensor in resources]
+    return operation.type in _PYTHON or any(
+        origin is None or id(origin) in handles for origin in origins
+    )
+
+
+def _origin(tensor: tf.Tensor) -> tf.Tensor | None:
+    """Returns the eager tensor that a graph has captured, `None` if it is no such."""
+    while tf.is_symbolic_tensor(tensor):
+        captures = getattr(tensor.graph, "captures", [])
+        outer = {inside.name: outside for outside, inside in captures}
+        if tensor.name not in outer:
+            return None
+        tensor = outer[tensor.name]
+    return tensor
