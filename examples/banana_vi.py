@@ -61,8 +61,8 @@ def fit(surrogate, name, steps, seed):
 def elbo(surrogate, seed, count=20_000):
     """Returns the ELBO estimated with samples of its own, and its standard error."""
     # TFP takes an int seed for a stateful one, and pairs for repeatable ones.
-    x = surrogate.sample(count, seed=(seed, 1))
-    terms = banana_log_prob(x) - surrogate.log_prob(x)
+    x, log_prob = surrogate.experimental_sample_and_log_prob(count, seed=(seed, 1))
+    terms = banana_log_prob(x) - log_prob
     return float(np.mean(terms)), float(np.std(terms) / np.sqrt(count))
 
 

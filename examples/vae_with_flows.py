@@ -75,9 +75,8 @@ class VAE:
         if self.flow:
             posterior = tfd.TransformedDistribution(posterior, self.flow)
             kwargs = {"bijector_kwargs": {"condition": features}}
-        z = posterior.sample(seed=seed, **kwargs)
-        # Of a sample just drawn: no network of the flow runs again.
-        return z, posterior.log_prob(z, **kwargs)
+        # Both from one pass: each network of the flow runs once.
+        return posterior.experimental_sample_and_log_prob(seed=seed, **kwargs)
 
     def decode(self, z):
         return tfd.Independent(tfd.Bernoulli(self.decoder(z)), 1)

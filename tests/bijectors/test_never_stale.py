@@ -174,7 +174,14 @@ def after(write):
     def ask(subject, x, copy):
         before = subject.log_prob(x)
         write(subject)
-        return [before, *answers(subject, copy(x))]
+        without_tape = subject.log_prob(copy(x))
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            before_again = subject.log_prob(x)
+            write(subject)
+            value = subject.log_prob(copy(x))
+        gradients = tape.gradient(value, [x, *subject.weights])
+        return [before, without_tape, before_again, value, *gradients]
 
     ask.__name__ = f"after_{write.__name__}"
     return ask
@@ -183,6 +190,16 @@ def after(write):
 def tape_begun_later(subject, x, copy):
     subject.log_prob(x)
     return answers(subject, copy(x))
+
+
+def tapes_of_weights_alone(subject, x, copy):
+    subject.log_prob(x)
+    with tf.GradientTape() as outer:
+        of_outer = subject.log_prob(copy(x))
+        with tf.GradientTape() as inner:
+            of_inner = subject.log_prob(copy(x))
+    gradients = inner.gradient(of_inner, subject.weights)
+    return [*gradients, *outer.gradient(of_outer, subject.weights)]
 
 
 def tape_inside_tape(subject, x, copy, persistent=False):
@@ -252,6 +269,7 @@ QUESTIONS = {
     for ask in (
         *map(after, WRITES),
         tape_begun_later,
+        tapes_of_weights_alone,
         tape_inside_tape,
         tape_inside_persistent_tape,
         tape_that_stops_recording,
