@@ -85,7 +85,7 @@ def _real_nvp(shape, dtype, kwargs=None, **sizes):
     return Case(flow, shape, kwargs or {})
 
 
-def _vector(size, dtype, kwargs=None, name="real_nvp", **sizes):
+def _vector(size, dtype, kwargs=None, name="real_nvp_bijector", **sizes):
     sizes = {"num_couplings": 4, "hidden_units": (8,), **sizes}
     flow = nvp.RealNVPBijector((size,), seed=0, dtype=dtype, name=name, **sizes)
     return Case(flow, (size,), kwargs or {})
@@ -136,6 +136,9 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     ),
     "factor_out_of_tfp": lambda dtype: Case(
         nvp.FactorOut((6,), tfb.Scale(tf.constant(2.0, dtype))), (6,)
+    ),
+    "conditioned": lambda dtype: Case(
+        nvp.Conditioned(_vector(4, dtype, condition_size=3).bijector, 1), (4,)
     ),
     "invertible_conv": lambda dtype: Case(
         nvp.InvertibleConv((2, 4, 3), nvp.ChannelMixing(dtype=dtype)), (2, 4, 3)

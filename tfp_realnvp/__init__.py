@@ -5,6 +5,7 @@ from importlib.metadata import version as _version
 from tfp_realnvp.bijectors import (
     AffineCoupling,
     BatchNorm,
+    Conditioned,
     FactorOut,
     FusedBijector,
     FusedChain,
@@ -47,6 +48,7 @@ __all__ = [
     "BatchNorm",
     "BatchNormalization",
     "ChannelMixing",
+    "Conditioned",
     "FactorOut",
     "FlowModel",
     "FusedBijector",

@@ -109,3 +109,20 @@ def test_networks_with_the_wrong_number_of_outputs_are_refused():
     coupling = nvp.AffineCoupling((4, 4, 3), Fixed(2), nvp.checkerboard_mask)
     with pytest.raises(ValueError, match="network: expected a shift of shape"):
         coupling.forward(tf.zeros([1, 4, 4, 3]))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "got"),
+    [
+        (lambda x: x, "Tensor"),
+        (lambda x: (x, x, x), "3 outputs"),
+        (lambda x: {"shift": x, "log_scale": x}, "dict"),
+    ],
+)
+def test_networks_that_return_no_pair_are_refused(outputs, got):
+    network = keras.layers.Lambda(outputs)
+    coupling = nvp.AffineCoupling((4,), network, nvp.channel_mask)
+    with pytest.raises(
+        ValueError, match=rf"the pair \(shift, log_scale\), got .*{got}"
+    ):
+        coupling.forward(tf.zeros([2, 4]))

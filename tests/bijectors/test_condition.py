@@ -188,7 +188,7 @@ def test_unconditional_members_of_a_conditional_chain_do_without(vector):
     composed = tfb.Chain([plain, vector.copy(name="second")])
     kwargs = nested_kwargs(composed, training=True, condition=1)
     assert kwargs == {
-        "real_nvp": {"training": True},
+        "real_nvp_bijector": {"training": True},
         "second": {"training": True, "condition": 1},
     }
 

@@ -46,3 +46,42 @@ def test_nested_kwargs_reach_our_bijectors_in_tfp_compositions():
 
 def test_nested_kwargs_of_tfp_bijectors_alone_are_empty():
     assert nested_kwargs(tfb.Chain([tfb.Exp(), tfb.Scale(2.0)]), training=True) == {}
+
+
+def batched_scale():
+    return tfb.Scale([[2.0], [3.0]])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda b: nvp.FusedChain([nvp.BatchNorm((2,)), b]),
+        lambda b: nvp.FactorOut((4,), nvp.FusedChain([tfb.Invert(b), tfb.Exp()])),
+        lambda b: nvp.FactorOut((4,), b),
+    ],
+)
+def test_a_batch_of_parameters_is_refused(make):
+    with pytest.raises(ValueError, match=r"bijectors?: expected .*batch shape \(2,\)"):
+        make(batched_scale())
+
+
+def test_members_of_one_name_with_other_arguments_are_refused():
+    template = tfb.RealNVP(1, shift_and_log_scale_fn=lambda x, n: (x, x), name="same")
+    chain = tfb.Chain([template, nvp.BatchNorm((2,), name="same")])
+    with pytest.raises(ValueError, match="bijector: expected members of different nam"):
+        nested_kwargs(chain, training=True)
+    assert nested_kwargs(
+        tfb.Chain(
+            [
+                nvp.RealNVPBijector((2,)),
+                tfb.RealNVP(1, shift_and_log_scale_fn=lambda x, n: (x, x)),
+            ]
+        ),
+        training=True,
+    )
+
+
+def test_unknown_arguments_are_refused_by_name():
+    chain = nvp.FusedChain([nvp.BatchNorm((2,)), tfb.Exp()])
+    with pytest.raises(TypeError, match="trainig: expected no argument of this name"):
+        chain.inverse(tf.ones([3, 2]), trainig=True)

@@ -35,3 +35,12 @@ def test_values_that_are_no_pixels_are_refused_if_asked_to(bad, in_graph):
 def test_alpha_out_of_range_is_refused(alpha):
     with pytest.raises(ValueError, match="alpha: expected a value in"):
         nvp.PixelLogit(alpha)
+
+
+@pytest.mark.parametrize("value", [300.0, -20.0, np.nan, np.inf])
+def test_values_that_are_no_pixels_have_no_density(value):
+    logit = nvp.PixelLogit()
+    assert np.isnan(logit.inverse(value)) and np.isnan(
+        logit.inverse_log_det_jacobian(value)
+    )
+    assert np.isfinite(logit.inverse_log_det_jacobian([0.0, 255.99])).all()

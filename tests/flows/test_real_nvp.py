@@ -183,6 +183,7 @@ def test_all_weights_are_visible_however_the_flow_is_wrapped():
         ({"event_shape": (12, 12, 1), "num_scales": 4}, "divisible by 8"),
         ({"event_shape": (8, 8)}, "event_shape: expected three positive ints"),
         ({"event_shape": (8, 8, 0)}, "event_shape: expected three positive ints"),
+        ({"num_scales": 4}, r"num_scales: .* got 4 for event_shape \(8, 8, 1\)"),
         ({"num_scales": 0}, "num_scales: expected a positive int, got 0"),
         ({"filters": 2.5}, "filters: expected a positive int, got 2.5"),
         ({"num_blocks": -1}, "num_blocks: expected a positive int, got -1"),

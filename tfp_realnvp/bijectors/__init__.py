@@ -3,6 +3,7 @@
 from tfp_realnvp.bijectors import pickling
 from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
 from tfp_realnvp.bijectors.batch_norm import BatchNorm
+from tfp_realnvp.bijectors.conditioned import Conditioned
 from tfp_realnvp.bijectors.factor_out import FactorOut
 from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.fused_chain import FusedChain
@@ -21,6 +22,7 @@ pickling.register()
 __all__ = [
     "AffineCoupling",
     "BatchNorm",
+    "Conditioned",
     "FactorOut",
     "FusedBijector",
     "FusedChain",

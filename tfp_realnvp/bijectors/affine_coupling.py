@@ -248,6 +248,14 @@ class AffineCoupling(ReversibleBijector):
         kwargs: dict[str, Any],
     ) -> tuple[tf.Tensor, tf.Tensor]:
         outputs = self._call_network(passed, mask, kwargs)
+        if not isinstance(outputs, (tuple, list)) or len(outputs) != 2:
+            got = type(outputs).__name__
+            if isinstance(outputs, (tuple, list)):
+                got = f"{len(outputs)} outputs"
+            raise ValueError(
+                "network: expected one that returns the pair (shift, log_scale), got "
+                f"{got} from {self._network.name!r}. ShiftAndLogScale makes two of one."
+            )
         shift, log_scale = (
             self._of_changed(name, value, changed, mask)
             for name, value in zip(("shift", "log_scale"), outputs, strict=True)

@@ -16,6 +16,7 @@ from tfp_realnvp.bijectors.event import (
     event_shape_from,
 )
 from tfp_realnvp.bijectors.fused import (
+    check_no_batch,
     condition_size_of,
     forward_and_log_det,
     inverse_and_log_det,
@@ -54,7 +55,8 @@ class FactorOut(ReversibleBijector):
 
     Raises:
       TypeError: If `bijector` is no `tfb.Bijector`.
-      ValueError: If `event_shape` is no shape, or `mask` does not fit.
+      ValueError: If `event_shape` is no shape, `mask` does not fit, or `bijector` has a
+        batch of parameters.
 
     #### Example
 
@@ -89,6 +91,7 @@ class FactorOut(ReversibleBijector):
             raise TypeError(
                 f"bijector: expected a tfb.Bijector, got {shortened(bijector)}."
             )
+        check_no_batch("bijector", bijector, len(event_shape))
         with tf.name_scope(name) as name:
             self._event_shape = event_shape
             with tf.init_scope():

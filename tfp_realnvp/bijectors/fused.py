@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import inspect
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +33,8 @@ class FusedBijector(tfb.Bijector):
 
     Inputs of any leading shape reach the subclass with exactly one batch axis.
 
-    Every keyword argument of the public methods reaches the pass. All bijectors here
+    Keyword arguments of the public methods reach the pass, which names those that it
+    takes beside `training` and `condition`; others are refused. All bijectors here
     take `training` (Python `bool`, `False` unless said) and ignore it where it has
     no meaning, so that one `bijector_kwargs={"training": True}` serves a whole flow.
 
@@ -68,6 +70,7 @@ class FusedBijector(tfb.Bijector):
         self._hash: int | None = None
         self._layer_variables = [v for layer in layers for v in _variables(layer)]
         self._found_weights: Weights | None = None
+        self._known_arguments: set[str] | None = None
         self._cache = PassCache(self._transform, self._all_weights)
 
     def __hash__(self) -> int:
@@ -138,20 +141,45 @@ class FusedBijector(tfb.Bijector):
         self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the result for values of any leading shape, and its log-det."""
+        self._check_known(kwargs)
         if inverse:
             return self._with_one_batch_axis(
                 self._inverse_and_log_det, value, "y", kwargs
             )
         return self._with_one_batch_axis(self._forward_and_log_det, value, "x", kwargs)
 
+    def _check_known(self, kwargs: dict[str, Any]) -> None:
+        if self._known_arguments is None:
+            passes = [
+                method
+                for member in (self, *self.submodules)
+                if isinstance(member, FusedBijector)
+                for method in (member._forward_and_log_det, member._inverse_and_log_det)
+            ]
+            named = {name for p in passes for name in inspect.signature(p).parameters}
+            self._known_arguments = {"training", "condition", *named}
+        for name in kwargs:
+            if name not in self._known_arguments:
+                raise TypeError(
+                    f"{name}: expected no argument of this name, for {self.name!r} "
+                    "takes training and condition."
+                )
+
     def _all_weights(self) -> Weights:
         """Returns the weights of this bijector and of those within it."""
         if self._found_weights is None:
             members = (self, *self.submodules)
             layers = [m._layers for m in members if isinstance(m, FusedBijector)]
+            parameters = [
+                value
+                for member in members
+                if isinstance(member, tfb.Bijector)
+                for value in tf.nest.flatten(list(member.parameters.values()))
+            ]
             self._found_weights = Weights(
                 [v for layer in itertools.chain(*layers) for v in layer.weights],
                 self.variables,
+                [p for p in parameters if isinstance(p, tf.Tensor)],
             )
         return self._found_weights
 
@@ -199,6 +227,37 @@ def _variables(layer: keras.layers.Layer) -> list[tf.Variable]:
         for variable in variables:
             variable._trainable = False
     return variables
+
+
+def check_no_batch(name: str, bijector: tfb.Bijector, event_ndims: int) -> None:
+    """Checks that a bijector does the same to every event.
+
+    Inside of ours, events have one batch axis, whatever their leading shape was, and a
+    batch of parameters would silently go with the wrong ones.
+
+    Args:
+      name: Python `str`, the argument.
+      bijector: Any `tfb.Bijector`.
+      event_ndims: Python `int`, rank of the events that it is given.
+
+    Raises:
+      ValueError: If it has a batch of parameters.
+    """
+    if isinstance(bijector, FusedBijector):
+        for member in getattr(bijector, "bijectors", []):
+            check_no_batch(name, member, event_ndims)
+    if event_ndims == 0:
+        return  # Scalars keep their leading shape.
+    try:
+        batch_shape = bijector.experimental_batch_shape(x_event_ndims=event_ndims)
+    except NotImplementedError:
+        return
+    if batch_shape.rank:
+        raise ValueError(
+            f"{name}: expected bijectors without a batch of parameters, got "
+            f"{bijector.name!r} with batch shape {batch_shape} for events of rank "
+            f"{event_ndims}. tfb.Chain takes it, outside of ours."
+        )
 
 
 def condition_size_of(bijector: tfb.Bijector) -> int | None:

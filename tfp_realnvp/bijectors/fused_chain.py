@@ -12,6 +12,7 @@ from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.condition import common_condition_size
 from tfp_realnvp.bijectors.event import check_options
 from tfp_realnvp.bijectors.fused import (
+    check_no_batch,
     condition_size_of,
     forward_and_log_det,
     inverse_and_log_det,
@@ -42,8 +43,8 @@ class FusedChain(ReversibleBijector):
 
     Raises:
       TypeError: If `bijectors` is no sequence of `tfb.Bijector`s.
-      ValueError: If `bijectors` is empty, or if two of them take conditions of
-        different sizes.
+      ValueError: If `bijectors` is empty, if one of them has a batch of parameters, or
+        if two of them take conditions of different sizes.
 
     #### Example
 
@@ -79,9 +80,12 @@ class FusedChain(ReversibleBijector):
                 )
         if not bijectors:
             raise ValueError("bijectors: expected at least one bijector, got none.")
+        event_ndims = max(b.forward_min_event_ndims for b in bijectors)
+        for bijector in bijectors:
+            check_no_batch("bijectors", bijector, event_ndims)
         with tf.name_scope(name) as name:
             super().__init__(
-                event_ndims=max(b.forward_min_event_ndims for b in bijectors),
+                event_ndims=event_ndims,
                 condition_size=common_condition_size(map(condition_size_of, bijectors)),
                 is_constant_jacobian=all(b.is_constant_jacobian for b in bijectors),
                 parameters=parameters,

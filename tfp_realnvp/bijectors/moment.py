@@ -24,20 +24,23 @@ _PYTHON = {"EagerPyFunc", "PyFunc"}
 
 
 class Weights:
-    """All that a bijector's passes read: of Keras layers, and of TFP's bijectors.
+    """All that a bijector's passes read beside what they are given.
 
     Args:
-      keras_variables: Sequence of `keras.Variable`s.
+      keras_variables: Sequence of `keras.Variable`s, those of layers.
       variables: Sequence of `tf.Variable`s, those of the former among them.
+      tensors: Sequence of `Tensor`s, parameters that are no variables.
     """
 
     def __init__(
         self,
         keras_variables: Sequence[keras.Variable],
         variables: Sequence[tf.Variable],
+        tensors: Sequence[tf.Tensor],
     ):
         self._keras_variables = keras_variables
         self.variables = variables
+        self.tensors = tensors
         self._smallest = min(
             (v for v in variables if v.trainable),
             key=lambda v: v.shape.num_elements() or 0,
@@ -83,7 +86,7 @@ class Moment:
         self._num_tapes = 0
         self._has_tangents = False
         if record.could_possibly_record():
-            known = [*self._inputs, *weights.handles()]
+            known = [*self._inputs, *weights.tensors, *weights.handles()]
             self._witness = tf.zeros([])
             self._num_tapes = _num_tapes_watching(known, self._witness)
             self._has_tangents = _have_tangents(known)
@@ -110,7 +113,8 @@ class Moment:
         if not record.could_possibly_record():
             return self._num_tapes == 0
         self._weights.watch()
-        known = [asked, *self._inputs, *self._weights.handles()]
+        weights = [*self._weights.tensors, *self._weights.handles()]
+        known = [asked, *self._inputs, *weights]
         if _have_tangents(known):
             return False
         watching = _num_tapes_watching(known)

@@ -25,6 +25,9 @@ def nested_kwargs(bijector: tfb.Bijector, **kwargs: Any) -> dict[str, Any]:
     Returns:
       `dict`, empty if none of our bijectors is reached.
 
+    Raises:
+      ValueError: If members of one name must be given different arguments.
+
     #### Example
 
     ```python
@@ -44,7 +47,15 @@ def nested_kwargs(bijector: tfb.Bijector, **kwargs: Any) -> dict[str, Any]:
     if isinstance(bijector, Invert):
         return nested_kwargs(bijector.bijector, **kwargs)
     if isinstance(bijector, tfb.Composition):
-        members = tf.nest.flatten(bijector.bijectors)
-        inner_kwargs = {b.name: nested_kwargs(b, **kwargs) for b in members}
-        return {name: inner for name, inner in inner_kwargs.items() if inner}
+        found: dict[str, Any] = {}
+        for member in tf.nest.flatten(bijector.bijectors):
+            inner = nested_kwargs(member, **kwargs)
+            if found.setdefault(member.name, inner).keys() != inner.keys():
+                raise ValueError(
+                    "bijector: expected members of different names, for a "
+                    f"{type(bijector).__name__} passes arguments by name; got two "
+                    f"called {member.name!r} of which one takes "
+                    f"{' and '.join({**found[member.name], **inner})}."
+                )
+        return {name: inner for name, inner in found.items() if inner}
     return {}

@@ -12,6 +12,9 @@ from tfp_realnvp.arguments import check_number
 from tfp_realnvp.bijectors.event import check_floating, check_options
 from tfp_realnvp.bijectors.fused import FusedBijector
 
+# Rounding takes samples so far beyond the range, in pixels.
+_TOLERANCE = 1e-3
+
 
 class PixelLogit(FusedBijector):
     """Maps real numbers to pixels in [0, 256), element by element.
@@ -96,25 +99,27 @@ class PixelLogit(FusedBijector):
         self, y: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         check_floating("y", y)
+        low, high = self.pixel_range
+        in_range = (y > low - _TOLERANCE) & (y < high + _TOLERANCE)
         if self.validate_args:
-            with tf.control_dependencies([self._assert_in_range(y)]):
+            with tf.control_dependencies([self._assert(in_range, y)]):
                 y = tf.identity(y)
         # Samples whose sigmoid was rounded to 0 or 1 come back to finite latents.
         epsilon = np.finfo(y.dtype.as_numpy_dtype).eps
         p = tf.clip_by_value(self._alpha + self._slope * y, epsilon, 1 - epsilon)
         # As exact as log1p, for 1 - p is exact where it is small. ONNX knows no log1p.
         x = tf.math.log(p) - tf.math.log(1 - p)
+        x = tf.where(in_range, x, np.nan)
         return x, self._log_slope_of_logit(x)
 
     def _log_slope_of_logit(self, x: tf.Tensor) -> tf.Tensor:
         # d logit(p) / dp = 1 / (p (1 - p)), and log(p (1 - p)) is this sum.
         return math.log(self._slope) + tf.nn.softplus(x) + tf.nn.softplus(-x)
 
-    def _assert_in_range(self, y: tf.Tensor) -> tf.Operation | None:
+    def _assert(self, in_range: tf.Tensor, y: tf.Tensor) -> tf.Operation | None:
         low, high = self.pixel_range
-        tolerance = 1e-3
         return tf.debugging.Assert(
-            tf.reduce_all((y > low - tolerance) & (y < high + tolerance)),
+            tf.reduce_all(in_range),
             [
                 "pixels: expected values in [0, 256), or at least in the range "
                 f"({low:.1f}, {high:.1f}) of PixelLogit, and no NaN; got values from",

@@ -178,7 +178,7 @@ class RealNVPBijector(FusedBijector):
         network_dtype: str | None = None,
         memory: Literal["stored", "reversible"] = "stored",
         validate_args: bool = False,
-        name: str = "real_nvp",
+        name: str = "real_nvp_bijector",
     ):
         parameters = dict(locals())
         event_shape, sizes = resolve_sizes(

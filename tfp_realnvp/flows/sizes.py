@@ -89,6 +89,12 @@ def _check_image(event_shape: Sequence[int], num_scales: int) -> None:
             f"event_shape: expected height and width divisible by {divisor} for "
             f"num_scales={num_scales}, got {event_shape}."
         )
+    if tuple(event_shape[:2]) == (divisor, divisor):
+        raise ValueError(
+            "num_scales: expected so few that the last scale has two pixels or more, "
+            f"for its couplings transform some given the others; got {num_scales} for "
+            f"event_shape {event_shape}, which leaves 1 x 1."
+        )
 
 
 def _check_vector(event_shape: Sequence[int], sizes: dict[str, Any]) -> None:
