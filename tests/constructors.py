@@ -186,8 +186,8 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
         4, dtype, residual=True, hidden_units=(8, 8, 8), activation="tanh"
     ),
     "vector_batch_norm": lambda dtype: _vector(5, dtype, batch_norm="batch"),
-    "vector_reversible": lambda dtype: _vector(
-        5, dtype, batch_norm="batch", memory="reversible"
+    "vector_recompute": lambda dtype: _vector(
+        5, dtype, batch_norm="batch", memory="recompute"
     ),
     "vector_of_labels": lambda dtype: _vector(5, dtype, LABEL, condition_size=3),
     "vector_of_features": lambda dtype: _vector(

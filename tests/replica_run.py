@@ -1,9 +1,9 @@
 """Trains small flows on one device, on two replicas or as one of two workers.
 
-    python replica_run.py none|mirrored|multiworker FOLDER stored|reversible ...
+    python replica_run.py none|mirrored|multiworker FOLDER stored|recompute ...
 
 Writes what is to be the same for all, losses, metrics and weights, of a flow with
-each memory, to FOLDER/stored.npz and FOLDER/reversible.npz.
+each memory, to FOLDER/stored.npz and FOLDER/recompute.npz.
 """
 
 import sys

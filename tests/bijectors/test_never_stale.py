@@ -86,8 +86,8 @@ def conditional():
     )
 
 
-def reversible():
-    return over_vectors(vector_bijector(memory="reversible"))
+def recomputed():
+    return over_vectors(vector_bijector(memory="recompute"))
 
 
 def with_a_variable_of_tfp():
@@ -300,7 +300,7 @@ MAKERS = [
     vector,
     image,
     conditional,
-    reversible,
+    recomputed,
     with_a_variable_of_tfp,
     in_invert,
     in_joint_distribution,

@@ -194,7 +194,7 @@ def test_a_dry_run_tells_the_cost_makes_a_step_and_writes_no_run(tmp_path, capsy
 def test_all_that_training_can_be_told_works_together(tmp_path, capsys):
     arguments = ["train", *QUICK, "--runs", str(tmp_path), "--strategy", "mirrored"]
     arguments += ["--precision", "mixed_bfloat16", "--average-decay", "0.9"]
-    arguments += ["--tensorboard", "--on-non-finite", "skip", "--memory", "reversible"]
+    arguments += ["--tensorboard", "--on-non-finite", "skip", "--memory", "recompute"]
     assert main(arguments) == 0
     assert "With averaged weights: " in capsys.readouterr().out
     run = tmp_path / "digits"

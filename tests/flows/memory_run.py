@@ -1,4 +1,4 @@
-"""Trains a reversible flow of some couplings; prints the MiB its activations take.
+"""Trains a recomputed flow of some couplings; prints the MiB its activations take.
 
 python memory_run.py NUM_COUPLINGS
 """
@@ -22,7 +22,7 @@ def peak():
 
 def main(num_couplings):
     bijector = nvp.RealNVPBijector(
-        (4,), num_couplings=num_couplings, hidden_units=(64, 64), memory="reversible"
+        (4,), num_couplings=num_couplings, hidden_units=(64, 64), memory="recompute"
     )
     base = tfd.Sample(tfd.Normal(0.0, 1.0), 4)
     model = nvp.FlowModel(tfd.TransformedDistribution(base, bijector))

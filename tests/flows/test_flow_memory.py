@@ -40,30 +40,30 @@ def memory_of(distribution):
 
 
 def test_a_model_trains_as_with_stored_activations():
-    stored, reversible = (model_of(m) for m in ("stored", "reversible"))
+    stored, recomputed = (model_of(m) for m in ("stored", "recompute"))
     histories = [
-        m.fit(data(), epochs=5, verbose=0).history["loss"] for m in (stored, reversible)
+        m.fit(data(), epochs=5, verbose=0).history["loss"] for m in (stored, recomputed)
     ]
     assert histories[0][-1] < histories[0][0]
     np.testing.assert_allclose(histories[1], histories[0], rtol=1e-4)
-    for a, b in zip(reversible.weights, stored.weights, strict=True):
+    for a, b in zip(recomputed.weights, stored.weights, strict=True):
         np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-3)
 
 
 def test_densities_and_samples_are_the_same():
-    stored, reversible = (model_of(m).flow for m in ("stored", "reversible"))
-    np.testing.assert_array_equal(reversible.log_prob(data()), stored.log_prob(data()))
+    stored, recomputed = (model_of(m).flow for m in ("stored", "recompute"))
+    np.testing.assert_array_equal(recomputed.log_prob(data()), stored.log_prob(data()))
     np.testing.assert_array_equal(
-        reversible.sample(3, seed=(0, 1)), stored.sample(3, seed=(0, 1))
+        recomputed.sample(3, seed=(0, 1)), stored.sample(3, seed=(0, 1))
     )
 
 
 def test_a_model_comes_back_from_its_file(tmp_path):
-    model = model_of("reversible")
+    model = model_of("recompute")
     model.fit(data(), verbose=0)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras")
-    assert memory_of(again.flow) == "reversible"
+    assert memory_of(again.flow) == "recompute"
     np.testing.assert_array_equal(
         again.predict(data(), verbose=0), model.predict(data(), verbose=0)
     )
@@ -77,41 +77,40 @@ def test_configurations_from_before_there_was_a_choice_store():
 
 @every_copy
 def test_a_copy_is_reversible_too(how):
-    bijector = nvp.RealNVPBijector(**SIZES, seed=0, memory="reversible")
+    bijector = nvp.RealNVPBijector(**SIZES, seed=0, memory="recompute")
     perturb(bijector)
     twin = how(bijector)
     for variable, value in zip(twin.variables, bijector.variables, strict=True):
         variable.assign(value)
-    assert twin.parameters["memory"] == "reversible"
+    assert twin.parameters["memory"] == "recompute"
     np.testing.assert_array_equal(twin.forward(data()), bijector.forward(data()))
 
 
 def test_a_copy_with_other_memory_shares_the_weights():
     bijector = nvp.RealNVPBijector(**SIZES, seed=0)
-    twin = bijector.copy(memory="reversible")
+    twin = bijector.copy(memory="recompute")
     assert twin.body is bijector.body
-    assert twin.parameters["memory"] == "reversible"
+    assert twin.parameters["memory"] == "recompute"
     assert bijector.parameters["memory"] == "stored"
 
 
 def test_a_reversible_flow_can_be_exported(tmp_path):
-    flow = model_of("reversible").flow
+    flow = model_of("recompute").flow
     nvp.export_saved_model(flow, tmp_path / "served")
     served = tf.saved_model.load(str(tmp_path / "served"))
     found = served.signatures["serving_default"](x=tf.constant(data()))["log_prob"]
     np.testing.assert_allclose(found, flow.log_prob(data()), rtol=1e-5)
 
 
-def test_what_is_kept_for_the_gradient_does_not_grow_with_the_couplings():
-    few, many = (
-        measure_cost(model_of("reversible", n), 1000).activation_bytes for n in (3, 6)
-    )
-    # Moments of batches are kept, a few numbers for each coupling.
-    assert many < 1.05 * few
-    stored = [
-        measure_cost(model_of("stored", n), 1000).activation_bytes for n in (3, 6)
-    ]
-    assert stored[1] > 1.8 * stored[0] > 3.6 * few
+def test_of_each_coupling_little_is_kept_for_the_gradient():
+    def growth(memory):
+        few, many = (
+            measure_cost(model_of(memory, n), 1000).activation_bytes for n in (3, 6)
+        )
+        return many - few
+
+    # An event of 4 for each coupling and normalization, not networks of 2 x 8 units.
+    assert 0 < growth("recompute") < 0.2 * growth("stored")
 
 
 def test_memory_in_training_does_not_grow_with_the_couplings():
@@ -122,6 +121,6 @@ def test_memory_in_training_does_not_grow_with_the_couplings():
 
 @pytest.mark.parametrize("memory", ["x", None, True])
 def test_other_values_are_refused(memory):
-    message = 'memory: expected "stored" or "reversible", got '
+    message = 'memory: expected "stored" or "recompute", got '
     with pytest.raises(ValueError, match=message):
         nvp.RealNVPBijector((2,), memory=memory)

@@ -70,7 +70,7 @@ def test_the_report_is_plain_json(model):
     assert found["worst"][0]["index"] == list(report.worst[0].index)
 
 
-@pytest.mark.parametrize("memory", ["stored", "reversible"])
+@pytest.mark.parametrize("memory", ["stored", "recompute"])
 def test_conditional_flows_are_given_the_conditions_of_the_data(memory):
     sizes = {**SMALL, "num_scales": 1}
     flow = nvp.image_flow(**sizes, condition_size=3, memory=memory, seed=0)

@@ -18,7 +18,7 @@ def one_device(tmp_path_factory):
 def two_replicas(tmp_path_factory):
     """A folder with one run for each memory."""
     path = tmp_path_factory.mktemp("two")
-    finish(start(SCRIPT, "mirrored", path, "stored", "reversible"))
+    finish(start(SCRIPT, "mirrored", path, "stored", "recompute"))
     return path
 
 
@@ -36,7 +36,7 @@ def assert_same_run(result, one_device):
 
 
 @pytest.mark.xdist_group("replicas")
-@pytest.mark.parametrize("memory", ["stored", "reversible"])
+@pytest.mark.parametrize("memory", ["stored", "recompute"])
 def test_two_replicas_train_as_one_device_does(one_device, two_replicas, memory):
     assert_same_run(np.load(two_replicas / f"{memory}.npz"), one_device)
 

@@ -19,11 +19,11 @@ from tfp_realnvp.bijectors.event import (
     event_shape_from,
     event_shape_of,
 )
+from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
-from tfp_realnvp.bijectors.reversible import Recomputation, ReversibleBijector
 
 
-class AffineCoupling(ReversibleBijector):
+class AffineCoupling(FusedBijector):
     """Scales and shifts one part of an event as a function of the other.
 
     With the mask `b` (1 where an entry passes through) and a network that computes
@@ -172,54 +172,27 @@ class AffineCoupling(ReversibleBijector):
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_and_keep(x, inverse=False, **kwargs)[:2]
+        return self._couple("x", x, kwargs, inverse=False)
 
     def _inverse_and_log_det(
         self, y: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_and_keep(y, inverse=True, **kwargs)[:2]
+        return self._couple("y", y, kwargs, inverse=True)
 
-    def _run_and_keep(
-        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
-        check_floating("y" if inverse else "x", value)
+    def _couple(
+        self, name: str, value: tf.Tensor, kwargs: dict[str, Any], *, inverse: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        check_floating(name, value)
         passed, changed, mask = self._take_apart(value)
         shift, log_scale = self._shift_and_log_scale(passed, changed, mask, kwargs)
-        changed, log_det = self._affine(changed, shift, log_scale, inverse)
+        log_det = tf.reduce_sum(log_scale, axis=list(range(1, self.event_ndims + 1)))
+        if inverse:
+            changed, log_det = (changed - shift) * tf.exp(-log_scale), -log_det
+        else:
+            changed = changed * tf.exp(log_scale) + shift
         if self._split:
             changed = self._split.merge(passed, changed)
-        return changed, log_det, None
-
-    def _run_back(
-        self,
-        output: tf.Tensor,
-        d_output: tf.Tensor,
-        kept: Any,
-        recomputation: Recomputation,
-        *,
-        inverse: bool,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        passed, changed, mask = self._take_apart(output)
-        d_passed, d_changed, _ = self._take_apart(d_output)
-        with recomputation.recorded(self) as tape:
-            tape.watch(passed)
-            shift, log_scale = self._shift_and_log_scale(
-                passed, changed, mask, recomputation.kwargs
-            )
-            with tape.stop_recording():
-                changed, _ = self._affine(changed, shift, log_scale, not inverse)
-            tape.watch(changed)
-            outputs = self._affine(changed, shift, log_scale, inverse)
-        by_network, d_changed = recomputation.differentiate(
-            tape, self, outputs, d_changed, [passed, changed]
-        )
-        if self._split:
-            d_passed += by_network
-            return (
-                self._split.merge(passed, changed),
-                self._split.merge(d_passed, d_changed),
-            )
-        return changed, d_changed + by_network * mask
+        return changed, log_det
 
     def _take_apart(
         self, value: tf.Tensor
@@ -230,15 +203,6 @@ class AffineCoupling(ReversibleBijector):
         mask = resolve_mask(self._mask, event_shape_of(value, self.event_ndims))
         mask = tf.cast(mask, value.dtype)
         return value * mask, value, mask
-
-    def _affine(
-        self, value: tf.Tensor, shift: tf.Tensor, log_scale: tf.Tensor, inverse: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        event_axes = list(range(1, self.event_ndims + 1))
-        log_det = tf.reduce_sum(log_scale, axis=event_axes)
-        if inverse:
-            return (value - shift) * tf.exp(-log_scale), -log_det
-        return value * tf.exp(log_scale) + shift, log_det
 
     def _shift_and_log_scale(
         self,

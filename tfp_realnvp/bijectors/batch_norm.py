@@ -16,13 +16,13 @@ from tfp_realnvp.bijectors.event import (
     event_shape_from,
     event_shape_of,
 )
+from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
-from tfp_realnvp.bijectors.reversible import Recomputation, ReversibleBijector
 from tfp_realnvp.nets import BatchMoments
 from tfp_realnvp.nets.checks import check_epsilon
 
 
-class BatchNorm(ReversibleBijector):
+class BatchNorm(FusedBijector):
     """Normalizes data on its way to the latent space, channel by channel.
 
     ```none
@@ -123,41 +123,16 @@ class BatchNorm(ReversibleBijector):
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_and_keep(x, inverse=False)[:2]
+        check_floating("x", x)
+        log_scale, mean, log_det = self._log_scale_and_mean(x, training=False)
+        return x * tf.exp(log_scale) + mean, log_det
 
     def _inverse_and_log_det(
         self, y: tf.Tensor, training: bool = False, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_and_keep(y, inverse=True, training=training)[:2]
-
-    def _run_and_keep(
-        self, value: tf.Tensor, *, inverse: bool, training: bool = False, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
-        check_floating("y" if inverse else "x", value)
-        changes = self._changes(value)
-        # The outputs of a batch do not tell what its moments were.
-        moments = self._moments(
-            value,
-            weights=None if self._mask is None else changes,
-            training=training and inverse,
-        )
-        log_scale, mean, log_det = self._log_scale_and_mean(value, moments, changes)
-        value = _affine(value, log_scale, mean, inverse)
-        return value, -log_det if inverse else log_det, moments
-
-    def _run_back(
-        self,
-        output: tf.Tensor,
-        d_output: tf.Tensor,
-        kept: Any,
-        recomputation: Recomputation,
-        *,
-        inverse: bool,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        changes = self._changes(output)
-        log_scale, mean, _ = self._log_scale_and_mean(output, kept, changes)
-        value = _affine(output, log_scale, mean, not inverse)
-        return value, recomputation.run_again(self, value, d_output, inverse=inverse)
+        check_floating("y", y)
+        log_scale, mean, log_det = self._log_scale_and_mean(y, training=training)
+        return (y - mean) * tf.exp(-log_scale), -log_det
 
     def _changes(self, value: tf.Tensor) -> tf.Tensor:
         shape = event_shape_of(value, self.event_ndims)
@@ -166,10 +141,13 @@ class BatchNorm(ReversibleBijector):
         return tf.cast(~resolve_mask(self._mask, shape), value.dtype)
 
     def _log_scale_and_mean(
-        self, value: tf.Tensor, moments: tuple[tf.Tensor, tf.Tensor], changes: tf.Tensor
+        self, value: tf.Tensor, *, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         shape = event_shape_of(value, self.event_ndims)
-        mean, variance = moments
+        changes = self._changes(value)
+        mean, variance = self._moments(
+            value, weights=None if self._mask is None else changes, training=training
+        )
         mean = tf.cast(mean, value.dtype)
         log_scale = 0.5 * tf.math.log(tf.cast(variance, value.dtype) + self._epsilon)
         log_scale *= changes
@@ -179,14 +157,6 @@ class BatchNorm(ReversibleBijector):
         log_det = tf.cast(repeats, value.dtype) * tf.reduce_sum(log_scale)
         batch_log_det = tf.fill(tf.shape(value)[:1], log_det)
         return log_scale, mean * changes, batch_log_det
-
-
-def _affine(
-    value: tf.Tensor, log_scale: tf.Tensor, mean: tf.Tensor, inverse: bool
-) -> tf.Tensor:
-    if inverse:
-        return (value - mean) * tf.exp(-log_scale)
-    return value * tf.exp(log_scale) + mean
 
 
 def _is_array(mask: Mask | None) -> bool:

@@ -138,7 +138,8 @@ def broadcast_batch(
     def spread(tensor: tf.Tensor, ndims: int) -> tf.Tensor:
         shape = tf.concat([dynamic, tf.shape(tensor)[-ndims:]], axis=0)
         full = tf.broadcast_to(tensor, shape)
-        return tf.ensure_shape(full, static.concatenate(tensor.shape[-ndims:]))
+        full.set_shape(static.concatenate(tensor.shape[-ndims:]))
+        return full
 
     return spread(value, event_ndims), spread(condition, 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -16,21 +16,15 @@ from tfp_realnvp.bijectors.event import (
     event_shape_from,
 )
 from tfp_realnvp.bijectors.fused import (
+    FusedBijector,
     check_no_batch,
     condition_size_of,
-    forward_and_log_det,
-    inverse_and_log_det,
+    run,
 )
 from tfp_realnvp.bijectors.masks import Mask, channel_mask, resolve_mask
-from tfp_realnvp.bijectors.reversible import (
-    Recomputation,
-    ReversibleBijector,
-    run_and_keep,
-    run_back,
-)
 
 
-class FactorOut(ReversibleBijector):
+class FactorOut(FusedBijector):
     """Sends some channels on through the rest of the flow and lets the others be.
 
     With the mask `m` (1 for channels that go on) and the rest of the flow `f`
@@ -130,46 +124,14 @@ class FactorOut(ReversibleBijector):
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._apply(forward_and_log_det, x, kwargs)
+        return self._run_rest(x, inverse=False, **kwargs)
 
     def _inverse_and_log_det(
         self, y: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._apply(inverse_and_log_det, y, kwargs)
+        return self._run_rest(y, inverse=True, **kwargs)
 
-    def _apply(
-        self,
-        transform: Callable[..., tuple[tf.Tensor, tf.Tensor]],
-        value: tf.Tensor,
-        kwargs: dict[str, Any],
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _run_rest(self, value: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         going_on, leaving = self.split(value)
-        going_on, log_det = transform(
-            self._bijector, going_on, self.event_ndims, **kwargs
-        )
+        going_on, log_det = run(self._bijector, going_on, self.event_ndims, **kwargs)
         return self.merge(going_on, leaving), log_det
-
-    def _run_and_keep(
-        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
-        going_on, leaving = self.split(value)
-        going_on, log_det, kept = run_and_keep(
-            self._bijector, going_on, self.event_ndims, inverse=inverse, **kwargs
-        )
-        return self.merge(going_on, leaving), log_det, kept
-
-    def _run_back(
-        self,
-        output: tf.Tensor,
-        d_output: tf.Tensor,
-        kept: Any,
-        recomputation: Recomputation,
-        *,
-        inverse: bool,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        going_on, leaving = self.split(output)
-        d_going_on, d_leaving = self.split(d_output)
-        going_on, d_going_on = run_back(
-            self._bijector, going_on, d_going_on, kept, recomputation, inverse=inverse
-        )
-        return self.merge(going_on, leaving), self.merge(d_going_on, d_leaving)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import inspect
 import itertools
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -17,6 +16,7 @@ from tfp_realnvp.bijectors.cache import PassCache
 from tfp_realnvp.bijectors.condition import broadcast_batch, encode_condition
 from tfp_realnvp.bijectors.moment import Weights
 from tfp_realnvp.bijectors.pickling import rebuild
+from tfp_realnvp.bijectors.recompute import recomputed
 
 # `tfb.Invert(...)` of a bijector that is no `CompositeTensor` is none of `tfb.Invert`.
 Invert = _Invert
@@ -142,11 +142,25 @@ class FusedBijector(tfb.Bijector):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the result for values of any leading shape, and its log-det."""
         self._check_known(kwargs)
-        if inverse:
-            return self._with_one_batch_axis(
-                self._inverse_and_log_det, value, "y", kwargs
-            )
-        return self._with_one_batch_axis(self._forward_and_log_det, value, "x", kwargs)
+        return self._with_one_batch_axis(
+            value, "y" if inverse else "x", {**kwargs, "inverse": inverse}
+        )
+
+    def _run(
+        self,
+        value: tf.Tensor,
+        *,
+        inverse: bool,
+        recompute: bool = False,
+        **kwargs: Any,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the result for values with one batch axis, and its log-det."""
+        run = self._inverse_and_log_det if inverse else self._forward_and_log_det
+        if recompute and self._layers:
+            return recomputed(run, self._layers, value, **kwargs)
+        if recompute:
+            kwargs["recompute"] = True
+        return run(value, **kwargs)
 
     def _check_known(self, kwargs: dict[str, Any]) -> None:
         if self._known_arguments is None:
@@ -157,7 +171,7 @@ class FusedBijector(tfb.Bijector):
                 for method in (member._forward_and_log_det, member._inverse_and_log_det)
             ]
             named = {name for p in passes for name in inspect.signature(p).parameters}
-            self._known_arguments = {"training", "condition", *named}
+            self._known_arguments = {"training", "condition", "recompute", *named}
         for name in kwargs:
             if name not in self._known_arguments:
                 raise TypeError(
@@ -184,11 +198,7 @@ class FusedBijector(tfb.Bijector):
         return self._found_weights
 
     def _with_one_batch_axis(
-        self,
-        transform: Callable[..., tuple[tf.Tensor, tf.Tensor]],
-        value: tf.Tensor,
-        name: str,
-        kwargs: dict[str, Any],
+        self, value: tf.Tensor, name: str, kwargs: dict[str, Any]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         event_shape = self._checked_event_shape(value.shape, name)
         ndims = self.event_ndims
@@ -203,21 +213,28 @@ class FusedBijector(tfb.Bijector):
             value, condition = broadcast_batch(value, condition, ndims)
             kwargs["condition"] = tf.reshape(condition, [-1, self._condition_size])
         if ndims == 0:
-            return transform(value, **kwargs)
+            return self._run(value, **kwargs)
         if value.shape.rank == ndims + 1:
-            flat = tf.ensure_shape(value, value.shape[:1].concatenate(event_shape))
-            return transform(flat, **kwargs)
+            flat = _ensured(value, value.shape[:1].concatenate(event_shape))
+            return self._run(flat, **kwargs)
         shape = tf.shape(value)
         flat = tf.reshape(value, tf.concat([[-1], shape[-ndims:]], axis=0))
-        flat = tf.ensure_shape(flat, [None, *event_shape])
-        out, log_det = transform(flat, **kwargs)
+        flat = _ensured(flat, tf.TensorShape([None, *event_shape]))
+        out, log_det = self._run(flat, **kwargs)
         batch_shape, static_batch = shape[:-ndims], value.shape[:-ndims]
         out_shape = tf.concat([batch_shape, tf.shape(out)[1:]], axis=0)
-        result = tf.ensure_shape(
-            tf.reshape(out, out_shape), static_batch.concatenate(out.shape[1:])
-        )
-        log_det = tf.ensure_shape(tf.reshape(log_det, batch_shape), static_batch)
+        result, log_det = tf.reshape(out, out_shape), tf.reshape(log_det, batch_shape)
+        result.set_shape(static_batch.concatenate(out.shape[1:]))
+        log_det.set_shape(static_batch)
         return result, log_det
+
+
+def _ensured(tensor: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
+    # Where there is nothing to check: the operation has no forward mode in a graph.
+    known = tensor.shape.rank is not None and (
+        tensor.shape.merge_with(shape).as_list() == tensor.shape.as_list()
+    )
+    return tensor if known else tf.ensure_shape(tensor, shape)
 
 
 def _variables(layer: keras.layers.Layer) -> list[tf.Variable]:
@@ -267,53 +284,42 @@ def condition_size_of(bijector: tfb.Bijector) -> int | None:
     return bijector.condition_size if isinstance(bijector, FusedBijector) else None
 
 
-def forward_and_log_det(
-    bijector: tfb.Bijector, x: tf.Tensor, event_ndims: int, **kwargs: Any
+def run(
+    bijector: tfb.Bijector,
+    value: tf.Tensor,
+    event_ndims: int,
+    *,
+    inverse: bool,
+    **kwargs: Any,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `bijector.forward(x)` and its log-determinant, in one pass if it can.
+    """Returns what a bijector makes of a value, and its log-determinant.
+
+    One of ours does so in one pass.
 
     Args:
       bijector: Any `tfb.Bijector`; `**kwargs` reach it only if it is one of ours.
-      x: `Tensor` with one batch axis before its `event_ndims` event axes.
+      value: `Tensor` with one batch axis before its `event_ndims` event axes.
       event_ndims: Python `int`, rank of the event that the log-determinant covers.
+      inverse: Python `bool`, the direction.
       **kwargs: Keyword arguments such as `training`.
     """
     if isinstance(bijector, Invert):
-        return inverse_and_log_det(bijector.bijector, x, event_ndims, **kwargs)
+        inverse = not inverse
+        return run(bijector.bijector, value, event_ndims, inverse=inverse, **kwargs)
     if isinstance(bijector, FusedBijector):
-        bijector._checked_event_shape(x.shape, "x")
-        y, log_det = bijector._forward_and_log_det(x, **kwargs)
-        return y, _sum_event(log_det, event_ndims - bijector.event_ndims)
-    x = tf.identity(x)  # TFP's cache knows by the object, and not whether it is stale.
-    y = bijector.forward(x)
-    log_det = bijector.forward_log_det_jacobian(x, event_ndims=event_ndims)
-    return y, _broadcast_to_batch(log_det, x, event_ndims)
-
-
-def inverse_and_log_det(
-    bijector: tfb.Bijector, y: tf.Tensor, event_ndims: int, **kwargs: Any
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `bijector.inverse(y)` and its log-determinant, in one pass if it can.
-
-    Arguments as for `forward_and_log_det`.
-    """
-    if isinstance(bijector, Invert):
-        return forward_and_log_det(bijector.bijector, y, event_ndims, **kwargs)
-    if isinstance(bijector, FusedBijector):
-        bijector._checked_event_shape(y.shape, "y")
-        x, log_det = bijector._inverse_and_log_det(y, **kwargs)
-        return x, _sum_event(log_det, event_ndims - bijector.event_ndims)
-    y = tf.identity(y)
-    x = bijector.inverse(y)
-    log_det = bijector.inverse_log_det_jacobian(y, event_ndims=event_ndims)
-    return x, _broadcast_to_batch(log_det, y, event_ndims)
+        bijector._checked_event_shape(value.shape, "y" if inverse else "x")
+        output, log_det = bijector._run(value, inverse=inverse, **kwargs)
+        return output, _sum_event(log_det, event_ndims - bijector.event_ndims)
+    value = tf.identity(value)  # TFP's cache knows the object, not whether it is stale.
+    if inverse:
+        output = bijector.inverse(value)
+        log_det = bijector.inverse_log_det_jacobian(value, event_ndims=event_ndims)
+    else:
+        output = bijector.forward(value)
+        log_det = bijector.forward_log_det_jacobian(value, event_ndims=event_ndims)
+    batch_shape = tf.shape(value)[: value.shape.rank - event_ndims]
+    return output, tf.broadcast_to(log_det, batch_shape)
 
 
 def _sum_event(log_det: tf.Tensor, ndims: int) -> tf.Tensor:
     return tf.reduce_sum(log_det, axis=list(range(-ndims, 0))) if ndims else log_det
-
-
-def _broadcast_to_batch(
-    log_det: tf.Tensor, value: tf.Tensor, event_ndims: int
-) -> tf.Tensor:
-    return tf.broadcast_to(log_det, tf.shape(value)[: value.shape.rank - event_ndims])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -12,20 +12,14 @@ from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.condition import common_condition_size
 from tfp_realnvp.bijectors.event import check_options
 from tfp_realnvp.bijectors.fused import (
+    FusedBijector,
     check_no_batch,
     condition_size_of,
-    forward_and_log_det,
-    inverse_and_log_det,
-)
-from tfp_realnvp.bijectors.reversible import (
-    Recomputation,
-    ReversibleBijector,
-    run_and_keep,
-    run_back,
+    run,
 )
 
 
-class FusedChain(ReversibleBijector):
+class FusedChain(FusedBijector):
     """Composition of bijectors whose keyword arguments reach every member.
 
     ```none
@@ -102,57 +96,21 @@ class FusedChain(ReversibleBijector):
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run(forward_and_log_det, self._in_order(False), x, kwargs)
+        return self._run_members(self._bijectors[::-1], x, inverse=False, **kwargs)
 
     def _inverse_and_log_det(
         self, y: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run(inverse_and_log_det, self._in_order(True), y, kwargs)
+        return self._run_members(self._bijectors, y, inverse=True, **kwargs)
 
-    def _run(
-        self,
-        transform: Callable[..., tuple[tf.Tensor, tf.Tensor]],
-        bijectors: Sequence[tfb.Bijector],
-        value: tf.Tensor,
-        kwargs: dict[str, Any],
+    def _run_members(
+        self, bijectors: Sequence[tfb.Bijector], value: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         total = 0.0
         for bijector in bijectors:
-            value, log_det = transform(bijector, value, self.event_ndims, **kwargs)
+            value, log_det = run(bijector, value, self.event_ndims, **kwargs)
             total += log_det
         return value, total
-
-    def _run_and_keep(
-        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor, Any]:
-        total = 0.0
-        kept: list[Any] = []
-        for bijector in self._in_order(inverse):
-            value, log_det, of_member = run_and_keep(
-                bijector, value, self.event_ndims, inverse=inverse, **kwargs
-            )
-            total += log_det
-            kept.append(of_member)
-        return value, total, kept
-
-    def _run_back(
-        self,
-        output: tf.Tensor,
-        d_output: tf.Tensor,
-        kept: Any,
-        recomputation: Recomputation,
-        *,
-        inverse: bool,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        order = self._in_order(not inverse)
-        for bijector, of_member in zip(order, reversed(kept), strict=True):
-            output, d_output = run_back(
-                bijector, output, d_output, of_member, recomputation, inverse=inverse
-            )
-        return output, d_output
-
-    def _in_order(self, inverse: bool) -> list[tfb.Bijector]:
-        return self._bijectors if inverse else self._bijectors[::-1]
 
     def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         for bijector in reversed(self._bijectors):

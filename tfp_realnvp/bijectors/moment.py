@@ -89,7 +89,7 @@ class Moment:
             known = [*self._inputs, *weights.tensors, *weights.handles()]
             self._witness = tf.zeros([])
             self._num_tapes = _num_tapes_watching(known, self._witness)
-            self._has_tangents = _have_tangents(known)
+            self._has_tangents = have_tangents(known)
 
     def is_now(self, asked: tf.Tensor) -> bool:
         """Whether a new pass would find everything as this one left it.
@@ -115,7 +115,7 @@ class Moment:
         self._weights.watch()
         weights = [*self._weights.tensors, *self._weights.handles()]
         known = [asked, *self._inputs, *weights]
-        if _have_tangents(known):
+        if have_tangents(known):
             return False
         watching = _num_tapes_watching(known)
         if self._witness is None:
@@ -180,7 +180,7 @@ def _num_tapes_watching(
     return sys.getrefcount(gradient) - before
 
 
-def _have_tangents(tensors: Sequence[tf.Tensor]) -> bool:
+def have_tangents(tensors: Sequence[tf.Tensor]) -> bool:
     """Whether a `tf.autodiff.ForwardAccumulator` follows one of the tensors."""
     return bool(forwardprop_util.pack_tangents(list(tensors)).tangents)
 

@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--memory",
         choices=MEMORY,
         default="stored",
-        help="reversible keeps no activations for the gradient: less memory, more time",
+        help="recompute finds activations again for gradients: less memory, more time",
     )
 
     group = parser.add_argument_group("training")

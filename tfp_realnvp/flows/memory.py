@@ -6,7 +6,7 @@ from typing import Any
 
 from tfp_realnvp.arguments import check_choice
 
-MEMORY = ("stored", "reversible")
+MEMORY = ("stored", "recompute")
 
 
 def check_memory(memory: Any) -> None:

@@ -18,8 +18,7 @@ from tfp_realnvp.arguments import (
 from tfp_realnvp.bijectors import FusedBijector, FusedChain
 from tfp_realnvp.bijectors.condition import check_condition_size
 from tfp_realnvp.bijectors.event import checked_event_shape
-from tfp_realnvp.bijectors.reversible import run_plainly
-from tfp_realnvp.bijectors.reversible_pass import ReversiblePass
+from tfp_realnvp.bijectors.fused import run
 from tfp_realnvp.flows.latent_scales import merge_scales, split_by_scale
 from tfp_realnvp.flows.memory import check_memory
 from tfp_realnvp.flows.multi_scale import multi_scale_chain
@@ -116,14 +115,10 @@ class RealNVPBijector(FusedBijector):
         one thing: where float32's rounding moves an entry across a boundary between
         two bfloat16 numbers, what depends on it comes back in bfloat16's accuracy.
       memory: `"stored"` keeps the activations of all networks for the gradient.
-        `"reversible"` keeps none: the gradient finds the input of each coupling again
-        from its output, and evaluates its network there. The activations of one
-        coupling at a time are all that training takes then, however many there are,
-        for a third more arithmetic. Values are the same. Gradients differ by what
-        rounding makes of the inputs found again: by 4e-7 of their norm in a float32
-        flow of 40 couplings whose random gains average 0.3, more the worse the flow is
-        conditioned, that is the larger its log-scales are. Where a flow does not find
-        its inputs again, its gradients are wrong.
+        `"recompute"` keeps the input of each coupling and batch normalization alone,
+        and runs it again for its gradient: the activations of one network at a time
+        are all that training takes then, however many there are, for a third more
+        arithmetic. Values and gradients are the same.
       validate_args: Python `bool`, as for every `tfb.Bijector`.
       name: Python `str`.
 
@@ -176,7 +171,7 @@ class RealNVPBijector(FusedBijector):
         body: FusedChain | None = None,
         dtype: tf.DType = tf.float32,
         network_dtype: str | None = None,
-        memory: Literal["stored", "reversible"] = "stored",
+        memory: Literal["stored", "recompute"] = "stored",
         validate_args: bool = False,
         name: str = "real_nvp_bijector",
     ):
@@ -243,7 +238,7 @@ class RealNVPBijector(FusedBijector):
                 name=name,
             )
             self._body = body
-            self._reversible = ReversiblePass(body) if memory == "reversible" else None
+            self._recompute = memory == "recompute"
 
     def copy(self, **override_parameters_kwargs: Any) -> RealNVPBijector:
         """Returns the same flow, sharing its weights, under other parameters.
@@ -284,17 +279,18 @@ class RealNVPBijector(FusedBijector):
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run(x, inverse=False, **kwargs)
+        return self._run_body(x, inverse=False, **kwargs)
 
     def _inverse_and_log_det(
         self, y: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run(y, inverse=True, **kwargs)
+        return self._run_body(y, inverse=True, **kwargs)
 
-    def _run(self, value: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        if self._reversible is None:
-            return run_plainly(self._body, value, self.event_ndims, **kwargs)
-        return self._reversible(value, **kwargs)
+    def _run_body(
+        self, value: tf.Tensor, *, recompute: bool = False, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        recompute = recompute or self._recompute
+        return run(self._body, value, self.event_ndims, recompute=recompute, **kwargs)
 
     def split_latent(self, x: tf.Tensor) -> list[tf.Tensor]:
         """Returns the latents of each scale, finest first (Eq. 13).

@@ -95,4 +95,6 @@ def _multiply(matrix: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     """Returns the product of a matrix with the vector of channels at every pixel."""
     rows = tf.reshape(value, [-1, matrix.shape[0]])
     product = tf.matmul(rows, tf.cast(matrix, value.dtype), transpose_b=True)
-    return tf.ensure_shape(tf.reshape(product, tf.shape(value)), value.shape)
+    outputs = tf.reshape(product, tf.shape(value))
+    outputs.set_shape(value.shape)
+    return outputs

@@ -1,5 +1,6 @@
 """Gradients of flows that keep no activations, against those of flows that do."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,7 +8,6 @@ import tensorflow_probability as tfp
 from constructors import FEATURES, LABEL, perturb
 
 import tfp_realnvp as nvp
-from tfp_realnvp.bijectors.reversible_pass import ReversiblePass
 
 tfb = tfp.bijectors
 
@@ -103,7 +103,7 @@ def assert_close(actual, expected, rtol):
 def test_gradients_are_those_of_stored_activations(name, direction):
     results = [
         all_gradients(name, memory, **DIRECTIONS[direction])
-        for memory in ("stored", "reversible")
+        for memory in ("stored", "recompute")
     ]
     (loss, gradients, variables), (actual, found, after) = results
     assert actual == loss
@@ -117,7 +117,7 @@ def test_gradients_are_those_of_stored_activations(name, direction):
 def test_float32_gradients_differ_by_rounding(name):
     results = [
         all_gradients(name, memory, dtype="float32", inverse=True, training=True)
-        for memory in ("stored", "reversible")
+        for memory in ("stored", "recompute")
     ]
     assert results[0][0] == results[1][0]
     assert_close(results[1][1], results[0][1], 1e-3)
@@ -134,7 +134,7 @@ def test_graph_and_xla_give_the_same_gradients_and_averages(name, jit_compile):
     def wrap(function):
         return tf.function(function, jit_compile=jit_compile)
 
-    actual = all_gradients(name, "reversible", wrap=wrap, **direction)
+    actual = all_gradients(name, "recompute", wrap=wrap, **direction)
     np.testing.assert_allclose(actual[0], expected[0], rtol=1e-12)
     assert_close(actual[1], expected[1], 1e-9)
     for a, e in zip(actual[2], expected[2], strict=True):
@@ -142,10 +142,10 @@ def test_graph_and_xla_give_the_same_gradients_and_averages(name, jit_compile):
 
 
 def test_gradients_can_be_taken_of_a_function_that_was_called():
-    stored, reversible = (make("vector", m) for m in ("stored", "reversible"))
+    stored, recomputed = (make("vector", m) for m in ("stored", "recompute"))
     value = values_for(stored)
     found = []
-    for flow, wrap in ((stored, lambda f: f), (reversible, tf.function)):
+    for flow, wrap in ((stored, lambda f: f), (recomputed, tf.function)):
         function = wrap(lambda v, f=flow: a_loss(f, v, inverse=True, training=True))
         with tf.GradientTape() as tape:
             loss = function(value)
@@ -156,18 +156,18 @@ def test_gradients_can_be_taken_of_a_function_that_was_called():
 @pytest.mark.parametrize("name", ["image", "vector"])
 def test_bfloat16_networks_have_gradients_within_their_own_accuracy(name):
     found = []
-    for memory in ("stored", "reversible"):
+    for memory in ("stored", "recompute"):
         flow = make(name, memory, "float32", network_dtype="mixed_bfloat16")
         with tf.GradientTape() as tape:
             loss = a_loss(flow, values_for(flow, 16), inverse=True, training=True)
         found.append(tape.gradient(loss, flow.trainable_variables))
-    stored, reversible = (np.concatenate([np.ravel(g) for g in gs]) for gs in found)
-    assert np.linalg.norm(reversible - stored) < 0.02 * np.linalg.norm(stored)
+    stored, recomputed = (np.concatenate([np.ravel(g) for g in gs]) for gs in found)
+    assert np.linalg.norm(recomputed - stored) < 0.02 * np.linalg.norm(stored)
 
 
 def test_gradients_of_gradients_are_those_of_stored_activations():
     found = []
-    for memory in ("stored", "reversible"):
+    for memory in ("stored", "recompute"):
         flow = make("vector", memory)
         value = values_for(flow)
         with tf.GradientTape() as outer:
@@ -188,7 +188,7 @@ def test_gradients_of_gradients_are_those_of_stored_activations():
 
 def test_jacobians_are_those_of_stored_activations():
     found = []
-    for memory in ("stored", "reversible"):
+    for memory in ("stored", "recompute"):
         flow = make("vector", memory)
         value = values_for(flow)
         with tf.GradientTape() as tape:
@@ -199,7 +199,7 @@ def test_jacobians_are_those_of_stored_activations():
 
 
 def test_gradients_can_be_taken_twice():
-    flow = make("vector_batch_norm", "reversible")
+    flow = make("vector_batch_norm", "recompute")
     value = values_for(flow)
     with tf.GradientTape(persistent=True) as tape:
         loss = a_loss(flow, value, inverse=True, training=True)
@@ -209,7 +209,7 @@ def test_gradients_can_be_taken_twice():
 
 
 def test_frozen_weights_have_no_gradient():
-    flow = make("vector", "reversible")
+    flow = make("vector", "recompute")
     flow.body.bijectors[0].network.trainable = False
     num_frozen = len(flow.body.bijectors[0].network.weights)
     value = values_for(flow)
@@ -219,47 +219,83 @@ def test_frozen_weights_have_no_gradient():
     assert sum(g is None for g in gradients) == num_frozen > 0
 
 
-def chain(*between):
-    network = nvp.ShiftAndLogScale(
-        nvp.MLP(4, hidden_units=(6,), seed=0, dtype="float64"), dtype="float64"
-    )
+def dropping_chain():
+    """With a network that draws random numbers, and the same layer twice."""
+    drop = keras.layers.Dropout(0.5, seed=0)
+    dense = keras.layers.Dense(4, kernel_initializer="ones")
+    network = nvp.ShiftAndLogScale(keras.Sequential([drop, dense]))
     coupling = nvp.AffineCoupling((4,), network, nvp.channel_mask)
-    made = nvp.FusedChain([*between, coupling, tfb.Softplus()])
+    made = nvp.FusedChain([coupling, coupling.copy(name="again")])
     perturb(made)
-    return made, coupling
+    return made
 
 
-@pytest.mark.parametrize("inverse", [False, True])
-def test_other_bijectors_may_be_in_between(inverse):
-    made, _ = chain(tfb.Scale(tf.constant(2.0, tf.float64)), tfb.Exp())
-    value = values_for(make("vector", "stored"))
-    if inverse:
-        # A copy, for TFP's caches know what this came from.
-        value = tf.identity(made.forward(value))
+def scaled_chain():
+    network = nvp.ShiftAndLogScale(nvp.MLP(4, hidden_units=(6,), seed=0))
+    coupling = nvp.AffineCoupling((4,), network, nvp.channel_mask)
+    made = nvp.FusedChain([tfb.Scale(tf.Variable(2.0)), tfb.Exp(), coupling])
+    perturb(made)
+    return made
+
+
+@pytest.mark.parametrize("mode", [lambda f: f, tf.function])
+@pytest.mark.parametrize("make_chain", [dropping_chain, scaled_chain])
+def test_any_chain_can_recompute(make_chain, mode):
     found = []
-    reversible = ReversiblePass(made)
-    for run in (
-        made._inverse_and_log_det if inverse else made._forward_and_log_det,
-        lambda value: reversible(value, inverse=inverse),
-    ):
+    for recompute in (False, True):
+        made = make_chain()
+        value = tf.constant(np.random.default_rng(0).normal(size=(5, 4)), tf.float32)
+        variables = made.trainable_variables
+
+        @mode
+        def differentiate(value, made=made, variables=variables, recompute=recompute):
+            kwargs = {"training": True, "recompute": recompute}
+            with tf.GradientTape() as tape:
+                tape.watch(value)
+                output = made.forward(value, **kwargs)
+                log_det = made.forward_log_det_jacobian(value, 1, **kwargs)
+                loss = tf.reduce_mean(output**2) + tf.reduce_mean(log_det**2)
+            return loss, tape.gradient(loss, [value, *variables])
+
+        loss, gradients = differentiate(value)
+        found.append([loss.numpy(), *(g.numpy() for g in gradients)])
+    assert_close(found[1], found[0], 1e-5)
+
+
+@pytest.mark.parametrize("mode", [lambda f: f, tf.function])
+def test_forward_mode_is_that_of_stored_activations(mode):
+    found = []
+    for memory in ("stored", "recompute"):
+        flow = make("vector", memory)
+        value = values_for(flow)
+
+        @mode
+        def jvp(value, flow=flow):
+            variables = flow.trainable_variables
+            tangents = [tf.ones_like(v) for v in (value, *variables)]
+            with tf.autodiff.ForwardAccumulator([value, *variables], tangents) as acc:
+                loss = a_loss(flow, value, inverse=True, training=True)
+            return acc.jvp(loss)
+
+        found.append(jvp(value))
+    assert abs(found[0]) > 1e-3
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("memory", ["stored", "recompute"])
+def test_hessian_vector_products_by_forward_over_backward(memory):
+    flow = make("vector", memory)
+    value, direction = values_for(flow), tf.ones([5, 4], tf.float64)
+    with tf.GradientTape() as outer:
+        outer.watch(value)
+        with tf.GradientTape() as inner:
+            inner.watch(value)
+            loss = a_loss(flow, value, inverse=True, training=False)
+        product = tf.reduce_sum(inner.gradient(loss, value) * direction)
+    expected = outer.gradient(product, value)
+    with tf.autodiff.ForwardAccumulator(value, direction) as accumulator:
         with tf.GradientTape() as tape:
             tape.watch(value)
-            output, log_det = run(value)
-            loss = tf.reduce_sum(output**2) + tf.reduce_sum(log_det**2)
-        found.append(
-            [g.numpy() for g in tape.gradient(loss, [value, *made.trainable_variables])]
-        )
-    assert_close(found[1], found[0], 1e-9)
-
-
-def test_variables_that_are_no_layers_are_refused():
-    made, _ = chain(tfb.Scale(tf.Variable(2.0, dtype=tf.float64, name="factor")))
-    with pytest.raises(ValueError, match='memory: expected "stored" .* factor'):
-        ReversiblePass(made)
-
-
-def test_shared_layers_are_refused():
-    _, coupling = chain()
-    twice = nvp.FusedChain([coupling, coupling.copy(name="again")])
-    with pytest.raises(ValueError, match='memory: expected "stored" .* shared layers'):
-        ReversiblePass(twice)
+            loss = a_loss(flow, value, inverse=True, training=False)
+        gradient = tape.gradient(loss, value)
+    np.testing.assert_allclose(accumulator.jvp(gradient), expected, rtol=1e-8)
