@@ -64,7 +64,7 @@ def all_cells() -> list[Cell]:
         _convolutions(),
         *_growth(),
         _serving(),
-        *_reversible(),
+        *_recompute(),
         *_shipped(),
     ]
 
@@ -105,11 +105,11 @@ def quick_cells() -> list[Cell]:
                 "filters": 4,
                 "num_blocks": 1,
             },
-            "memory": ("chain reversible",),
+            "memory": ("chain recompute",),
         },
         "largest batch": {
             **small,
-            "contenders": ("ours reversible",),
+            "contenders": ("ours recompute",),
             "options": {"limit_bytes": 2**30, "start": 16, "most": 32},
         },
         "memory, batch 16": {**small, "contenders": ("image peer",)},
@@ -184,8 +184,8 @@ def _serving() -> Cell:
     )
 
 
-def _reversible() -> list[Cell]:
-    contenders = ("chain stored", "chain reversible")
+def _recompute() -> list[Cell]:
+    contenders = ("chain stored", "chain recompute")
     chains = [
         Cell(
             f"{count} couplings",
@@ -207,7 +207,7 @@ def _reversible() -> list[Cell]:
         "largest batch",
         image_sizes(32, 64, 2),
         1,
-        ("ours", "ours reversible"),
+        ("ours", "ours recompute"),
         kind="largest batch",
         operations=("train",),
         options={"limit_bytes": 8 * 2**30, "start": 128, "most": 4096},
@@ -219,7 +219,7 @@ def _shipped() -> list[Cell]:
     measured = (
         "ours",
         "ours bfloat16",
-        "ours reversible",
+        "ours recompute",
         "TFP route",
         "image peer",
         "image peer channels_last",
@@ -241,7 +241,7 @@ def _shipped() -> list[Cell]:
         "floor",
         "floor bfloat16",
         "TFP route",
-        "ours reversible",
+        "ours recompute",
     )
     shipped = Cell("shipped", SHIPPED, 64, contenders, repetitions=5, memory=measured)
     return [preset, memory, shipped]

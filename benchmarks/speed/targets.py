@@ -48,7 +48,7 @@ def verdicts(cells: dict[str, dict[str, Any]]) -> list[Verdict]:
         *_shipped(cells.get("shipped")),
         *_network_runs(cells.get("shipped")),
         *_vectors(cells),
-        *_reversible(cells),
+        *_recompute(cells),
         _first_step(cells.get("first step")),
         *_growth(cells),
     ]
@@ -147,12 +147,12 @@ def _fastest(
     return min(medians, key=medians.get) if medians else None
 
 
-def _reversible(cells: dict[str, dict[str, Any]]) -> Iterator[Verdict]:
-    stored, reversible = "chain stored", "chain reversible"
+def _recompute(cells: dict[str, dict[str, Any]]) -> Iterator[Verdict]:
+    stored, recompute = "chain stored", "chain recompute"
     peaks, note = {}, "needs the cells of 10 and of 40 couplings"
     for count in (10, 40):
         entry = (
-            cells.get(f"{count} couplings", {}).get("memory", {}).get(reversible, {})
+            cells.get(f"{count} couplings", {}).get("memory", {}).get(recompute, {})
         )
         peaks[count] = entry.get("peak_bytes")
         note = entry.get("error") or note
@@ -160,13 +160,13 @@ def _reversible(cells: dict[str, dict[str, Any]]) -> Iterator[Verdict]:
     if all(peaks.values()):
         growth = 100 * (peaks[40] / peaks[10] - 1)
         measured, note = Spread(growth, growth, growth), "one measurement of each"
-    target = "reversible: growth of peak memory from 10 to 40 couplings, in %"
-    yield Verdict(target, "<=", 10.0, measured, note)
+    target = "recompute: growth of peak memory from 10 to 40 couplings, in %"
+    yield Verdict(target, "<=", 20.0, measured, note)
     for name, cell in cells.items():
         if name.endswith(" couplings"):
-            measured = ratio_of(cell, (reversible, "train"), (stored, "train"))
-            note = "" if measured else _why_not(cell, reversible)
-            target = f"reversible: {name}, train step, times stored"
+            measured = ratio_of(cell, (recompute, "train"), (stored, "train"))
+            note = "" if measured else _why_not(cell, recompute)
+            target = f"recompute: {name}, train step, times stored"
             yield Verdict(target, "<=", 1.4, measured, note)
 
 

@@ -141,7 +141,7 @@ def test_growth_is_fitted_and_drawn(tmp_path):
     for count in (10, 40):
         chain = {"error": None, "peak_bytes": count * 2**28}
         name, sizes = f"{count} couplings", {"num_couplings": count}
-        memory = {"chain stored": chain, "chain reversible": {"error": "none"}}
+        memory = {"chain stored": chain, "chain recompute": {"error": "none"}}
         chains = cell(name, [], sizes=sizes, series=["couplings"], memory=memory)
         found.append(chains)
     served = {"served": entry(**{"log_prob 1": [0.1], "sample 1": [0.2]})}
@@ -292,7 +292,7 @@ def test_the_floor_has_the_convolutions_of_our_training_step():
     assert counts[0] == counts[1]
 
 
-@pytest.mark.parametrize("memory", ["stored", "reversible"])
+@pytest.mark.parametrize("memory", ["stored", "recompute"])
 def test_a_chain_has_as_many_couplings_as_it_is_told_and_can_be_trained(memory):
     from speed.contenders import chain
 
@@ -300,7 +300,7 @@ def test_a_chain_has_as_many_couplings_as_it_is_told_and_can_be_trained(memory):
     prepared = chain.prepare({"sizes": {**sizes, "num_blocks": 1}, "batch": 2}, memory)
     assert prepared.networks == 3
     prepared.operations["train"]()
-    assert prepared.network_runs() == 3 * {"stored": 1, "reversible": 2}[memory]
+    assert prepared.network_runs() == 3 * {"stored": 1, "recompute": 2}[memory]
 
 
 @pytest.mark.parametrize("route", ["ours", "tfb"])

@@ -33,7 +33,7 @@ class Cost:
     gradients of activations), the data, and TensorFlow with its graph. On a CPU the
     memory of a process grew with the batch 6% (`cifar10`) and 16% (`cifar10-small`)
     faster than the estimate, above a constant of 1.7 and 0.55 GB. XLA may keep less. A
-    flow with `memory="reversible"` keeps little; the activations of one coupling at a
+    flow with `memory="recompute"` keeps little; the activations of one coupling at a
     time, which its gradient computes again, are not counted.
 
     Attributes:

@@ -13,7 +13,7 @@ from typing import Any
 CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "ours": ("ours", {}),
     "ours bfloat16": ("ours", {"network_dtype": "mixed_bfloat16"}),
-    "ours reversible": ("ours", {"operations": ["train"], "memory": "reversible"}),
+    "ours recompute": ("ours", {"operations": ["train"], "memory": "recompute"}),
     "TFP route": ("tfp_route", {}),
     "tfb.Glow": ("glow", {}),
     "image peer": ("image_peer", {}),
@@ -41,7 +41,7 @@ CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "served frozen": ("served", {"frozen": True}),
     "image peer served": ("image_peer", {"served": True}),
     "chain stored": ("chain", {"memory": "stored"}),
-    "chain reversible": ("chain", {"memory": "reversible"}),
+    "chain recompute": ("chain", {"memory": "recompute"}),
 }
 
 IMAGE_PEERS = frozenset(n for n, (m, _) in CONTENDERS.items() if m == "image_peer")
