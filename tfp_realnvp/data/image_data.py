@@ -38,9 +38,11 @@ class ImageData:
       flips: Python `bool`, whether a mirrored image is as good as the original.
       condition_names: Names of the classes, if the splits have labels, or of the
         attributes, if they have those; `None` if they have no conditions.
+      digest: Python `str` that is another one for other images, where that is known.
 
     Raises:
-      ValueError: If a split has no images, or conditions are there in part.
+      ValueError: If a split has no images, conditions are there in part, or a label is
+        none of the classes.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ImageData:
     test: ImageSplit
     flips: bool = False
     condition_names: tuple[str, ...] | None = None
+    digest: str = ""
 
     def __post_init__(self) -> None:
         check_text("name", self.name)
@@ -84,6 +87,14 @@ class ImageData:
                     f"None if none has, got {self.condition_names} and those to "
                     f"{purpose} {'without' if self.condition_names else 'with'} them."
                 )
+            labels = split.conditions
+            if names is not None and labels is not None and labels.ndim == 1:
+                bad = labels[(labels < 0) | (labels >= len(names))]
+                if len(bad):
+                    raise ValueError(
+                        f"conditions: expected labels from 0 to {len(names) - 1}, for "
+                        f"{len(names)} classes; got {bad[0]} of an image to {purpose}."
+                    )
 
     @property
     def condition_size(self) -> int | None:
@@ -101,11 +112,21 @@ class ImageData:
         )
 
     def fingerprint(self) -> str:
-        """Returns a few words that other data, or fewer or more, do not share."""
-        images = np.ascontiguousarray(self.train.take(min(16, self.train.count)))
-        return (
-            f"{self.train.count} of {self.name}, checksum {zlib.crc32(images.data):08x}"
-        )
+        """Returns a few words that other data, or fewer or more, do not share.
+
+        Images are compared by their `digest`, or else by the first few of each split.
+        """
+        splits = self.train, self.validation, self.test
+        checksum = zlib.crc32(f"{self.digest}{self.condition_names}".encode())
+        for split in splits:
+            if not self.digest:
+                images = np.ascontiguousarray(split.take(16))
+                checksum = zlib.crc32(images.data, checksum)
+            if split.conditions is not None:
+                conditions = np.ascontiguousarray(split.conditions)
+                checksum = zlib.crc32(conditions.data, checksum)
+        counts = " + ".join(str(split.count) for split in splits)
+        return f"{counts} images of {self.name}, checksum {checksum:08x}"
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Returns the number of full batches in an epoch.
