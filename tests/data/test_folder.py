@@ -355,7 +355,7 @@ def test_random_crops_are_new_in_every_epoch_and_parts_of_the_image(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": 2}, "channels: expected 1, 3 or None, got 2"),
+        ({"channels": 2}, "channels: expected 1 or 3, got 2"),
         ({"crop": "corner"}, 'crop: expected "center", "random" or "none"'),
         ({"image_size": 0}, "image_size: expected a positive int"),
         ({"image_size": 100_000}, "image_size: expected images that fit in memory"),
@@ -364,7 +364,7 @@ def test_random_crops_are_new_in_every_epoch_and_parts_of_the_image(tmp_path):
 def test_options_that_cannot_be_are_refused(tmp_path, options, message):
     write_folder(tmp_path, REDS)
     with pytest.raises(ValueError, match=message):
-        load_folder(tmp_path, **options)
+        load_images(f"folder:{tmp_path}", **options)
 
 
 def test_classes_are_the_first_subfolders_of_the_splits(tmp_path):

@@ -49,9 +49,9 @@ def test_images_are_decoded_once_and_mapped(tmp_path, cache, decoded, suffix, ca
     assert f"Writing {path}, once." in capsys.readouterr().out
     assert reds(tmp_path / f"a{suffix}") == list(range(30))
     assert len(decoded) == 30
-    data = load_folder(tmp_path / f"a{suffix}", 8)
-    assert isinstance(data.train.images.decoded.pixels.base, np.memmap)
-    assert not data.train.images.decoded.pixels.flags.writeable
+    pixels = load_folder(tmp_path / f"a{suffix}", 8, crop="random").train.images
+    assert isinstance(pixels.decoded.pixels, np.memmap)
+    assert not pixels.decoded.pixels.flags.writeable
 
 
 def test_only_files_that_are_new_or_changed_are_decoded_again(tmp_path, decoded):

@@ -99,7 +99,7 @@ def test_photo_crops_are_new_in_every_epoch():
     [
         ("mnist", {}, ValueError, "dataset: expected digits, .* got 'mnist'"),
         ("digits", {"image_size": 16}, ValueError, "image_size: expected 8.*got 16"),
-        ("photos", {"image_size": 0}, ValueError, "image_size: expected 1 to .*got 0"),
+        ("photos", {"image_size": 0}, ValueError, "image_size: expected a pos.*got 0"),
         ("photos", {"image_size": 81}, ValueError, "image_size: .* 1 to 80, got 81"),
         ("folder:nowhere", {}, FileNotFoundError, "dataset: .* got nowhere"),
         ("folder:", {}, ValueError, "dataset: expected folder:PATH, got 'folder:'"),

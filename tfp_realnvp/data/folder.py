@@ -6,18 +6,18 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_choice, check_int
 from tfp_realnvp.data.image_cache import DecodedImages, decoded_images
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.image_files import list_files, shown
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.labels import classes_of_folders, read_labels
+from tfp_realnvp.data.memory_mapped import split_of_mapped
 from tfp_realnvp.data.splits import SPLITS, named_splits, share_out, tell_copies
 
 CROPS = ("center", "random", "none")
@@ -65,10 +65,6 @@ def load_folder(
       ValueError: If there are too few images, or damaged ones, or if an archive is
         damaged, or has a member with a name that leads out of it.
     """
-    check_int("image_size", image_size)
-    check_choice("crop", crop, CROPS)
-    if channels not in (None, 1, 3):
-        raise ValueError(f"channels: expected 1, 3 or None, got {channels!r}.")
     path = pathlib.Path(path).expanduser()
     files = list_files(path)
     places = named_splits(path, files)
@@ -112,12 +108,15 @@ def load_folder(
 
     def split(name: str) -> ImageSplit:
         chosen = splits == name
-        squares = _Squares(decoded, numbers[chosen], event_shape, crop == "random")
-        return ImageSplit(
-            int(chosen.sum()),
-            squares,
-            None if conditions is None else conditions[chosen],
-        )
+        images: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+        if crop == "random":
+            images = _Squares(decoded, numbers[chosen], event_shape)
+        else:
+            pixels = decoded.pixels.reshape(-1, image_size, image_size, channels or 3)
+            rows = records["offset"][chosen] // pixels[:1].size
+            images = split_of_mapped(pixels[..., : event_shape[2]]).select(rows).images
+        of_chosen = None if conditions is None else conditions[chosen]
+        return ImageSplit(int(chosen.sum()), images, of_chosen)
 
     return ImageData(
         name=f"folder:{path!s}",
@@ -132,21 +131,18 @@ def load_folder(
 
 @dataclasses.dataclass(frozen=True)
 class _Squares:
-    """Squares cut out of decoded images when they are asked for."""
+    """Squares cut out of decoded images at the places that their seeds draw."""
 
     decoded: DecodedImages
     numbers: np.ndarray
     event_shape: tuple[int, int, int]
-    is_random: bool
 
     def __call__(self, numbers: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        places = tf.zeros([tf.size(numbers), 2])
-        if self.is_random:
-            places = tf.map_fn(
-                lambda seed: tf.random.stateless_uniform([2], seed),
-                seeds,
-                fn_output_signature=tf.float32,
-            )
+        places = tf.map_fn(
+            lambda seed: tf.random.stateless_uniform([2], seed),
+            seeds,
+            fn_output_signature=tf.float32,
+        )
         squares = tf.numpy_function(
             self._read, [numbers, places], tf.uint8, stateful=False
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
-import pathlib
+import os
 from typing import Literal
 
 import numpy as np
@@ -38,7 +38,7 @@ def _suffixes() -> frozenset[str]:
 
 def is_image_name(name: str) -> bool:
     """Returns whether a file of that name is taken for an image."""
-    return pathlib.PurePosixPath(name).suffix.lower() in _suffixes()
+    return os.path.splitext(name)[1].lower() in _suffixes()
 
 
 def decode_image(contents: bytes, *, channels: int = 3) -> Image.Image:

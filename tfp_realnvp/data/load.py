@@ -11,15 +11,15 @@ from typing import Any, Literal
 from tfp_realnvp.arguments import (
     check_choice,
     check_flag,
+    check_int,
     check_path,
     check_text,
-    check_whole,
 )
 from tfp_realnvp.data.celeb_a import load_celeb_a
 from tfp_realnvp.data.cifar10 import load_cifar10
 from tfp_realnvp.data.digits import load_digits
 from tfp_realnvp.data.downsampled_imagenet import load_downsampled_imagenet
-from tfp_realnvp.data.folder import load_folder
+from tfp_realnvp.data.folder import CROPS, load_folder
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.lsun import CATEGORIES, load_lsun
 from tfp_realnvp.data.photos import load_photos
@@ -93,10 +93,18 @@ def load_images(
     check_text("dataset", dataset)
     check_flag("conditional", conditional)
     if image_size is not None:
-        check_whole("image_size", image_size)
+        check_int("image_size", image_size)
     if data_dir is not None:
         check_path("data_dir", data_dir)
+    if channels is not None:
+        check_int("channels", channels, most=3)
+        if channels == 2:
+            raise ValueError("channels: expected 1 or 3, got 2.")
+    check_choice("crop", crop, CROPS)
     check_choice("augment", augment, ("flip", None))
+    check_flag("skip_damaged", skip_damaged)
+    if labels is not None:
+        check_path("labels", labels)
     own = {
         "channels": channels,
         "crop": crop,
