@@ -1,3 +1,5 @@
+import pathlib
+
 import numpy as np
 import pytest
 import sklearn.datasets
@@ -99,7 +101,7 @@ def test_photo_crops_are_new_in_every_epoch():
     [
         ("mnist", {}, ValueError, "dataset: expected digits, .* got 'mnist'"),
         ("digits", {"image_size": 16}, ValueError, "image_size: expected 8.*got 16"),
-        ("photos", {"image_size": 0}, ValueError, "image_size: expected a pos.*got 0"),
+        ("photos", {"image_size": 0}, ValueError, "image_size: expected 1 to .*got 0"),
         ("photos", {"image_size": 81}, ValueError, "image_size: .* 1 to 80, got 81"),
         ("folder:nowhere", {}, FileNotFoundError, "dataset: .* got nowhere"),
         ("folder:", {}, ValueError, "dataset: expected folder:PATH, got 'folder:'"),
@@ -138,6 +140,15 @@ def test_data_that_tfds_has_not_prepared_are_explained_at_once(tmp_path):
         r"'cifar10', data_dir='.*'\).download_and_prepare\(\)\"$"
     )
     with pytest.raises(FileNotFoundError, match=message):
+        load_images("cifar10", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("contents", ["", "{", '{"name": 3}', "[]"])
+def test_a_damaged_description_of_prepared_data_is_refused(tmp_path, contents):
+    folder = pathlib.Path(tfds.builder("cifar10", data_dir=tmp_path).data_dir)
+    folder.mkdir(parents=True)
+    (folder / "dataset_info.json").write_text(contents)
+    with pytest.raises(ValueError, match=r"dataset: .*damaged dataset_info\.json: .*"):
         load_images("cifar10", data_dir=tmp_path)
 
 

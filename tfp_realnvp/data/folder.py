@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from tfp_realnvp.arguments import check_int
 from tfp_realnvp.data.image_cache import DecodedImages, decoded_images
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.image_files import list_files, shown
@@ -65,6 +66,7 @@ def load_folder(
       ValueError: If there are too few images, or damaged ones, or if an archive is
         damaged, or has a member with a name that leads out of it.
     """
+    check_int("image_size", image_size)
     path = pathlib.Path(path).expanduser()
     files = list_files(path)
     places = named_splits(path, files)

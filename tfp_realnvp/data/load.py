@@ -14,6 +14,7 @@ from tfp_realnvp.arguments import (
     check_int,
     check_path,
     check_text,
+    check_whole,
 )
 from tfp_realnvp.data.celeb_a import load_celeb_a
 from tfp_realnvp.data.cifar10 import load_cifar10
@@ -93,7 +94,7 @@ def load_images(
     check_text("dataset", dataset)
     check_flag("conditional", conditional)
     if image_size is not None:
-        check_int("image_size", image_size)
+        check_whole("image_size", image_size)
     if data_dir is not None:
         check_path("data_dir", data_dir)
     if channels is not None:
