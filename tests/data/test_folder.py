@@ -198,7 +198,7 @@ def test_a_class_may_be_named_as_a_split_is(tmp_path):
 
 
 def test_two_folders_of_one_split_are_refused(tmp_path):
-    message = "one folder of validation images in .*, got val.* and val"
+    message = "one folder of validation images in .*, got two, such as val"
     with pytest.raises(ValueError, match=message):
         load(tmp_path, {**in_splits(), "val/1.png": png_of(70)})
 

@@ -38,23 +38,13 @@ class Place(NamedTuple):
 
 
 def named_splits(path: pathlib.Path, files: ImageFiles) -> dict[str, Place]:
-    """Returns the place of each image; those in none are left out of `files`."""
+    """Returns the place of each image; those in none are left out of `files`.
+
+    Raises:
+      ValueError: If two folders are one split, or one is a link out of the folder.
+    """
     top = _top_of(files.stamps)
-    found: dict[str, str] = {}
-    for folder in {
-        name[len(top) :].partition("/")[0]
-        for name in files.stamps
-        if "/" in name[len(top) :]
-    }:
-        split = _SPLIT_NAMES.get(folder.lower())
-        if split is None:
-            continue
-        if split in found:
-            raise ValueError(
-                f"dataset: expected one folder of {split} images in {path}, got "
-                f"{found[split]} and {folder}."
-            )
-        found[split] = folder
+    rests = {name: name.removeprefix(top) for name in files.stamps}
     for name in files.left_out.get(LINKS, ()):
         if name.removeprefix(top).lower() in _SPLIT_NAMES:
             # Without it images would go to other splits than they are meant for.
@@ -62,26 +52,43 @@ def named_splits(path: pathlib.Path, files: ImageFiles) -> dict[str, Place]:
                 f"dataset: expected a folder, got {name} in {path}, a link that leads "
                 "out of it. Move the folder here."
             )
-    rests = {name: name[len(top) :] for name in files.stamps}
-    if found.keys() == {"train"} and not all(
-        rest.startswith(f"{found['train']}/") for rest in rests.values()
-    ):
-        # A class of vehicles.
-        found = {}
-    splits = {folder: split for split, folder in found.items()}
-    in_split = {}
+    splits = _split_folders(path, {rest.partition("/")[:2] for rest in rests.values()})
+    places = {}
     for name, rest in rests.items():
         folder, _, below = rest.partition("/")
         if below and folder in splits:
-            # Training images may be held out too.
-            held_out = splits[folder].replace("train", "")
-            in_split[name] = Place(held_out, below)
-        elif "train" not in found:
-            in_split[name] = Place("", rest)
-        else:
+            # Of training images some may be held out too.
+            places[name] = Place(splits[folder].replace("train", ""), below)
+        elif "train" in splits.values():
             files.leave_out("outside of the splits", name)
-    files.stamps = {name: files.stamps[name] for name in in_split}
-    return in_split
+        else:
+            places[name] = Place("", rest)
+    files.stamps = {name: files.stamps[name] for name in places}
+    return places
+
+
+def _split_folders(
+    path: pathlib.Path, tops: Collection[tuple[str, str]]
+) -> dict[str, str]:
+    """Returns the splits that there are, by the names of their folders.
+
+    Args:
+      path: Whose they are.
+      tops: What images are in: name and `"/"`, or their own name and `""`.
+    """
+    splits: dict[str, str] = {}
+    for folder in sorted(folder for folder, slash in tops if slash):
+        split = _SPLIT_NAMES.get(folder.lower())
+        if split in splits.values():
+            raise ValueError(
+                f"dataset: expected one folder of {split} images in {path}, got two, "
+                f"such as {folder}."
+            )
+        if split is not None:
+            splits[folder] = split
+    # Without any to hold out, and beside others, it is a class of vehicles.
+    is_class = set(splits.values()) == {"train"} and len(tops) > 1
+    return {} if is_class else splits
 
 
 def _top_of(names: Collection[str]) -> str:
