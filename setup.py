@@ -6,9 +6,8 @@ from setuptools import find_packages, setup
 
 HERE = pathlib.Path(__file__).parent
 TENSORBOARD = "tensorboard>=2.18,<2.22"
-PILLOW = "pillow>=10"
-DEMO = ["scikit-learn>=1.3", PILLOW, "matplotlib>=3.8"]
-LSUN = ["lmdb>=1.4.1,<4", PILLOW]
+DEMO = ["scikit-learn>=1.3", "matplotlib>=3.8"]
+LSUN = ["lmdb>=1.4.1,<4"]
 DOCS = [
     "mkdocs>=1.6,<2",
     "mkdocs-material>=9.6,<10",
@@ -76,6 +75,8 @@ setup(
         # tensorflow-datasets imports it without declaring it.
         "importlib_resources",
         "numpy>=1.26,<3",
+        # From 11.3 on it reads AVIF.
+        "pillow>=11.3,<14",
     ],
     extras_require={
         # What the embedded data sets and the pictures need.

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tfp_realnvp.cli import main
+from tfp_realnvp.data import archive
 from tfp_realnvp.runs import RunDirectory
 
 QUICK = ["--num-scales", "1", "--filters", "4", "--num-blocks", "1", "--epochs", "1"]
@@ -218,31 +219,21 @@ def test_a_flow_is_conditioned_on_the_classes_of_the_data(tmp_path):
     assert main(["evaluate", str(tmp_path / "digits")]) == 0
 
 
-def test_own_images_are_trained_on(tmp_path):
-    rng = np.random.default_rng(0)
-    for i in range(40):
-        image = rng.integers(0, 256, [10, 10, 3], np.uint8)
-        (tmp_path / f"{i:02d}.png").write_bytes(tf.io.encode_png(image).numpy())
-    arguments = ["train", *QUICK, "--dataset", f"folder:{tmp_path}"]
-    arguments += ["--image-size", "8", "--batch-size", "16", "--runs"]
-    assert main([*arguments, str(tmp_path / "runs")]) == 0
-    assert png(tmp_path / "runs" / "folder" / "samples.png").shape[-1] == 3
-
-
 @pytest.mark.parametrize(
     ("name", "contents"),
-    [("../x.png", b""), ("x.png", bytes(2**24 + 1)), ("x.png", b"no image")],
+    [("../x.png", b""), ("x.png", bytes(2**20 + 1)), ("x.png", b"no image")],
     ids=["traversal", "bomb", "damage"],
 )
 def test_a_hostile_archive_ends_training_before_it_begins(
-    name, contents, tmp_path, capsys
+    name, contents, tmp_path, capsys, monkeypatch
 ):
+    monkeypatch.setattr(archive, "_ANY_RATIO", 2**20)
     path = tmp_path / "evil.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for other in ("a.png", "b.png"):
             pixels = np.zeros([8, 8, 3], np.uint8)
-            archive.writestr(other, tf.io.encode_png(pixels).numpy())
-        archive.writestr(name, contents)
+            file.writestr(other, tf.io.encode_png(pixels).numpy())
+        file.writestr(name, contents)
     arguments = ["train", "--dataset", f"folder:{path}", "--runs"]
     assert main([*arguments, str(tmp_path / "runs")]) == 2
     error = capsys.readouterr().err

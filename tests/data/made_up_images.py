@@ -1,30 +1,25 @@
-"""Made-up image files, good and bad."""
+"""Made-up image files and archives of them."""
 
 import io
-import struct
 import tarfile
 import zipfile
-import zlib
 
 import numpy as np
-import tensorflow as tf
+from PIL import Image
 
 
 def png_of(value, *, size=(40, 60)):
-    """An image of one grey."""
-    return tf.io.encode_png(np.full([*size, 3], value, np.uint8)).numpy()
+    """An image of one colour, mostly its red, so that it is not taken for grey."""
+    data = io.BytesIO()
+    pixels = np.full([*size, 3], (value, 0, 1), np.uint8)
+    Image.fromarray(pixels).save(data, "PNG")
+    return data.getvalue()
 
 
-def empty_png(width, height):
-    """A PNG that announces a size and has no pixels."""
-
-    def chunk(kind, data):
-        check = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b""))]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND", b"")
+def write_folder(folder, files):
+    for name, contents in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(contents)
 
 
 def write_archive(path, files):

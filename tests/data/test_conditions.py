@@ -96,7 +96,7 @@ def test_cifar10_images_have_their_own_classes(data_dir):
         assert int(labels[0]) == int(example["label"])
 
 
-@pytest.mark.parametrize("name", ["photos", "imagenet64", "folder:nowhere"])
+@pytest.mark.parametrize("name", ["photos", "imagenet64"])
 def test_data_without_classes_are_refused_for_a_conditional_flow_unread(name):
     with pytest.raises(ValueError, match=f"conditional: expected False.*'{name}'"):
         load_images(name, conditional=True)
@@ -119,5 +119,17 @@ def test_conditions_of_some_images_alone_are_refused():
             labelled(),
             labelled(),
             labelled().unconditional(),
-            condition_names=("a",),
+            condition_names=tuple("abcdefghijklmnopqrst"),
         )
+
+
+@pytest.mark.parametrize("label", [-1, 3, 255])
+def test_labels_that_are_none_of_the_classes_are_refused(label):
+    images = np.zeros([2, 1, 1, 1], np.uint8)
+    good, bad = (
+        ImageSplit.from_array(images, np.array([0, i], np.int32)) for i in (2, label)
+    )
+    names = ("a", "b", "c")
+    ImageData("some", (1, 1, 1), good, good, good, condition_names=names)
+    with pytest.raises(ValueError, match=f"labels from 0 to 2.*got {label}"):
+        ImageData("some", (1, 1, 1), good, good, bad, condition_names=names)

@@ -146,11 +146,11 @@ def test_batch_sizes_that_fill_no_batch_are_refused(batch_size):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"first_step": -1}, "first_step: expected at least 0, got -1"),
-        ({"num_workers": 0}, "num_workers: expected 1 to 5.*got 0"),
-        ({"num_workers": 6}, "num_workers: expected 1 to 5.*got 6"),
-        ({"num_workers": 2, "worker": 2}, "worker: expected 0 to 1, got 2"),
-        ({"worker": -1}, "worker: expected 0 to 0, got -1"),
+        ({"first_step": -1}, "first_step: expected a non-negative int, got -1"),
+        ({"num_workers": 0}, "num_workers: expected an int from 1 to 5, got 0"),
+        ({"num_workers": 6}, "num_workers: expected an int from 1 to 5, got 6"),
+        ({"num_workers": 2, "worker": 2}, "worker: expected an int from 0 to 1, got 2"),
+        ({"worker": -1}, "worker: expected an int from 0 to 0, got -1"),
     ],
 )
 def test_steps_and_workers_that_cannot_be_are_refused(arguments, message):

@@ -1,8 +1,11 @@
+import pathlib
+
 import numpy as np
 import pytest
 import sklearn.datasets
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from made_up_images import png_of, write_folder
 
 from tfp_realnvp import optional
 from tfp_realnvp.data import load_images
@@ -93,52 +96,6 @@ def test_photo_crops_are_new_in_every_epoch():
     assert np.any(one != two)
 
 
-def write_images(folder, count, *, size=(40, 60)):
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(count):
-        image = np.full([*size, 3], i, np.uint8)
-        data = tf.io.encode_png(image).numpy()
-        (folder / f"{i:03d}.png").write_bytes(data)
-
-
-def test_folders_give_scaled_squares_with_every_tenth_for_testing(tmp_path):
-    write_images(tmp_path / "deep" / "er", 25)
-    data = load_images(f"folder:{tmp_path}", image_size=16)
-    assert data.event_shape == (16, 16, 3)
-    np.testing.assert_array_equal(data.test.take(25)[:, 0, 0, 0], [0, 10, 20])
-    validation = data.validation.take(25)[:, 0, 0, 0]
-    np.testing.assert_array_equal(validation, [1, 13])
-    train = data.train.take(25)
-    assert train.shape == (20, 16, 16, 3)
-    rest = [i for i in range(25) if i % 10 and i not in validation]
-    np.testing.assert_array_equal(train[:, 7, 7, 1], rest)
-
-
-def test_folders_with_train_and_test_keep_that_split_and_perhaps_validation(tmp_path):
-    write_images(tmp_path / "train", 4)
-    write_images(tmp_path / "test", 3)
-    data = load_images(f"folder:{tmp_path}")
-    assert counts(data) == [3, 1, 3]
-    write_images(tmp_path / "validation", 2)
-    assert counts(load_images(f"folder:{tmp_path}")) == [4, 2, 3]
-
-
-def test_pictures_are_scaled_by_the_smaller_side_and_cropped_in_the_middle(tmp_path):
-    image = np.zeros([20, 60, 3], np.uint8)
-    image[:, 20:40] = 200
-    for i in range(3):
-        (tmp_path / f"{i}.png").write_bytes(tf.io.encode_png(image).numpy())
-    data = load_images(f"folder:{tmp_path}", image_size=10)
-    np.testing.assert_array_equal(data.test.take(1), np.full([1, 10, 10, 3], 200))
-
-
-def test_a_damaged_image_is_named(tmp_path):
-    write_images(tmp_path, 3)
-    (tmp_path / "002.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"dataset: .*002\.png is no image"):
-        load_images(f"folder:{tmp_path}")
-
-
 @pytest.mark.parametrize(
     ("name", "options", "error", "message"),
     [
@@ -147,6 +104,12 @@ def test_a_damaged_image_is_named(tmp_path):
         ("photos", {"image_size": 0}, ValueError, "image_size: expected 1 to .*got 0"),
         ("photos", {"image_size": 81}, ValueError, "image_size: .* 1 to 80, got 81"),
         ("folder:nowhere", {}, FileNotFoundError, "dataset: .* got nowhere"),
+        ("folder:", {}, ValueError, "dataset: expected folder:PATH, got 'folder:'"),
+        ("folder:.", {"labels": "a.csv"}, ValueError, "labels: expected conditional"),
+        ("digits", {"channels": 3}, ValueError, "channels: .* folder:PATH alone"),
+        ("digits", {"crop": "none"}, ValueError, "crop: .* folder:PATH alone"),
+        ("digits", {"skip_damaged": True}, ValueError, "skip_damaged: .* alone"),
+        ("digits", {"augment": "turn"}, ValueError, "augment: expected"),
     ],
 )
 def test_bad_names_and_sizes_are_refused(name, options, error, message):
@@ -154,13 +117,21 @@ def test_bad_names_and_sizes_are_refused(name, options, error, message):
         load_images(name, **options)
 
 
-@pytest.mark.parametrize("count", [0, 2])
-def test_folders_with_too_few_images_to_split_are_refused(tmp_path, count):
-    write_images(tmp_path, count)
-    with pytest.raises(
-        ValueError, match=f"dataset: expected at least 3 images.*got {count}"
-    ):
-        load_images(f"folder:{tmp_path}")
+def test_a_folder_may_have_moved(tmp_path):
+    write_folder(tmp_path / "a", {f"{i}.png": png_of(i) for i in range(9)})
+    before = load_images(f"folder:{tmp_path / 'a'}")
+    (tmp_path / "a").rename(tmp_path / "b")
+    with pytest.raises(FileNotFoundError, match="expected a folder of images"):
+        load_images(before.name)
+    after = load_images(before.name, data_dir=tmp_path / "b")
+    assert after.fingerprint() == before.fingerprint()
+
+
+def test_images_are_mirrored_where_the_user_says_so(tmp_path):
+    write_folder(tmp_path, {f"{i}.png": png_of(i) for i in range(9)})
+    assert not load_images(f"folder:{tmp_path}").flips
+    assert load_images(f"folder:{tmp_path}", augment="flip").flips
+    assert load_images("digits", augment="flip").flips
 
 
 def test_data_that_tfds_has_not_prepared_are_explained_at_once(tmp_path):
@@ -169,6 +140,15 @@ def test_data_that_tfds_has_not_prepared_are_explained_at_once(tmp_path):
         r"'cifar10', data_dir='.*'\).download_and_prepare\(\)\"$"
     )
     with pytest.raises(FileNotFoundError, match=message):
+        load_images("cifar10", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("contents", ["", "{", '{"name": 3}', "[]"])
+def test_a_damaged_description_of_prepared_data_is_refused(tmp_path, contents):
+    folder = pathlib.Path(tfds.builder("cifar10", data_dir=tmp_path).data_dir)
+    folder.mkdir(parents=True)
+    (folder / "dataset_info.json").write_text(contents)
+    with pytest.raises(ValueError, match=r"dataset: .*damaged dataset_info\.json: .*"):
         load_images("cifar10", data_dir=tmp_path)
 
 

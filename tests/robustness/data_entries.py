@@ -17,6 +17,11 @@ ENTRIES = {
                 "image_size": None,
                 "data_dir": None,
                 "conditional": True,
+                "channels": None,
+                "crop": "center",
+                "augment": None,
+                "skip_damaged": False,
+                "labels": None,
             }
         ),
         names=("dataset",),

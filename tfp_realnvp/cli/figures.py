@@ -8,7 +8,6 @@ import pathlib
 from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.figures.catalog import CATALOG, Subject, write_figures
 from tfp_realnvp.figures.catalog.write import check_names
-from tfp_realnvp.optional import require
 from tfp_realnvp.runs.run_directory import RunDirectory
 
 _COUNT = 64
@@ -56,9 +55,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Draws figures as the arguments say."""
-    # What is drawn late is missed now rather than then.
-    if "animation" in check_names(arguments.only):
-        require("PIL", "an animation", extra="demo")
+    check_names(arguments.only)
     directory = RunDirectory(arguments.directory)
     config = directory.load_config()
     directory.check_weights(arguments.weights)

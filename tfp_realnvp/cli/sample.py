@@ -39,7 +39,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         nargs="+",
         metavar="LABEL",
         help="of a conditional run: name or number of a class, or of those attributes "
-        "that the images shall have; if not, the conditions of test images",
+        "that the images shall have, or NAME=NUMBER; if not, the conditions of test "
+        "images",
     )
     parser.add_argument("--data-dir", help="where the data are now, if elsewhere")
     parser.add_argument("--output", help="PNG to write; RUN/samples_drawn.png if not")
@@ -86,16 +87,26 @@ def _condition(arguments: argparse.Namespace, config: RunConfig) -> np.ndarray |
     names = cast(tuple[str, ...], data.condition_names)
     if not arguments.condition:
         return known[np.arange(arguments.count) % len(known)]
-    numbers = [_number(name, names) for name in arguments.condition]
+    if known.ndim == 1 and len(arguments.condition) > 1:
+        raise ValueError(
+            f"condition: expected one class, got {' '.join(arguments.condition)}."
+        )
     if known.ndim == 1:
-        if len(numbers) > 1:
-            raise ValueError(
-                f"condition: expected one class, got {' '.join(arguments.condition)}."
-            )
-        return np.full([arguments.count], numbers[0])
-    wanted = np.zeros([arguments.count, len(names)], np.bool_)
-    wanted[:, numbers] = True
+        return np.full([arguments.count], _number(arguments.condition[0], names))
+    wanted = np.zeros([arguments.count, len(names)], known.dtype)
+    for text in arguments.condition:
+        name, _, value = text.partition("=")
+        wanted[:, _number(name, names)] = _value(value or "1")
     return wanted
+
+
+def _value(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(
+            f"condition: expected NAME=NUMBER, got a number of {text!r}."
+        ) from error
 
 
 def _number(name: str, names: tuple[str, ...]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import pathlib
 
@@ -28,6 +29,11 @@ _COPIED = (
     "seed",
     "data_dir",
     "image_size",
+    "channels",
+    "crop",
+    "augment",
+    "skip_damaged",
+    "labels",
     "minutes",
     "accumulate",
     "jit_compile",
@@ -70,9 +76,12 @@ def run(arguments: argparse.Namespace) -> None:
         check_seeds(arguments.seeds, directory, strategy)
     data = load_images(
         config.dataset,
-        image_size=config.image_size,
         data_dir=config.data_dir,
         conditional=arguments.conditional,
+        **config.image_options,
+    )
+    config = dataclasses.replace(
+        config, images=data.fingerprint(), condition_names=data.condition_names
     )
     config.flow["event_shape"] = data.event_shape
     if arguments.conditional:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tfp_realnvp.data.folder import CROPS
 from tfp_realnvp.data.load import DATA_SETS
 from tfp_realnvp.flows import PRESETS
 from tfp_realnvp.flows.memory import MEMORY
@@ -19,13 +20,47 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(DATA_SETS)}, or folder:PATH (of images, or a .zip or .tar "
         "of them); by default the preset's own, or digits",
     )
-    add("--data-dir", help="folder of prepared TFDS data, or of LSUN's databases")
+    add(
+        "--data-dir",
+        help="folder of prepared TFDS data, or of LSUN's databases; or where what was "
+        "in PATH is now",
+    )
     add("--image-size", type=int, help="side of the images, where one can choose")
     add(
         "--conditional",
         action="store_true",
         help="condition the flow on the data's classes or attributes (digits, cifar10, "
-        "celeb_a)",
+        "celeb_a, or the subfolders of a folder)",
+    )
+    add(
+        "--augment",
+        choices=("flip",),
+        help="mirror training images at random, where that is as good an image",
+    )
+
+    add = parser.add_argument_group("folder:PATH").add_argument
+    add(
+        "--channels",
+        type=int,
+        choices=(1, 3),
+        help="grey or colours; grey by itself if all images are",
+    )
+    add(
+        "--crop",
+        choices=CROPS,
+        default="center",
+        help="how squares are made: the central one (if not said), another one in "
+        "every epoch, or the whole image, scaled",
+    )
+    add(
+        "--skip-damaged",
+        action="store_true",
+        help="go on without images that cannot be read",
+    )
+    add(
+        "--labels",
+        help="with --conditional, CSV file of classes (file,label) or of columns of "
+        "numbers, in the folder or elsewhere",
     )
 
     add = parser.add_argument_group("flow").add_argument

@@ -2,237 +2,160 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import gzip
-import itertools
-import os
 import pathlib
-import re
 import stat
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterator
-from typing import BinaryIO, NamedTuple, cast
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, NamedTuple, cast
 
-from tfp_realnvp.data.forward_file import ForwardFile
-from tfp_realnvp.data.image_file import LARGEST_FILE, is_image_name
+from tfp_realnvp.data.image_file import LARGEST_FILE, UnreadableImage
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
-_MOST_MEMBERS = 2**21
-_LARGEST_TOTAL = 2**38
-# DEFLATE reaches 1,032, which takes a file of one byte over and over.
-_LARGEST_RATIO = 200
-# So little does no harm, however small it was.
-_ANY_RATIO = 2**24
-_AT_ONCE = 2**20
-_ENCRYPTED = 0x2041
+# DEFLATE reaches 1,032, which takes a file of one byte over and over; so little does no
+# harm, however small it was.
+_LARGEST_RATIO, _ANY_RATIO = 200, 2**28
+# Names, even those of a tar archive's extended headers, are far shorter.
+_LONGEST_HEADER = 2**20
+_TAR_HEADERS = b"LKxgX"
+_DAMAGE = (
+    EOFError,
+    NotImplementedError,
+    UnicodeError,
+    struct.error,
+    gzip.BadGzipFile,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
-class _Member(NamedTuple):
+class Member(NamedTuple):
+    """What is in an archive, but for folders.
+
+    Attributes:
+      name: Python `str` with `/` between folders.
+      is_file: Whether it is a plain file, and no link or device.
+      size: Python `int`, as the archive has it, in bytes.
+      read: Function that returns the bytes, or raises `UnreadableImage`; to be called
+        before the next member is asked for.
+    """
+
     name: str
-    is_folder: bool
+    is_file: bool
     size: int
     read: Callable[[], bytes]
 
 
-def list_archive(path: pathlib.Path) -> list[str]:
-    """Returns the names of what is in an archive, once all of it has been checked.
-
-    Args:
-      path: ZIP or tar archive, perhaps compressed by gzip.
-
-    Returns:
-      List of Python `str` with `/` between folders, and at the end of a folder's name.
+def members_of(path: pathlib.Path) -> Iterator[Member]:
+    """Yields what is in a ZIP or tar archive, in its order.
 
     Raises:
-      ValueError: If it is damaged, or has a member that leads out of it, is no plain
-        file, is encrypted, comes twice, or unpacks to too much.
+      ValueError: If it is damaged, has a member with a name that leads out of it, or
+        unpacks to too much.
     """
-    names = []
-    for member in _members(path):
-        names.append(f"{member.name}/" if member.is_folder else member.name)
-    names = [name for name in names if name != "./"]
-    files = sorted(name for name in names if not name.endswith("/"))
-    for one, next_one in itertools.pairwise(files):
-        if one == next_one:
-            raise _refusal(path, one, "one file of that name", "two")
-    return names
+    of = _of_zip if path.name.lower().endswith(".zip") else _of_tar
+    total, most = 0, max(_ANY_RATIO, _LARGEST_RATIO * path.stat().st_size)
+    try:
+        for member in of(path):
+            name, total = member.name, total + member.size
+            parts = name.split("/")
+            if (
+                name.startswith("/")
+                or ".." in parts
+                or not {"\\", "\0"}.isdisjoint(name)
+            ):
+                raise ValueError(
+                    "dataset: expected names that stay in the archive, with / between "
+                    f"folders, in {path}; got {name!r}."
+                )
+            if total > most:
+                raise ValueError(
+                    f"dataset: expected {path} to unpack to at most {most:,} bytes, "
+                    f"got more, with {name!r}."
+                )
+            yield member._replace(name="/".join(p for p in parts if p not in ("", ".")))
+    except _DAMAGE as error:
+        raise ValueError(
+            f"dataset: expected to read the archive {path}, which is damaged or made "
+            f"to do harm ({error or type(error).__name__})."
+        ) from error
 
 
-def read_archive(
-    path: pathlib.Path, names: Collection[str]
-) -> Iterator[tuple[str, bytes]]:
-    """Yields names and contents of some files of an archive, in the archive's order.
-
-    Args:
-      path: As for `list_archive`.
-      names: Set of what `list_archive` returned.
-
-    Raises:
-      ValueError: As `list_archive`, or if a file cannot be read, or is not there.
-    """
-    left = set(names)
-    for member in _members(path):
-        if member.name in left and not member.is_folder:
-            left.remove(member.name)
-            with _damage_named(path, member.name):
-                contents = member.read()
-                if len(contents) != member.size:
-                    raise EOFError(f"{len(contents)} of {member.size} bytes")
-            yield member.name, contents
-    if left:
-        raise _refusal(path, min(left), "the file that was there before", "none")
-
-
-def _members(path: pathlib.Path) -> Iterator[_Member]:
-    """Yields the members in their order, each checked; files are read when yielded."""
-    members = _members_of_zip if path.name.lower().endswith(".zip") else _members_of_tar
-    total, largest = 0, min(_LARGEST_TOTAL, _most(path.stat().st_size))
-    for number, member in enumerate(members(path), start=1):
-        if number > _MOST_MEMBERS:
-            raise _refusal(
-                path, member.name, f"at most {_MOST_MEMBERS:,} files", "more"
-            )
-        if is_image_name(member.name) and member.size > LARGEST_FILE:
-            raise _refusal(
-                path, member.name, f"at most {LARGEST_FILE:,} bytes", f"{member.size:,}"
-            )
-        total += member.size
-        if total > largest:
-            raise _refusal(
-                path, member.name, f"to unpack to at most {largest:,} bytes", "more"
-            )
-        yield member
-
-
-def _members_of_zip(path: pathlib.Path) -> Iterator[_Member]:
-    with contextlib.ExitStack() as stack:
-        with _damage_named(path):
-            archive = stack.enter_context(zipfile.ZipFile(path))
+def _of_zip(path: pathlib.Path) -> Iterator[Member]:
+    with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            # `filename` ends before a NUL.
-            name = _checked_name(path, info.orig_filename)
             kind = stat.S_IFMT(info.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise _refusal(path, name, "a plain file", "a link or a device")
-            if not 0 <= info.header_offset < path.stat().st_size:
-                raise _refusal(path, name, "a place in the archive", "one outside")
-            if info.flag_bits & _ENCRYPTED:
-                raise _refusal(path, name, "a plain file", "an encrypted one")
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                # Python's readers of the others take as much memory as they are told.
-                raise _refusal(
-                    path,
-                    name,
-                    "a file stored or deflated",
-                    f"compression {info.compress_type}",
-                )
-            if info.file_size > _most(info.compress_size):
-                raise _refusal(
-                    path,
-                    name,
-                    f"at most {_most(info.compress_size):,} bytes packed into "
-                    f"{info.compress_size:,}",
-                    f"{info.file_size:,}",
+            if not info.is_dir():
+                yield Member(
+                    # `filename` ends before a NUL.
+                    info.orig_filename,
+                    kind in (0, stat.S_IFREG),
+                    info.file_size,
+                    functools.partial(_read_zip, archive, info),
                 )
 
-            def read(info: zipfile.ZipInfo = info) -> bytes:
-                with archive.open(info) as file:
-                    return file.read(info.file_size + 1)
 
-            yield _Member(name, info.is_dir(), info.file_size, read)
+def _read_zip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Python's readers of the others take as much memory as they are told.
+        raise UnreadableImage("expected it stored or deflated")
+    try:
+        with archive.open(info) as file:
+            contents = file.read(LARGEST_FILE + 1)
+    except (*_DAMAGE, OSError, RuntimeError) as error:
+        # Encrypted files are a `RuntimeError`, and places before the beginning an
+        # `OSError`.
+        raise UnreadableImage(str(error)) from error
+    if len(contents) < info.file_size <= LARGEST_FILE:
+        raise UnreadableImage(f"{len(contents)} of {info.file_size} bytes")
+    return contents
 
 
-def _members_of_tar(path: pathlib.Path) -> Iterator[_Member]:
-    with contextlib.ExitStack() as stack:
-        with _damage_named(path):
-            raw = stack.enter_context(open(path, "rb"))
-            file = _forward(raw, stack, path)
-            # To read, it takes no more than `read`, `seek` and `tell`.
-            fileobj = cast(BinaryIO, file)
-            archive = stack.enter_context(tarfile.TarFile(fileobj=fileobj))
-        while True:
-            with _damage_named(path):
-                info = archive.next()
-            if info is None:
-                break
+def _of_tar(path: pathlib.Path) -> Iterator[Member]:
+    opened: Any = open if path.name.lower().endswith(".tar") else gzip.open
+    with (
+        opened(path, "rb") as file,
+        # As a stream it goes only forward: a header may lead back to itself.
+        tarfile.open(fileobj=file, mode="r|", tarinfo=_Header) as archive,
+    ):
+        while (info := archive.next()) is not None:
             # The list of all members would grow and is not needed.
             archive.members = []  # type: ignore[attr-defined]  # Typeshed lacks it.
-            name = _checked_name(path, info.name)
-            if not (info.isfile() or info.isdir()) or info.issparse() or info.size < 0:
-                raise _refusal(path, name, "a plain file", "a link, device or hole")
-            read = functools.partial(_contents_in_tar, file, info)
-            yield _Member(name, info.isdir(), info.size, read)
-        with _damage_named(path):
-            # `tarfile` takes a damaged header, too, for the end.
-            if file.last != bytes(tarfile.BLOCKSIZE):
-                raise EOFError("no mark of the end")
-            # What gzip says of its contents comes last.
-            while file.read(_AT_ONCE):
-                pass
+            if not info.isdir():
+                yield Member(
+                    info.name,
+                    info.isfile() and not info.issparse(),
+                    info.size,
+                    functools.partial(_read_tar, archive, info),
+                )
+        # What gzip says of its contents comes last.
+        file.read(2**20)
 
 
-def _contents_in_tar(file: ForwardFile, info: tarfile.TarInfo) -> bytes:
-    file.seek(info.offset_data)
-    return file.read_data(info.size)
-
-
-def _forward(
-    raw: BinaryIO, stack: contextlib.ExitStack, path: pathlib.Path
-) -> ForwardFile:
-    packed = os.fstat(raw.fileno()).st_size
-    if path.name.lower().endswith(".tar"):
-        return ForwardFile(raw, packed)
-    return ForwardFile(stack.enter_context(gzip.GzipFile(fileobj=raw)), _most(packed))
-
-
-def _most(packed: int) -> int:
-    """Returns how many bytes so many may unpack to."""
-    return max(_ANY_RATIO, _LARGEST_RATIO * packed)
-
-
-def _checked_name(path: pathlib.Path, name: str) -> str:
-    """Returns a member's name without needless parts, if it stays in the archive."""
-    if (
-        name.startswith("/")
-        or ".." in name.split("/")
-        or re.match("[A-Za-z]:", name)
-        or "\\" in name
-        or "\0" in name
-    ):
-        raise ValueError(
-            "dataset: expected names that stay in the archive, with / between folders, "
-            f"in {path}; got {name!r}."
-        )
-    return str(pathlib.PurePosixPath(name))
-
-
-def _refusal(path: pathlib.Path, name: str, expected: str, got: str) -> ValueError:
-    return ValueError(
-        f"dataset: expected {expected} for {name!r} in {path}, got {got}."
-    )
-
-
-@contextlib.contextmanager
-def _damage_named(path: pathlib.Path, name: str | None = None) -> Iterator[None]:
+def _read_tar(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    file = cast(BinaryIO, archive.extractfile(info))
     try:
-        yield
-    except (
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        UnicodeError,
-        gzip.BadGzipFile,
-        struct.error,
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        member = "" if name is None else f" {name!r} of"
-        raise ValueError(
-            f"dataset: expected to read{member} the archive {path}, which is damaged "
-            f"or made to do harm ({error or type(error).__name__})."
-        ) from error
+        return file.read(LARGEST_FILE + 1)
+    except _DAMAGE as error:
+        raise UnreadableImage(str(error)) from error
+
+
+class _Header(tarfile.TarInfo):
+    """A header that is not taken for the end where it is damaged."""
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> Any:
+        try:
+            info = super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
+        if info.size < 0 or (info.type in _TAR_HEADERS and info.size > _LONGEST_HEADER):
+            raise tarfile.ReadError(f"a header of {info.size} bytes")
+        return info

@@ -2,205 +2,207 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import os
 import pathlib
-import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.data.archive import ARCHIVE_SUFFIXES, list_archive, read_archive
+from tfp_realnvp.arguments import check_int
+from tfp_realnvp.data.image_cache import DecodedImages, decoded_images
 from tfp_realnvp.data.image_data import ImageData
-from tfp_realnvp.data.image_file import (
-    LARGEST_FILE,
-    decode_image_file,
-    is_image_name,
-)
+from tfp_realnvp.data.image_files import list_files, shown
 from tfp_realnvp.data.image_split import ImageSplit
-from tfp_realnvp.data.progress import ProgressBar
+from tfp_realnvp.data.labels import classes_of_folders, read_labels
+from tfp_realnvp.data.memory_mapped import split_of_mapped
+from tfp_realnvp.data.splits import SPLITS, named_splits, share_out, tell_copies
 
-_EVERY_NTH_IS_TEST = 10
-_SPLITS = ("train", "validation", "test")
+CROPS = ("center", "random", "none")
+_NAMED = 5
 
 
-def load_folder(path: str | os.PathLike, image_size: int = 32) -> ImageData:
+def load_folder(
+    path: str | os.PathLike,
+    image_size: int = 32,
+    *,
+    channels: Literal[1, 3] | None = None,
+    crop: Literal["center", "random", "none"] = "center",
+    skip_damaged: bool = False,
+    conditional: bool = False,
+    labels: str | os.PathLike | None = None,
+) -> ImageData:
     """Returns the images below a folder, or in an archive, as squares of one size.
 
-    Each image is scaled until its smaller side has `image_size` pixels, and its
-    centre is taken. If there are subfolders `train` and `test`, they are the splits;
-    otherwise every tenth image, in the order of their names, is for testing. A
-    subfolder `validation` beside them is a split too; otherwise one training image in
-    ten is taken out for validation, but no more than 1,000. In an archive the
-    subfolders may lie in one folder that holds all the rest.
+    Subfolders `train`, `validation` and `test` (`val`, `Train` and the like too) are
+    the splits; they may lie in one folder that holds all the rest. What of validation
+    and test is not there is taken out of the training images, a tenth each. Which
+    images these are is a function of each file's own bytes: files that are added or
+    renamed move no other from one split to another, and copies are in one split.
 
     Images and archives need not be trusted: archives are read without unpacking them
-    to disk, and what is made to do harm is refused.
+    to disk, and what is made to do harm is refused. What is left out (hidden files,
+    other files, links that lead out of the folder) is counted and printed, and so are
+    images that are in two splits.
 
     Args:
-      path: Folder with PNG, JPEG or BMP images, at any depth, or archive of them
-        (`.zip`, `.tar`, `.tar.gz`, `.tgz`). Links are not followed. The largest file
-        has 256 MiB and the largest image 89 million pixels, of which no side is more
-        than 100 times the other.
+      path: Folder of images, at any depth, of any format that Pillow reads; or archive
+        of them (`.zip`, `.tar`, `.tar.gz`, `.tgz`).
       image_size: Python `int`, side of the squares.
+      channels: 3 for colours, 1 for grey, `None` for grey if all images are.
+      crop: `"center"`, the central square of each image; `"random"`, another square of
+        it in every epoch; or `"none"`, all of it, its sides scaled apart.
+      skip_damaged: Python `bool`, whether to go on without files that cannot be read.
+      conditional: Python `bool`, whether to keep the classes: the first subfolder of
+        the split that an image is in, or what `labels` says.
+      labels: CSV file, in the folder or elsewhere, see `read_labels`.
 
     Raises:
       FileNotFoundError: If there is no such folder or archive.
       OSError: If a folder or a file may not be read.
-      ValueError: If there are too few images, or one that is damaged or too large, or
-        if an archive is damaged, or has a member with a name that leads out of it, a
-        link, a device, an encrypted file, or one that unpacks to too much.
+      ValueError: If there are too few images, or damaged ones, or if an archive is
+        damaged, or has a member with a name that leads out of it.
     """
-    path = pathlib.Path(path)
-    if image_size < 1:
-        raise ValueError(f"image_size: expected a positive int, got {image_size}.")
-    read: Callable[[pathlib.Path, Collection[str]], Iterator[tuple[str, bytes]]]
-    if path.is_dir():
-        names, skipped = _list_folder(path)
-        read, top = _read_folder, ""
-    elif path.is_file() and path.name.lower().endswith(ARCHIVE_SUFFIXES):
-        names, skipped = list_archive(path), 0
-        read, top = read_archive, _top_of(names)
-    else:
-        raise FileNotFoundError(
-            "dataset: expected a folder of images, or an archive "
-            f"({', '.join(ARCHIVE_SUFFIXES)}) of them, got {path!s}."
+    check_int("image_size", image_size)
+    path = pathlib.Path(path).expanduser()
+    files = list_files(path)
+    places = named_splits(path, files)
+    if files.left_out:
+        print(f"{path}: {_told(files.left_out)}", flush=True)
+    conditions: np.ndarray | None = None
+    condition_names: tuple[str, ...] | None = None
+    if conditional and labels is not None:
+        beside = path / labels
+        known = read_labels(beside if beside.is_file() else labels, list(places))
+        conditions, condition_names = known
+    elif conditional:
+        conditions, condition_names = classes_of_folders(
+            {name: place.below for name, place in places.items()}
         )
-    to_train, to_validate, to_test = _split(names, top)
-    if len(to_train) + len(to_validate) < 2 or not to_train or not to_test:
-        links = f" Links are not followed: {skipped} skipped." if skipped else ""
+    decoded = decoded_images(
+        path, files, image_size=image_size, channels=channels or 3, crop=crop
+    )
+    _check_damaged(path, decoded, skip_damaged)
+    # Images of one folder follow one another, whatever order they were read in.
+    in_order = {name: number for number, name in enumerate(decoded.names)}
+    names = sorted(
+        places.keys() - decoded.damaged.keys(), key=lambda name: name.split("/")
+    )
+    numbers = np.array([in_order[name] for name in names], np.int64)
+    records = decoded.records[numbers]
+    named = np.array([places[name].split for name in names], "U10")
+    splits = share_out(named, records["contents"])
+    if not np.isin(SPLITS, splits).all():
         raise ValueError(
-            "dataset: expected at least 3 images (PNG, JPEG, BMP), to train, validate "
-            f"and test, in {path!s}; got "
-            f"{len(to_train) + len(to_validate) + len(to_test)}.{links}"
+            "dataset: expected at least 3 different images, to train, validate and "
+            f"test, in {path!s}; got {len(names)}. {_told(files.left_out)}".rstrip()
         )
-    squares = _Squares([to_train, to_validate, to_test], image_size)
-    for name, contents in read(path, squares.places):
-        squares.add(name, decode_image_file(_shown(path / name), contents))
-    train, validation, test = map(ImageSplit.from_array, squares.arrays)
-    if not validation.count:
-        train, validation = train.take_out()
+    tell_copies(names, splits, records["pixels"])
+    if conditions is not None and condition_names is not None:
+        in_order = {name: number for number, name in enumerate(places)}
+        conditions = conditions[[in_order[name] for name in names]]
+        _check_classes(conditions[splits == "train"], condition_names)
+    shown_channels = 1 if channels is None and records["is_grey"].all() else channels
+    event_shape = (image_size, image_size, shown_channels or 3)
+
+    def split(name: str) -> ImageSplit:
+        chosen = splits == name
+        images: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+        if crop == "random":
+            images = _Squares(decoded, numbers[chosen], event_shape)
+        else:
+            pixels = decoded.pixels.reshape(-1, image_size, image_size, channels or 3)
+            rows = records["offset"][chosen] // pixels[:1].size
+            images = split_of_mapped(pixels[..., : event_shape[2]]).select(rows).images
+        of_chosen = None if conditions is None else conditions[chosen]
+        return ImageSplit(int(chosen.sum()), images, of_chosen)
+
     return ImageData(
         name=f"folder:{path!s}",
-        event_shape=(image_size, image_size, 3),
-        train=train,
-        validation=validation,
-        test=test,
+        event_shape=event_shape,
+        train=split("train"),
+        validation=split("validation"),
+        test=split("test"),
+        condition_names=condition_names,
+        digest=_digest(splits, records["contents"]),
     )
 
 
-def _list_folder(folder: pathlib.Path) -> tuple[list[str], int]:
-    """Returns what is below, as `list_archive` does, and the number of links there."""
-    names, links, left = [], 0, [""]
-    while left:
-        above = left.pop()
-        with os.scandir(folder / above) as entries:
-            for entry in entries:
-                name = above + entry.name
-                if entry.is_symlink():
-                    if name in _SPLITS:
-                        raise ValueError(
-                            f"dataset: expected a folder, not a link, {name} in "
-                            f"{folder}. Links are not followed."
-                        )
-                    links += 1
-                elif entry.is_dir():
-                    left.append(f"{name}/")
-                    names.append(f"{name}/")
-                else:
-                    names.append(name)
-                    if is_image_name(name):
-                        _check_file(folder / name, entry.stat())
-    return names, links
-
-
-def _shown(file: pathlib.Path) -> str:
-    # A stranger's file name could talk to the terminal.
-    return str(file) if str(file).isprintable() else repr(str(file))
-
-
-def _check_file(file: pathlib.Path, status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        # To read from it could mean to wait for ever.
-        raise ValueError(
-            f"dataset: expected a plain file, got {_shown(file)}, which is none."
-        )
-    if status.st_size > LARGEST_FILE:
-        raise ValueError(
-            f"dataset: expected at most {LARGEST_FILE:,} bytes in {_shown(file)}, got "
-            f"{status.st_size:,}."
-        )
-
-
-def _read_folder(
-    folder: pathlib.Path, names: Collection[str]
-) -> Iterator[tuple[str, bytes]]:
-    for name in names:
-        with open(folder / name, "rb") as file:
-            yield name, file.read(LARGEST_FILE)
-
-
-def _top_of(names: list[str]) -> str:
-    """Returns the one folder that all images are in, `""` if it is none or a split."""
-    tops = {name.partition("/")[:2] for name in _images(names)}
-    top, slash = tops.pop() if len(tops) == 1 else ("", "")
-    return "" if not slash or top in _SPLITS else top + slash
-
-
-def _images(names: list[str]) -> list[str]:
-    images = [name for name in names if is_image_name(name) and name[-1] != "/"]
-    return sorted(images, key=lambda name: name.split("/"))
-
-
-def _split(names: list[str], top: str) -> list[list[str]]:
-    """Returns the names of the images to train, validate and test with, in order."""
-    images = _images(names)
-    if all(
-        any(name.startswith(f"{top}{split}/") for name in names)
-        for split in ("train", "test")
-    ):
-        return [
-            [name for name in images if name.startswith(f"{top}{split}/")]
-            for split in _SPLITS
-        ]
-    train = [name for i, name in enumerate(images) if i % _EVERY_NTH_IS_TEST]
-    return [train, [], images[::_EVERY_NTH_IS_TEST]]
-
-
+@dataclasses.dataclass(frozen=True)
 class _Squares:
-    """Arrays of images, filled in whatever order they are read in.
+    """Squares cut out of decoded images at the places that their seeds draw."""
 
-    Attributes:
-      arrays: One for each list of names.
-      places: Dictionary of what is to be read.
-    """
+    decoded: DecodedImages
+    numbers: np.ndarray
+    event_shape: tuple[int, int, int]
 
-    def __init__(self, splits: list[list[str]], image_size: int):
-        self.arrays: list[np.ndarray] = [
-            np.empty([len(names), image_size, image_size, 3], np.uint8)
-            for names in splits
-        ]
-        self.places = {
-            name: row
-            for names, array in zip(splits, self.arrays, strict=True)
-            for name, row in zip(names, array, strict=True)
-        }
-        self._progress, self._done = ProgressBar(len(self.places)), 0
+    def __call__(self, numbers: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        places = tf.map_fn(
+            lambda seed: tf.random.stateless_uniform([2], seed),
+            seeds,
+            fn_output_signature=tf.float32,
+        )
+        squares = tf.numpy_function(
+            self._read, [numbers, places], tf.uint8, stateful=False
+        )
+        return tf.ensure_shape(squares, [numbers.shape[0], *self.event_shape])
 
-    def add(self, name: str, image: tf.Tensor) -> None:
-        row = self.places[name]
-        row[:] = _square(image, len(row))
-        self._done += 1
-        self._progress.update(self._done)
+    def _read(self, numbers: np.ndarray, places: np.ndarray) -> np.ndarray:
+        squares = np.empty([len(numbers), *self.event_shape], np.uint8)
+        size, _, channels = self.event_shape
+        chosen = self.numbers[numbers]
+        for square, number, place in zip(squares, chosen, places, strict=True):
+            strip = self.decoded.image(number)
+            room = np.subtract(strip.shape[:2], size)
+            top, left = (place.astype(float) * (room + 1)).astype(int)
+            square[:] = strip[top : top + size, left : left + size, :channels]
+        return squares
 
 
-def _square(image: tf.Tensor, image_size: int) -> np.ndarray:
-    height, width, _ = image.shape
-    scale = image_size / min(height, width)
-    size = [
-        max(image_size, round(height * scale)),
-        max(image_size, round(width * scale)),
+def _told(left_out: Mapping[str, Sequence[str]]) -> str:
+    """Returns what is left out in a sentence, with an example of each kind."""
+    parts = [
+        f"{len(names):,} {reason} ({shown(min(names))})"
+        for reason, names in sorted(left_out.items())
     ]
-    image = tf.image.resize(image, size, method="area")
-    image = tf.image.resize_with_crop_or_pad(image, image_size, image_size)
-    return tf.cast(tf.round(image), tf.uint8).numpy()
+    return f"Left out: {', '.join(parts)}." if parts else ""
+
+
+def _check_damaged(
+    path: pathlib.Path, decoded: DecodedImages, skip_damaged: bool
+) -> None:
+    if not decoded.damaged:
+        return
+    named = [f"{shown(k)} ({v})" for k, v in sorted(decoded.damaged.items())[:_NAMED]]
+    more = len(decoded.damaged) - len(named)
+    listed = ", ".join(named) + (f" and {more} more" if more else "")
+    count = f"{len(decoded.damaged)} of {len(decoded.names)} images"
+    if skip_damaged:
+        print(f"{path}: Left out {count} that cannot be read: {listed}.", flush=True)
+        return
+    raise ValueError(
+        f"dataset: expected images that can be read in {path}, got {count} that "
+        f"cannot: {listed}. Remove them, or go on without them: skip_damaged "
+        "(--skip-damaged)."
+    )
+
+
+def _check_classes(labels: np.ndarray, names: tuple[str, ...]) -> None:
+    """Refuses classes that no flow could learn."""
+    if labels.ndim == 1:
+        missing = sorted(set(range(len(names))) - set(labels.tolist()))
+        if missing:
+            raise ValueError(
+                "conditional: expected training images of every class, got none of "
+                f"{shown(names[missing[0]])!r}."
+            )
+
+
+def _digest(splits: np.ndarray, contents: np.ndarray) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for split in SPLITS:
+        digest.update(contents[splits == split].tobytes() + b"/")
+    return digest.hexdigest()

@@ -38,9 +38,11 @@ class ImageData:
       flips: Python `bool`, whether a mirrored image is as good as the original.
       condition_names: Names of the classes, if the splits have labels, or of the
         attributes, if they have those; `None` if they have no conditions.
+      digest: Python `str` that is another one for other images, where that is known.
 
     Raises:
-      ValueError: If a split has no images, or conditions are there in part.
+      ValueError: If a split has no images, conditions are there in part, or a label is
+        none of the classes.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ImageData:
     test: ImageSplit
     flips: bool = False
     condition_names: tuple[str, ...] | None = None
+    digest: str = ""
 
     def __post_init__(self) -> None:
         check_text("name", self.name)
@@ -64,26 +67,24 @@ class ImageData:
                 f"condition_names: expected names or None, got {shortened(names)}."
             )
         for part in ("train", "validation", "test"):
-            if not isinstance(getattr(self, part), ImageSplit):
+            split = getattr(self, part)
+            if not isinstance(split, ImageSplit):
                 raise TypeError(
-                    f"{part}: expected an ImageSplit, got "
-                    f"{shortened(getattr(self, part))}."
+                    f"{part}: expected an ImageSplit, got {shortened(split)}."
                 )
-        for purpose, split in (
-            ("train", self.train),
-            ("validate", self.validation),
-            ("test", self.test),
-        ):
+            purpose = part.replace("validation", "validate")
             if split.count < 1:
                 raise ValueError(
                     f"dataset: expected images in {self.name!r}, got none to {purpose}."
                 )
-            if (split.conditions is None) != (self.condition_names is None):
+            if (split.conditions is None) != (names is None):
                 raise ValueError(
                     "condition_names: expected names if all splits have conditions and "
-                    f"None if none has, got {self.condition_names} and those to "
-                    f"{purpose} {'without' if self.condition_names else 'with'} them."
+                    f"None if none has, got {names} and those to {purpose} "
+                    f"{'without' if names else 'with'} them."
                 )
+            if names is not None:
+                split.check_labels(len(names))
 
     @property
     def condition_size(self) -> int | None:
@@ -101,11 +102,20 @@ class ImageData:
         )
 
     def fingerprint(self) -> str:
-        """Returns a few words that other data, or fewer or more, do not share."""
-        images = np.ascontiguousarray(self.train.take(min(16, self.train.count)))
-        return (
-            f"{self.train.count} of {self.name}, checksum {zlib.crc32(images.data):08x}"
-        )
+        """Returns a few words that other data, or fewer or more, do not share.
+
+        Images are compared by their `digest`, or else by the first few of each split.
+        """
+        splits = self.train, self.validation, self.test
+        checksum = zlib.crc32(f"{self.digest}{self.condition_names}".encode())
+        for split in splits:
+            if not self.digest:
+                checksum = zlib.crc32(split.take(16).data, checksum)
+            if split.conditions is not None:
+                known = np.ascontiguousarray(split.conditions)
+                checksum = zlib.crc32(known.data, checksum)
+        counts = " + ".join(str(split.count) for split in splits)
+        return f"{counts} images of {self.name}, checksum {checksum:08x}"
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Returns the number of full batches in an epoch.
@@ -132,39 +142,27 @@ class ImageData:
     ) -> tf.data.Dataset:
         """Returns endless shuffled batches, of which each is a function of its number.
 
-        Every epoch has another order and leaves out the images that fill no batch.
-        Images are mirrored at random where `flips` says so. Batch number `s`, counted
-        from 0 over all epochs, is the same wherever the pipeline starts, and the
-        workers' parts of it, put together, are the batch of a single worker. With
-        conditions, batches are pairs (images, conditions).
+        Every epoch has another order and leaves out the images that fill no batch; they
+        are mirrored at random where `flips` says so. Batch number `s`, counted from 0
+        over all epochs, is the same wherever the pipeline starts, and the workers'
+        parts of it are the batch of a single worker. With conditions, batches are pairs
+        (images, conditions).
 
         Args:
           batch_size: Python `int`, of all workers together.
           seed: Python `int`.
-          first_step: Python `int`, number of the first batch; later ones start as fast
-            as the first.
+          first_step: Python `int`, number of the first batch.
           worker: Python `int`, number of this worker, from 0.
-          num_workers: Python `int`. Each has a part of every batch, of equal sizes, or
-            sizes that differ by 1 where `batch_size` is not divisible.
+          num_workers: Python `int`. Their parts differ by one image at most.
 
         Raises:
-          ValueError: If `batch_size` is not between 1 and `train.count`, or another
-            argument is out of range.
+          ValueError: If an argument is out of range.
         """
         steps = self.steps_per_epoch(batch_size)
         check_int("seed", seed, least=-(2**63))
-        check_whole("first_step", first_step)
-        check_whole("worker", worker)
-        check_whole("num_workers", num_workers)
-        if first_step < 0:
-            raise ValueError(f"first_step: expected at least 0, got {first_step}.")
-        if not 1 <= num_workers <= batch_size:
-            raise ValueError(
-                f"num_workers: expected 1 to {batch_size}, the batch size; got "
-                f"{num_workers}."
-            )
-        if not 0 <= worker < num_workers:
-            raise ValueError(f"worker: expected 0 to {num_workers - 1}, got {worker}.")
+        check_int("first_step", first_step, least=0)
+        check_int("num_workers", num_workers, most=batch_size)
+        check_int("worker", worker, least=0, most=num_workers - 1)
         part = slice(
             batch_size * worker // num_workers, batch_size * (worker + 1) // num_workers
         )

@@ -1,144 +1,136 @@
-"""One image file, which may come from a stranger: its name, its size, its pixels."""
+"""One image file, which may come from a stranger: from its bytes to pixels."""
 
 from __future__ import annotations
 
-import pathlib
-import struct
+import functools
+import io
+import os
+from typing import Literal
 
 import numpy as np
-import tensorflow as tf
+from PIL import Image, ImageOps
 
 LARGEST_FILE = 2**28
-# As many pixels as fill the largest file with three bytes each; Pillow, too, takes an
-# image of more for an attack.
-LARGEST_IMAGE = LARGEST_FILE // 3
-# The smaller side is scaled to a size of the user's, and the other grows with it.
-_LONGEST_STRIP = 100
-# Programs that write progressive JPEG make about ten, and each costs a pass over all
-# pixels, which a file of a few bytes for each can ask for without end.
+# Pillow reads EPS by starting Ghostscript, and the others not at all on its own.
+_NOT_READ = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})
+# Programs that write progressive JPEG make about ten scans, and each costs a pass over
+# all pixels, which a file of a few bytes for each can ask for without end.
 _MOST_SCANS = 100
-_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
+# Of a longer image the middle is kept, so that it does not fill memory when scaled.
+_LONGEST_STRIP = 4
 
 
-def is_image_name(name: str) -> bool:
-    """Returns whether a file of that name is taken for a PNG, JPEG or BMP image."""
-    file = pathlib.PurePosixPath(name)
-    # macOS keeps notes about `a.png` in `._a.png`.
-    return file.suffix.lower() in _SUFFIXES and not file.name.startswith("._")
-
-
-def check_sides(name: str, height: int, width: int) -> None:
-    """Refuses an image by its sides, before memory is spent on it.
-
-    Args:
-      name: Python `str`, what to call it.
-      height: Python `int`, in pixels.
-      width: Python `int`, in pixels.
-
-    Raises:
-      ValueError: If a side is not positive, there are more than 89 million pixels, or
-        one side is more than 100 times as long as the other.
-    """
-    if min(height, width) < 1:
-        raise ValueError(
-            f"dataset: {name} is no image that can be read: expected positive sides, "
-            f"got {width} x {height} pixels."
-        )
-    if height * width > LARGEST_IMAGE:
-        raise ValueError(
-            f"dataset: expected at most {LARGEST_IMAGE:,} pixels in {name}, got "
-            f"{width} x {height}."
-        )
-    if max(height, width) > _LONGEST_STRIP * min(height, width):
-        raise ValueError(
-            f"dataset: expected no side more than {_LONGEST_STRIP} times the other in "
-            f"{name}, got {width} x {height} pixels."
-        )
-
-
-def decode_image_file(name: str, contents: bytes) -> tf.Tensor:
-    """Returns the pixels of a PNG, JPEG or BMP image.
-
-    The format is told by the contents. Alpha is left out, grey becomes three equal
-    channels, of 16 bits the upper 8 are taken. No orientation in EXIF is followed.
-
-    Args:
-      name: Python `str`, what to call it in errors.
-      contents: Python `bytes`, the whole file.
-
-    Returns:
-      `uint8` tensor of shape [height, width, 3].
-
-    Raises:
-      ValueError: If it is none of the three, or damaged, or `check_sides` refuses it.
-    """
-    try:
-        height, width = _sides(contents)
-        check_sides(name, height, width)
-        if contents.startswith(b"BM") and _bits_per_pixel(contents) == 8:
-            return _decode_palette(contents)
-        return tf.io.decode_image(contents, channels=3, expand_animations=False)
-    except (_Unreadable, tf.errors.OpError) as error:
-        reason = getattr(error, "message", str(error))
-        reason = reason.rpartition("}} ")[-1].partition(" [Op:")[0]
-        raise ValueError(
-            f"dataset: {name} is no image that can be read: expected a whole PNG, JPEG "
-            f"or BMP file, got {len(contents)} bytes ({reason})."
-        ) from error
-
-
-class _Unreadable(Exception):
+class UnreadableImage(Exception):
     """What is wrong with a file."""
 
 
-def _sides(contents: bytes) -> tuple[int, int]:
-    """Returns height and width as the header has them, without decoding."""
-    if contents.startswith(b"\x89PNG\r\n\x1a\n"):
-        if contents[12:16] != b"IHDR" or len(contents) < 24:
-            raise _Unreadable("PNG without a header")
-        width, height = struct.unpack_from(">II", contents, 16)
-        return height, width
-    if contents.startswith(b"\xff\xd8\xff"):
-        if contents.count(b"\xff\xda") > _MOST_SCANS:
-            raise _Unreadable(f"JPEG of more than {_MOST_SCANS} scans")
-        height, width, _ = tf.io.extract_jpeg_shape(contents).numpy().tolist()
-        return height, width
-    if contents.startswith(b"BM"):
-        return _sides_of_bmp(contents)
-    raise _Unreadable("the first bytes are of no such file")
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(sorted(Image.OPEN.keys() - _NOT_READ))
 
 
-def _sides_of_bmp(contents: bytes) -> tuple[int, int]:
-    """Returns height and width, of a kind of BMP that TensorFlow reads rightly."""
-    if len(contents) < 54:
-        raise _Unreadable("BMP without a header")
-    header, width, height = struct.unpack_from("<Iii", contents, 14)
-    bits, compression = (
-        _bits_per_pixel(contents),
-        *struct.unpack_from("<I", contents, 30),
-    )
-    # 3 is for colours in places of its own, which are mostly the usual ones.
-    usual = compression == 3 and contents[54:66] == bytes.fromhex(
-        "0000ff0000ff0000ff000000"
-    )
-    if header < 40 or bits not in (8, 24, 32) or not (compression == 0 or usual):
-        raise _Unreadable("BMP other than of 8, 24 or 32 bits, not compressed")
-    # Rows from the top are announced by a negative height.
-    return abs(height), width
+@functools.cache
+def _suffixes() -> frozenset[str]:
+    known = Image.registered_extensions()
+    return frozenset(s for s, kind in known.items() if kind in _formats())
 
 
-def _bits_per_pixel(contents: bytes) -> int:
-    return struct.unpack_from("<H", contents, 28)[0]
+def is_image_name(name: str) -> bool:
+    """Returns whether a file of that name is taken for an image."""
+    return os.path.splitext(name)[1].lower() in _suffixes()
 
 
-def _decode_palette(contents: bytes) -> tf.Tensor:
-    """Returns a BMP's colours, where TensorFlow takes their numbers for grey."""
-    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
-    numbers = tf.cast(image[..., 0], tf.int32)
-    start = 14 + struct.unpack_from("<I", contents, 14)[0]
-    end = struct.unpack_from("<I", contents, 10)[0]
-    end = start + (min(end - start, 4 * 256) // 4 * 4 if end > start else 0)
-    colours = np.array(list(contents[start:end]), np.uint8).reshape(-1, 4)[:, 2::-1]
-    if tf.reduce_max(numbers) >= len(colours):
-        raise _Unreadable("BMP with colours that its palette lacks")
-    return tf.gather(colours, numbers)
+def decode_image(contents: bytes, *, channels: int = 3) -> Image.Image:
+    """Returns the image in a file of any still format that Pillow reads.
+
+    The format is told by the contents. Of an animation the first frame is taken, and
+    the EXIF orientation is applied. Alpha is left out; of 16 bits the upper 8 are
+    taken.
+
+    Args:
+      contents: Python `bytes`, the whole file.
+      channels: Python `int`, 3 for colours or 1 for grey.
+
+    Returns:
+      Image of mode `"RGB"` or `"L"`.
+
+    Raises:
+      UnreadableImage: If it is damaged, or too large.
+    """
+    if len(contents) > LARGEST_FILE:
+        raise UnreadableImage(f"expected at most {LARGEST_FILE:,} bytes")
+    try:
+        with Image.open(io.BytesIO(contents), formats=_formats()) as image:
+            _check(image, contents)
+            image.load()
+            # A turned copy does not know its format.
+            image = ImageOps.exif_transpose(_of_eight_bits(image)).convert("RGB")
+    except UnreadableImage:
+        raise
+    except Exception as error:
+        # Pillow's readers raise whatever comes of the bytes they find.
+        reason = str(error).partition(" <_io.")[0] or type(error).__name__
+        raise UnreadableImage(reason) from error
+    return image if channels == 3 else image.convert("L")
+
+
+def scaled_pixels(
+    image: Image.Image, image_size: int, crop: Literal["center", "random", "none"]
+) -> np.ndarray:
+    """Returns an image scaled by averaging, for squares of `image_size`.
+
+    Args:
+      image: What `decode_image` returns.
+      image_size: Python `int`, side of the squares.
+      crop: `"center"`, the central square; `"random"`, a strip whose smaller side is
+        `image_size`, at most four times as long, to cut squares from; or `"none"`, the
+        whole image, its sides scaled apart.
+
+    Returns:
+      `uint8` array of shape [height, width, channels].
+    """
+    width, height = image.size
+    side, most = min(width, height), {"center": 1, "random": _LONGEST_STRIP}.get(crop)
+    kept = [
+        length if most is None else min(length, most * side)
+        for length in (width, height)
+    ]
+    size = [
+        image_size
+        if most is None
+        else max(image_size, round(image_size * length / side))
+        for length in kept
+    ]
+    left, top = (width - kept[0]) / 2, (height - kept[1]) / 2
+    box = left, top, left + kept[0], top + kept[1]
+    scaled = image.resize((size[0], size[1]), Image.Resampling.BOX, box=box)
+    return np.asarray(scaled).reshape(size[1], size[0], -1)
+
+
+def _check(image: Image.Image, contents: bytes) -> None:
+    """Refuses an image by its header, before memory is spent on it."""
+    most, count = Image.MAX_IMAGE_PIXELS, image.width * image.height
+    if most is not None and count > most:
+        # Pillow itself refuses those of twice as many.
+        raise UnreadableImage(
+            f"expected at most {most:,} pixels, got {image.width} x {image.height}"
+        )
+    is_jpeg = image.format in ("JPEG", "MPO")
+    if is_jpeg and contents.count(b"\xff\xda") > _MOST_SCANS:
+        raise UnreadableImage(f"JPEG of more than {_MOST_SCANS} scans")
+
+
+def _of_eight_bits(image: Image.Image) -> Image.Image:
+    """Returns the upper 8 bits of 16, which Pillow would clip."""
+    # Pillow has no other mode for PGM files of 16 bits, which it scales to all 16.
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
+        upper = (np.asarray(image) >> 8).astype(np.uint8)
+        grey = Image.fromarray(upper)
+        # Where the orientation is.
+        grey.info.update(image.info)
+        grey.getexif().update(image.getexif())
+        return grey
+    if image.mode in ("I", "F"):
+        raise UnreadableImage("expected 8 or 16 bits a channel, got 32")
+    return image

@@ -48,6 +48,17 @@ class ImageSplit:
                 f"{shortened(self.conditions)}."
             )
 
+    def check_labels(self, count: int) -> None:
+        """Raises `ValueError` if there is a label that is none of `count` classes."""
+        labels = self.conditions
+        if labels is not None and labels.ndim == 1:
+            bad = labels[(labels < 0) | (labels >= count)]
+            if len(bad):
+                raise ValueError(
+                    f"conditions: expected labels from 0 to {count - 1}, for {count} "
+                    f"classes, got {bad[0]}."
+                )
+
     @classmethod
     def from_array(
         cls, array: np.ndarray, conditions: np.ndarray | None = None

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
-from tfp_realnvp.arguments import check_flag, check_path, check_text, check_whole
+from tfp_realnvp.arguments import (
+    check_choice,
+    check_flag,
+    check_int,
+    check_path,
+    check_text,
+    check_whole,
+)
 from tfp_realnvp.data.celeb_a import load_celeb_a
 from tfp_realnvp.data.cifar10 import load_cifar10
 from tfp_realnvp.data.digits import load_digits
 from tfp_realnvp.data.downsampled_imagenet import load_downsampled_imagenet
-from tfp_realnvp.data.folder import load_folder
+from tfp_realnvp.data.folder import CROPS, load_folder
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.lsun import CATEGORIES, load_lsun
 from tfp_realnvp.data.photos import load_photos
@@ -40,6 +49,11 @@ def load_images(
     image_size: int | None = None,
     data_dir: str | os.PathLike | None = None,
     conditional: bool = False,
+    channels: Literal[1, 3] | None = None,
+    crop: Literal["center", "random", "none"] = "center",
+    augment: Literal["flip"] | None = None,
+    skip_damaged: bool = False,
+    labels: str | os.PathLike | None = None,
 ) -> ImageData:
     """Returns the data set of that name.
 
@@ -50,9 +64,16 @@ def load_images(
       image_size: Python `int`, side of the images, for data sets that come in any
         size; `None` is 32 (`"celeb_a"` and LSUN: 64), or the size that the data set
         has.
-      data_dir: Folder of prepared TFDS data, or of LSUN's unpacked databases.
+      data_dir: Folder of prepared TFDS data, or of LSUN's unpacked databases; or, of
+        your own images, the folder or archive that has come in the place of PATH.
       conditional: Python `bool`, whether to keep the images' classes or attributes,
         for a flow that is conditioned on them.
+      channels: Of your own images, see `load_folder`, as all that follow but `augment`.
+      crop: How they are made into squares.
+      augment: `"flip"` if a mirrored image is as good as the original; `None` is what
+        is known of the data set.
+      skip_damaged: Python `bool`, whether to go on without those that cannot be read.
+      labels: CSV file with their classes or numbers.
 
     Raises:
       FileNotFoundError: If the data are not there.
@@ -76,24 +97,75 @@ def load_images(
         check_whole("image_size", image_size)
     if data_dir is not None:
         check_path("data_dir", data_dir)
+    if channels is not None:
+        check_int("channels", channels, most=3)
+        if channels == 2:
+            raise ValueError("channels: expected 1 or 3, got 2.")
+    check_choice("crop", crop, CROPS)
+    check_choice("augment", augment, ("flip", None))
+    check_flag("skip_damaged", skip_damaged)
+    if labels is not None:
+        check_path("labels", labels)
+    own = {
+        "channels": channels,
+        "crop": crop,
+        "skip_damaged": skip_damaged,
+        "labels": labels,
+    }
     if dataset.startswith("folder:"):
-        load = functools.partial(load_folder, dataset.removeprefix("folder:"))
+        load = _own_images(dataset, data_dir, conditional, own)
     elif dataset in _LOADERS:
         load = functools.partial(_LOADERS[dataset], data_dir)
+        _check_known(dataset, image_size, conditional, own)
     else:
         raise ValueError(
             f"dataset: expected {', '.join(DATA_SETS)} or folder:PATH, got {dataset!r}."
         )
+    is_fixed = image_size is None or dataset in _FIXED_SIZES
+    data = load() if is_fixed else load(image_size=image_size)
+    if augment == "flip":
+        data = dataclasses.replace(data, flips=True)
+    return data if conditional else data.unconditional()
+
+
+def _own_images(
+    dataset: str,
+    data_dir: str | os.PathLike | None,
+    conditional: bool,
+    own: Mapping[str, Any],
+) -> Callable[..., ImageData]:
+    path = dataset.removeprefix("folder:")
+    if not path.strip():
+        # As a shell leaves it of a variable that is not set.
+        raise ValueError(f"dataset: expected folder:PATH, got {dataset!r}.")
+    if own["labels"] is not None and not conditional:
+        raise ValueError("labels: expected conditional with them, got False.")
+
+    def load(image_size: int = 32) -> ImageData:
+        data = load_folder(data_dir or path, image_size, conditional=conditional, **own)
+        # The name of a run's images stays when they are moved.
+        return dataclasses.replace(data, name=dataset)
+
+    return load
+
+
+def _check_known(
+    dataset: str, image_size: int | None, conditional: bool, own: Mapping[str, Any]
+) -> None:
+    """Refuses what a data set does not have: loading can take hours."""
+    for name, value in own.items():
+        if value not in (None, False, "center"):
+            raise ValueError(
+                f"{name}: expected none, for it is of folder:PATH alone, not of "
+                f"{dataset!r}; got {value!r}."
+            )
     fixed = _FIXED_SIZES.get(dataset)
     if fixed and image_size not in (None, fixed):
         raise ValueError(
             f"image_size: expected {fixed}, the size of {dataset!r}, got {image_size}."
         )
-    # Loading can take hours.
     if conditional and dataset not in _CONDITIONAL:
         raise ValueError(
             "conditional: expected False, for there are no classes or attributes in "
             f"{dataset!r}; got True."
         )
-    data = load() if fixed or image_size is None else load(image_size=image_size)
-    return data if conditional else data.unconditional()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import io
 import itertools
 import os
 import pathlib
@@ -13,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from tfp_realnvp.arguments import check_choice, check_int
 from tfp_realnvp.data.image_data import ImageData
-from tfp_realnvp.data.image_file import check_sides
+from tfp_realnvp.data.image_file import UnreadableImage, decode_image
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.memory_mapped import kept_array
 from tfp_realnvp.optional import require
@@ -25,6 +25,8 @@ from tfp_realnvp.optional import require
 CATEGORIES = {"bedroom": "42.8 GiB", "church_outdoor": "2.3 GiB", "tower": "11.2 GiB"}
 _URL = "http://dl.yf.io/lsun/scenes"
 _SMALLEST_SIDE = 96
+# Longer when scaled, one would fill memory.
+_LONGEST_SIDE = 100 * _SMALLEST_SIDE
 _KEYS_AT_ONCE = 10_000
 
 
@@ -52,14 +54,13 @@ def load_lsun(
 
     Raises:
       FileNotFoundError: If the databases are not there.
-      ImportError: If lmdb or Pillow is not installed.
+      ImportError: If lmdb is not installed.
       ValueError: If `category` or `image_size` is out of range, or the databases are
         damaged.
     """
     check_choice("category", category, CATEGORIES)
     check_int("image_size", image_size, most=_SMALLEST_SIDE)
-    for module in ("lmdb", "PIL.Image"):
-        require(module, "an LSUN data set", extra="lsun")
+    require("lmdb", "an LSUN data set", extra="lsun")
     folders = [_find(category, part, data_dir) for part in ("train", "val")]
     train, test = (_random_crops(folder, image_size) for folder in folders)
     train, validation = train.take_out()
@@ -129,8 +130,6 @@ class _Crops:
         return crops
 
     def _scaled(self, key: bytes, encoded: bytes | None) -> np.ndarray:
-        from PIL import Image
-
         name = f"image {key.decode()} in {self.folder}"
         if encoded is None:
             raise ValueError(
@@ -139,20 +138,20 @@ class _Crops:
                 "folder or from the one that TFP_REALNVP_CACHE names."
             )
         # LSUN's export program calls the values WebP, its README JPEG. Pillow tells.
-        # Its readers of other formats are less used, and one starts another program.
         try:
-            photo: Image.Image = Image.open(
-                io.BytesIO(encoded), formats=("WEBP", "JPEG")
-            )
-            check_sides(name, photo.height, photo.width)
-            photo = photo.convert("RGB")
-        except (OSError, Image.DecompressionBombError) as error:
+            photo = decode_image(encoded)
+        except UnreadableImage as error:
             raise ValueError(
                 f"dataset: expected a whole {name}, got {len(encoded)} bytes that "
                 f"cannot be read ({error}). Unpack or download the archive again."
             ) from error
         scale = _SMALLEST_SIDE / min(photo.size)
         width, height = (max(_SMALLEST_SIDE, round(s * scale)) for s in photo.size)
+        if max(width, height) > _LONGEST_SIDE:
+            raise ValueError(
+                "dataset: expected no side more than 100 times the other in "
+                f"{name}, got {photo.width} x {photo.height} pixels."
+            )
         return np.asarray(photo.resize((width, height), Image.Resampling.HAMMING))
 
 

@@ -47,11 +47,13 @@ def kept_array(
       OSError: If the file cannot be written, or the disk is full.
       ValueError: If there are more or fewer rows than expected.
     """
-    path = _path(pathlib.Path(source), name)
+    path = pathlib.Path(source) / f"{name}.npy"
+    if os.environ.get(CACHE_VARIABLE):
+        path = cache_path(pathlib.Path(source), path.name)
     kept = _load(path, shape, dtype)
     if kept is not None:
         return kept
-    _check_room(path, math.prod(shape) * np.dtype(dtype).itemsize)
+    check_room(path, math.prod(shape) * np.dtype(dtype).itemsize)
     print(f"Writing {path}, once.", flush=True)
     _write(path, shape, dtype, read())
     return np.load(path, mmap_mode="r")
@@ -76,13 +78,21 @@ def split_of_mapped(array: np.ndarray) -> ImageSplit:
     return ImageSplit(len(array), images)
 
 
-def _path(source: pathlib.Path, name: str) -> pathlib.Path:
-    elsewhere = os.environ.get(CACHE_VARIABLE)
-    if not elsewhere:
-        return source / f"{name}.npy"
+def cache_path(source: pathlib.Path, name: str) -> pathlib.Path:
+    """Returns where to keep what is made of a folder or file, in a folder for caches.
+
+    That is the one that `TFP_REALNVP_CACHE` names, or else the user's own.
+
+    Args:
+      source: The folder or file.
+      name: Python `str`, name of the file with its ending.
+    """
+    own = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = os.environ.get(CACHE_VARIABLE) or f"{own}/tfp_realnvp"
     # Data of one name may lie in several folders.
     place = zlib.crc32(os.fsencode(source.resolve()))
-    return pathlib.Path(elsewhere).expanduser() / f"{name}-{place:08x}.npy"
+    path = pathlib.Path(folder).expanduser() / name
+    return path.with_name(f"{path.stem}-{place:08x}{path.suffix}")
 
 
 def _load(
@@ -97,7 +107,12 @@ def _load(
     return kept if kept.shape == shape and kept.dtype == dtype else None
 
 
-def _check_room(path: pathlib.Path, needed: int) -> None:
+def check_room(path: pathlib.Path, needed: int) -> None:
+    """Checks that a file of so many bytes can be written.
+
+    Raises:
+      OSError: If the folder cannot be written to, or the disk is too full.
+    """
     folder = path.parent
     elsewhere = f"or set {CACHE_VARIABLE} to another folder"
     if not (folder.is_dir() and os.access(folder, os.W_OK)):

@@ -27,11 +27,10 @@ def load_photos(image_size: int = 32) -> ImageData:
       image_size: Python `int`, side of the crops, from 1 to 80.
 
     Raises:
-      ImportError: If scikit-learn or Pillow is not installed.
+      ImportError: If scikit-learn is not installed.
       ValueError: If `image_size` is out of range.
     """
     datasets = require("sklearn.datasets", "the photos data set", extra="demo")
-    require("PIL", "the photos data set", extra="demo")
     photos = np.stack(datasets.load_sample_images().images)
     width = photos.shape[2]
     borders = [

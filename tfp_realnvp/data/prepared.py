@@ -38,10 +38,12 @@ def open_prepared(
 
     Raises:
       FileNotFoundError: If the data set is not prepared there.
+      ValueError: If what TFDS wrote there of it is damaged.
     """
     # Importing TFDS takes a second that the other data sets need not pay.
     import tensorflow_datasets as tfds
 
+    folder = prepared_folder(name, data_dir)
     try:
         return tfds.load(
             name, split=split, data_dir=data_dir, download=False, shuffle_files=False
@@ -53,7 +55,7 @@ def open_prepared(
         config = f"download_config={MANUAL_CONFIG}" if by_hand else ""
         # TFDS's own program, `tfds build`, starts only where Apache Beam is installed.
         raise FileNotFoundError(
-            f"dataset: {name} is not prepared in {prepared_folder(name, data_dir)}. "
+            f"dataset: {name} is not prepared in {folder}. "
             "Either name the folder that holds it (--data-dir), or prepare it once, "
             f'{advice}: python -c "import tensorflow_datasets as tfds; '
             f"tfds.builder('{name}'{where}).download_and_prepare({config})\""
@@ -66,10 +68,20 @@ def prepared_folder(name: str, data_dir: str | os.PathLike | None) -> pathlib.Pa
     Args:
       name: Python `str`, TFDS's name of the data set.
       data_dir: Folder where TFDS keeps its data; `None` is TFDS's own default.
+
+    Raises:
+      ValueError: If what TFDS wrote there of the data set is damaged.
     """
     import tensorflow_datasets as tfds
+    from google.protobuf import json_format
 
-    return pathlib.Path(tfds.builder(name, data_dir=data_dir).data_dir)
+    try:
+        return pathlib.Path(tfds.builder(name, data_dir=data_dir).data_dir)
+    except (AssertionError, json_format.Error) as error:
+        raise ValueError(
+            f"dataset: expected {name} as TFDS prepared it, got a damaged "
+            f"dataset_info.json: {' '.join(str(error).split())}"
+        ) from error
 
 
 def read_split(

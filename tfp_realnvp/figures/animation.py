@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 import numpy as np
+from PIL import Image
 
 from tfp_realnvp.arguments import check_int, check_path
 from tfp_realnvp.figures.grid import checked_pictures
 from tfp_realnvp.files import atomic_path
-from tfp_realnvp.optional import require
 
 
 def write_animation(
@@ -23,17 +23,15 @@ def write_animation(
       milliseconds: Python `int`, how long each is shown.
 
     Raises:
-      ImportError: If Pillow is not installed.
       ValueError: If `frames` are no pictures, or none.
     """
     check_path("path", path)
     frames = checked_pictures("frames", frames, channels=(1, 3))
     # The format has two bytes for it.
     check_int("milliseconds", milliseconds, least=0, most=2**16 - 1)
-    image = require("PIL.Image", "an animation", extra="demo")
     if frames.shape[-1] == 1:
         frames = frames[..., 0]
-    first, *others = (image.fromarray(frame) for frame in frames)
+    first, *others = (Image.fromarray(frame) for frame in frames)
     with atomic_path(path) as temporary:
         first.save(
             temporary,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -26,6 +27,7 @@ from tfp_realnvp.runs.learning_rate import SCHEDULES
 from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.weight_average import check_decay
 
+_OF_IMAGES = ("image_size", "channels", "crop", "augment", "skip_damaged", "labels")
 # Where the data lie, and what is to happen when something goes wrong, may change
 # while a run goes on: its steps are the same.
 _FREE = frozenset({"data_dir", "on_non_finite", "max_skipped_in_a_row"})
@@ -44,8 +46,15 @@ class RunConfig:
       schedule: How it changes, see `LearningRate`.
       warmup_steps: Steps over which it first rises.
       seed: Seeds weights, order of the data and noise.
-      data_dir: Folder of prepared TFDS data, or `None`.
+      data_dir: Where the data are, see `load_images`, or `None`.
       image_size: Side of the images, or `None` for the data set's own.
+      channels: Of the user's own images, see `load_images`, as the next four.
+      crop: How they are made into squares.
+      augment: Whether they are mirrored.
+      skip_damaged: Whether those that cannot be read are left out.
+      labels: File of their classes, or `None`.
+      images: What the images were, see `ImageData.fingerprint`; `None` if not known.
+      condition_names: Names of their classes or attributes, if the flow takes them.
       minutes: Time limit of training, or `None`.
       accumulate: Parts that each batch is processed in, one after the other.
       jit_compile: Whether XLA compiles the steps.
@@ -68,6 +77,13 @@ class RunConfig:
     warmup_steps: int = 0
     data_dir: str | None = None
     image_size: int | None = None
+    channels: Literal[1, 3] | None = None
+    crop: Literal["center", "random", "none"] = "center"
+    augment: Literal["flip"] | None = None
+    skip_damaged: bool = False
+    labels: str | None = None
+    images: str | None = None
+    condition_names: Sequence[str] | None = None
     minutes: float | None = None
     accumulate: int = 1
     jit_compile: bool = False
@@ -99,6 +115,8 @@ class RunConfig:
             check_path("data_dir", self.data_dir)
         if self.image_size is not None:
             check_int("image_size", self.image_size)
+        if self.images is not None:
+            check_text("images", self.images)
         if self.minutes is not None:
             check_number(
                 "minutes",
@@ -121,8 +139,13 @@ class RunConfig:
         """Whether the flow is conditioned on the data's classes or attributes."""
         return self.flow.get("condition_size") is not None
 
+    @property
+    def image_options(self) -> dict[str, Any]:
+        """What `load_images` is told of the images."""
+        return {name: getattr(self, name) for name in _OF_IMAGES}
+
     def load_data(self, data_dir: str | os.PathLike | None = None) -> ImageData:
-        """Returns the run's images, with conditions if its flow takes them.
+        """Returns the run's images, the same as ever, with conditions if it has some.
 
         Args:
           data_dir: Where the data are now; `None` is where they were.
@@ -130,14 +153,22 @@ class RunConfig:
         Raises:
           FileNotFoundError: If the data are not there.
           ImportError: If they need a package that is not installed.
-          ValueError: If there is no such data set, or not with other conditions.
+          ValueError: If there is no such data set, or its images or their conditions
+            are not those that the run was trained on.
         """
         data = load_images(
             self.dataset,
-            image_size=self.image_size,
             data_dir=data_dir or self.data_dir,
             conditional=self.is_conditional,
+            **self.image_options,
         )
+        found = data.fingerprint()
+        if self.images not in (None, found):
+            raise ValueError(
+                f"dataset: expected the images that the run was trained on, "
+                f"{self.images}; got {found}. Files were added, removed or changed "
+                "since, so that test images may be others, or be trained on."
+            )
         if self.is_conditional and data.condition_size != self.flow["condition_size"]:
             raise ValueError(
                 f"condition_size: expected {data.condition_size}, the classes or "
@@ -224,7 +255,8 @@ class RunConfig:
 def _flat(config: RunConfig) -> dict[str, Any]:
     values = dataclasses.asdict(config)
     flow = values.pop("flow")
-    return {**values, **{f"flow.{name}": _listed(v) for name, v in flow.items()}}
+    values.update({f"flow.{name}": value for name, value in flow.items()})
+    return {name: _listed(value) for name, value in values.items()}
 
 
 def _listed(value: Any) -> Any:

@@ -15,7 +15,7 @@ from tfp_realnvp.runs.run_directory import RunDirectory
 
 
 def run_origin(directory: RunDirectory, weights: str = "last") -> dict[str, Any]:
-    """Returns what is known of a run: data set, configuration, bits/dim.
+    """Returns what is known of a run: data set, classes, configuration, bits/dim.
 
     Args:
       directory: Folder of the run.
@@ -35,6 +35,7 @@ def run_origin(directory: RunDirectory, weights: str = "last") -> dict[str, Any]
     path = directory.weights(weights)
     return {
         "dataset": config.dataset,
+        "condition_names": config.condition_names,
         "bits_per_dim": _bits_per_dim(directory, weights),
         "weights": weights,
         "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),

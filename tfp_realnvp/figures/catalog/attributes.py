@@ -74,6 +74,8 @@ def attribute_obstacle(subject: Subject) -> str | None:
     conditions = subject.data.test.take_conditions(_MEASURED)
     if conditions is None:
         return "the flow takes no condition"
+    if conditions.dtype.kind == "f":
+        return "its conditions are numbers, of which there is no other one"
     if np.all(conditions == conditions[0]):
         return f"its first {len(conditions)} test images have one condition only"
     return None
