@@ -151,9 +151,7 @@ def _recompute(cells: dict[str, dict[str, Any]]) -> Iterator[Verdict]:
     stored, recompute = "chain stored", "chain recompute"
     peaks, note = {}, "needs the cells of 10 and of 40 couplings"
     for count in (10, 40):
-        entry = (
-            cells.get(f"{count} couplings", {}).get("memory", {}).get(recompute, {})
-        )
+        entry = cells.get(f"{count} couplings", {}).get("memory", {}).get(recompute, {})
         peaks[count] = entry.get("peak_bytes")
         note = entry.get("error") or note
     measured = None
