@@ -68,6 +68,18 @@ def _dense(units, dtype):
     return nvp.ShiftAndLogScale(network, initial_gain=0.5, dtype=dtype)
 
 
+def _plain(units, dtype):
+    hidden = keras.layers.Dense(8, activation="tanh", dtype=dtype)
+    return keras.Sequential([hidden, keras.layers.Dense(units, dtype=dtype)])
+
+
+@keras.saving.register_keras_serializable("tests")
+def sinh_arcsinh(parameters):
+    """A bijection of a user's own."""
+    tailweight = tf.nn.softplus(1 + parameters[..., 1])
+    return tfb.SinhArcsinh(parameters[..., 0], tailweight)
+
+
 def _spatial_coupling(shape, mask, dtype):
     network = _res_net(2 * shape[-1], dtype)
     return Case(nvp.AffineCoupling(shape, network, mask), shape)
@@ -118,6 +130,21 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     ),
     "coupling_vector_comb": lambda dtype: Case(
         nvp.AffineCoupling((20,), _dense(20, dtype), _COMB), (20,)
+    ),
+    "coupling_additive": lambda dtype: Case(
+        nvp.Coupling((5,), _plain(3, dtype), nvp.channel_mask, nvp.additive), (5,)
+    ),
+    "coupling_spline": lambda dtype: Case(
+        nvp.Coupling(
+            (4, 4, 3),
+            keras.layers.Conv2D(3 * 8, 3, padding="same", dtype=dtype),
+            nvp.checkerboard_mask,
+            functools.partial(nvp.rational_quadratic_spline, bound=3.0),
+        ),
+        (4, 4, 3),
+    ),
+    "coupling_of_the_user": lambda dtype: Case(
+        nvp.Coupling((4,), _plain(4, dtype), nvp.channel_mask, sinh_arcsinh), (4,)
     ),
     "batch_norm_image": lambda dtype: _batch_norm((4, 4, 3), None, dtype),
     "batch_norm_vector": lambda dtype: _batch_norm((5,), None, dtype),

@@ -4,6 +4,7 @@ from tfp_realnvp.bijectors import pickling
 from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
 from tfp_realnvp.bijectors.batch_norm import BatchNorm
 from tfp_realnvp.bijectors.conditioned import Conditioned
+from tfp_realnvp.bijectors.coupling import Coupling
 from tfp_realnvp.bijectors.factor_out import FactorOut
 from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.fused_chain import FusedChain
@@ -16,6 +17,7 @@ from tfp_realnvp.bijectors.masks import (
 )
 from tfp_realnvp.bijectors.pixel_logit import PixelLogit
 from tfp_realnvp.bijectors.squeeze import Squeeze
+from tfp_realnvp.bijectors.transforms import additive, rational_quadratic_spline
 
 pickling.register()
 
@@ -23,14 +25,17 @@ __all__ = [
     "AffineCoupling",
     "BatchNorm",
     "Conditioned",
+    "Coupling",
     "FactorOut",
     "FusedBijector",
     "FusedChain",
     "InvertibleConv",
     "PixelLogit",
     "Squeeze",
+    "additive",
     "alternating_mask",
     "channel_mask",
     "checkerboard_mask",
     "diagonal_mask",
+    "rational_quadratic_spline",
 ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, TypeGuard
 
+import keras
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
@@ -15,7 +17,7 @@ _OURS = {
     "RealNVPBijector": RealNVPBijector,
 }
 SPACES = {"tfp_realnvp": _OURS, "tfb": vars(tfb), "tfd": vars(tfd)}
-MASKS = {name: value for name, value in _OURS.items() if name.endswith("_mask")}
+FUNCTIONS = {n: value for n, value in _OURS.items() if inspect.isfunction(value)}
 
 
 def is_bijector_or_distribution(value: Any) -> TypeGuard[type[Any]]:
@@ -23,3 +25,12 @@ def is_bijector_or_distribution(value: Any) -> TypeGuard[type[Any]]:
     return isinstance(value, type) and issubclass(
         value, (tfb.Bijector, tfd.Distribution)
     )
+
+
+def registered_name(value: Any) -> str | None:
+    """Returns the name under which the user has registered a class or a function.
+
+    That is by `keras.saving.register_keras_serializable`.
+    """
+    name = keras.saving.get_registered_name(value)
+    return name if keras.saving.get_registered_object(name) is value else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +16,11 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import shortened
-from tfp_realnvp.bijectors.masks import Mask
-from tfp_realnvp.flows.config_names import MASKS, SPACES, is_bijector_or_distribution
+from tfp_realnvp.flows.config_names import (
+    FUNCTIONS,
+    SPACES,
+    is_bijector_or_distribution,
+)
 
 
 class Refused(ValueError):
@@ -37,7 +41,8 @@ _KINDS = frozenset(
         "variable",
         "transformed_variable",
         "layer",
-        "mask",
+        "function",
+        "registered",
         "activation",
         "object",
     }
@@ -122,9 +127,17 @@ class Reader:
             raise Refused(f"flow: expected a Keras layer, got {shortened(layer)}.")
         return layer
 
-    def _read_mask(self, of: Any, config: dict[str, Any]) -> Mask:
-        mask, kwargs = MASKS[of], config["kwargs"]
-        return functools.partial(mask, **kwargs) if kwargs else mask
+    def _read_function(self, of: Any, config: dict[str, Any]) -> Callable[..., Any]:
+        return _partial(FUNCTIONS[of], config)
+
+    def _read_registered(self, of: Any, config: dict[str, Any]) -> Callable[..., Any]:
+        function = keras.saving.get_registered_object(of)
+        if not inspect.isfunction(function):
+            raise Refused(
+                "flow: expected a function that is registered by keras.saving."
+                f"register_keras_serializable, got {shortened(of)}."
+            )
+        return _partial(function, config)
 
     def _read_activation(
         self, of: Any, config: dict[str, Any]
@@ -151,6 +164,11 @@ class Reader:
         if "body_id" in config:
             self._seen[config["body_id"]] = made.body
         return made
+
+
+def _partial(function: Callable[..., Any], config: dict[str, Any]) -> Any:
+    kwargs = config["kwargs"]
+    return functools.partial(function, **kwargs) if kwargs else function
 
 
 def _array(config: dict[str, Any]) -> np.ndarray:

@@ -15,7 +15,12 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import shortened
-from tfp_realnvp.flows.config_names import MASKS, SPACES, is_bijector_or_distribution
+from tfp_realnvp.flows.config_names import (
+    FUNCTIONS,
+    SPACES,
+    is_bijector_or_distribution,
+    registered_name,
+)
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 
 # As in `np.dtype.kind`; bfloat16 is of the last.
@@ -87,16 +92,20 @@ class Writer:
         function, kwargs = value, {}
         if isinstance(value, functools.partial) and not value.args:
             function, kwargs = value.func, value.keywords
-        for name, mask in MASKS.items():
-            if function is mask:
-                return {"type": "mask", "of": name, "kwargs": dict(kwargs)}
+        for name, known in FUNCTIONS.items():
+            if function is known:
+                return {"type": "function", "of": name, "kwargs": dict(kwargs)}
+        registered = inspect.isfunction(function) and registered_name(function)
+        if registered:
+            return {"type": "registered", "of": registered, "kwargs": dict(kwargs)}
         if inspect.isfunction(value):
             name = value.__name__
             if getattr(keras.activations, name, None) is value:
                 return {"type": "activation", "of": name}
         raise TypeError(
             f"{path}: expected something made of public classes of TFP, Keras and "
-            "tfp_realnvp, which can be described by plain values; got "
+            "tfp_realnvp, which can be described by plain values, or registered by "
+            "keras.saving.register_keras_serializable; got "
             f"{shortened(value)}. Save the weights alone (save_weights), and build the "
             "flow anew to load them."
         )

@@ -7,13 +7,14 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.bijectors import (
-    AffineCoupling,
     BatchNorm,
+    Conditioned,
     FactorOut,
     FusedChain,
     InvertibleConv,
 )
 from tfp_realnvp.bijectors.fused import Invert
+from tfp_realnvp.bijectors.masked_coupling import MaskedCoupling
 from tfp_realnvp.flows.call_arguments import check_transformed, is_transformed
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 from tfp_realnvp.nets.frozen import frozen
@@ -28,7 +29,8 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
 
     What is frozen are the couplings, batch normalizations and convolutions of this
     package, wherever they are in a `tfd.TransformedDistribution`; their weights are
-    the copy's own. Bases and other bijectors are those of `flow` itself.
+    the copy's own, as they are now: what `flow` learns later does not reach it. Bases
+    and other bijectors are those of `flow` itself.
 
     Args:
       flow: `tfd.TransformedDistribution`.
@@ -68,7 +70,7 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
 
 
 def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
-    if isinstance(bijector, AffineCoupling):
+    if isinstance(bijector, MaskedCoupling):
         return bijector.copy(network=frozen(bijector.network))
     if isinstance(bijector, BatchNorm):
         return bijector.copy(moments=frozen(bijector.moments))
@@ -76,7 +78,7 @@ def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
         return bijector.copy(mixing=frozen(bijector.mixing))
     if isinstance(bijector, RealNVPBijector):
         return bijector.copy(body=_frozen(bijector.body), memory="stored")
-    if isinstance(bijector, FactorOut):
+    if isinstance(bijector, (Conditioned, FactorOut)):
         return bijector.copy(bijector=_frozen(bijector.bijector))
     if isinstance(bijector, Invert):
         inner = _frozen(bijector.bijector)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfp_realnvp.arguments import check_number, shortened
 from tfp_realnvp.nets.checks import checked_regularizer
+from tfp_realnvp.nets.conditioner import build
 from tfp_realnvp.nets.frozen import frozen
 
 
@@ -75,12 +76,8 @@ class ShiftAndLogScale(keras.layers.Layer):
         context_shape: tuple[int | None, ...] | None = None,
         condition_shape: tuple[int | None, ...] | None = None,
     ) -> None:
-        if not self.network.built:
-            shapes = {
-                "context_shape": context_shape,
-                "condition_shape": condition_shape,
-            }
-            self.network.build(inputs_shape, **_given(shapes))
+        shapes = {"context": context_shape, "condition": condition_shape}
+        build(self.network, inputs_shape, _given(shapes))
         self.gain = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(self.initial_gain),
