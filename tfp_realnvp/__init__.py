@@ -35,7 +35,7 @@ from tfp_realnvp.nets import (
     WeightNormConv2D,
 )
 from tfp_realnvp.serving import export_saved_model
-from tfp_realnvp.training import FlowModel
+from tfp_realnvp.training import FlowLayer, FlowModel
 
 __version__ = _version("tfp_realnvp")
 
@@ -48,6 +48,7 @@ __all__ = [
     "BatchNormalization",
     "ChannelMixing",
     "FactorOut",
+    "FlowLayer",
     "FlowModel",
     "FusedBijector",
     "FusedChain",
