@@ -39,7 +39,7 @@ from tfp_realnvp.nets import (
     WeightNormConv2D,
 )
 from tfp_realnvp.serving import export_saved_model
-from tfp_realnvp.training import FlowModel
+from tfp_realnvp.training import FlowLayer, FlowModel
 
 __version__ = _version("tfp_realnvp")
 
@@ -54,6 +54,7 @@ __all__ = [
     "Conditioned",
     "Coupling",
     "FactorOut",
+    "FlowLayer",
     "FlowModel",
     "FusedBijector",
     "FusedChain",

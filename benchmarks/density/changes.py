@@ -21,7 +21,7 @@ from tfp_realnvp.flows import multi_scale
 from tfp_realnvp.nets import ResNet, residual_block, resnet
 from tfp_realnvp.nets.features import features
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D
-from tfp_realnvp.training import log_prob_parts
+from tfp_realnvp.training import flow_layer
 
 
 class PlainConv2D(WeightNormConv2D):
@@ -114,7 +114,7 @@ CHANGES: dict[str, Callable[[], contextlib.AbstractContextManager]] = {
         mock.patch.object, AffineCoupling, "_affine", _scale_then_shift
     ),
     "centres": functools.partial(
-        mock.patch.object, log_prob_parts, "jittered", _centred
+        mock.patch.object, flow_layer, "dequantized", _centred
     ),
     "act norm": act_norm,
     "learned base": _learned_base,

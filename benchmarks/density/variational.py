@@ -20,7 +20,6 @@ import tensorflow as tf
 import tfp_realnvp as nvp
 from tfp_realnvp.bijectors import checkerboard_mask
 from tfp_realnvp.nets import ResNet, ShiftAndLogScale
-from tfp_realnvp.training.log_prob_parts import log_prob_parts
 
 # A logistic is uniform after the sigmoid; a normal of this deviation is close to it.
 _NEARLY_UNIFORM = 1.7
@@ -75,11 +74,9 @@ class VariationalModel(nvp.FlowModel):
         self.dequantizer.build((None, *flow.event_shape))
 
     def log_prob_parts(self, x, condition=None, training=False):
-        noise = self._training_noise if training else self._evaluation_noise
         images = tf.cast(x, self.flow.dtype)
-        normal = tf.random.stateless_normal(tf.shape(images), noise.next())
+        seed = self._noise_seed(images, training=training)
+        normal = tf.random.stateless_normal(tf.shape(images), seed)
         jitter, log_q = self.dequantizer(images, normal, training=training)
-        log_p, prior = log_prob_parts(
-            self.flow, images + jitter, None, training=training
-        )
+        log_p, prior = super().log_prob_parts(images + jitter, training=training)
         return log_p - log_q, prior - log_q

@@ -17,7 +17,8 @@ from scipy.stats import norm
 
 import tfp_realnvp as nvp
 from tfp_realnvp.nets import ResNet, WeightNormConv2D
-from tfp_realnvp.training.log_prob_parts import jittered
+from tfp_realnvp.training import flow_layer
+from tfp_realnvp.training.dequantization import dequantized
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -97,11 +98,9 @@ def test_initial_gains_are_those_of_the_change(gain):
 
 def test_centres_of_pixels_take_the_place_of_noise_only_inside_of_the_change():
     x, seed = tf.constant(images()), tf.constant([0, 1])
-    from tfp_realnvp.training import log_prob_parts
-
     with CHANGES["centres"]():
-        np.testing.assert_array_equal(log_prob_parts.jittered(x, seed), x + 0.5)
-    assert log_prob_parts.jittered is jittered
+        np.testing.assert_array_equal(flow_layer.dequantized(x, seed), x + 0.5)
+    assert flow_layer.dequantized is dequantized
 
 
 def test_a_plain_convolution_starts_as_the_normalized_one():

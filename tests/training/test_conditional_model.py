@@ -164,12 +164,6 @@ def test_pairs_of_a_generator_reach_the_flow():
         model(condition_size=None)(tf.zeros([2, 2]), condition=tf.constant([0, 1]))
 
 
-def test_weights_of_a_generator_are_refused():
-    triples = ((x, labels, np.ones(32)) for x, labels in generator_of_pairs())
-    with pytest.raises(ValueError, match="sample_weight: expected None"):
-        model().fit(triples, verbose=0)
-
-
 def test_bad_validation_data_are_refused_before_any_training():
     x, labels = data(32)
     made = model()

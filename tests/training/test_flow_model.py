@@ -108,8 +108,8 @@ def test_targets_losses_and_metrics_are_refused():
         model.fit(images(), y=np.zeros(64), verbose=0)
     with pytest.raises(ValueError, match="x: expected a data set of batches of x alo"):
         model.fit(tf.data.Dataset.zip(batches(), batches()), verbose=0)
-    with pytest.raises(ValueError, match="sample_weight: expected None"):
-        model.evaluate(images(), sample_weight=np.ones(64), verbose=0)
+    with pytest.raises(ValueError, match="class_weight: expected None"):
+        model.fit(images(), class_weight={0: 2.0}, verbose=0)
     with pytest.raises(ValueError, match="loss: expected None, .* got 'mse'"):
         model.compile(loss="mse")
     with pytest.raises(ValueError, match="metrics: expected None"):

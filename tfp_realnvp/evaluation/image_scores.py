@@ -12,8 +12,8 @@ from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.progress import ProgressBar
 from tfp_realnvp.flows.units import bits_per_dim
 from tfp_realnvp.machine import check_fits
-from tfp_realnvp.training.checks import check_data
 from tfp_realnvp.training.flow_model import FlowModel
+from tfp_realnvp.training.inputs import check_data
 
 # Arbitrary, so that a model trained with the same seed has not seen this jitter.
 _FOR_EVALUATION = 0x0DA7A2
@@ -75,7 +75,7 @@ def score_images(
     check_data(
         batches,
         None,
-        model.flow.event_shape,
+        event_shape=model.flow.event_shape,
         pixels=True,
         condition_size=model.condition_size,
     )

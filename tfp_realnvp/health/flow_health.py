@@ -24,10 +24,10 @@ from tfp_realnvp.health.network_health import (
     watched_couplings,
 )
 from tfp_realnvp.health.round_trips import Errors, measure_round_trips
-from tfp_realnvp.training.checks import check_data
+from tfp_realnvp.training.dequantization import dequantized
 from tfp_realnvp.training.flow_model import FlowModel
-from tfp_realnvp.training.log_prob_parts import jittered
-from tfp_realnvp.training.unchanged import unchanged
+from tfp_realnvp.training.inputs import check_data
+from tfp_realnvp.training.parts import unchanged
 
 _WORST = 5
 
@@ -182,7 +182,7 @@ def _check(model: FlowModel, data: Any, condition: Any) -> None:
     check_data(
         data,
         condition,
-        model.flow.event_shape,
+        event_shape=model.flow.event_shape,
         pixels=model.is_over_pixels,
         condition_size=model.condition_size,
     )
@@ -191,7 +191,7 @@ def _check(model: FlowModel, data: Any, condition: Any) -> None:
 def _real_valued(model: FlowModel, x: np.ndarray, seed: int) -> np.ndarray:
     values = tf.cast(x, model.flow.dtype)
     if model.is_over_pixels and x.dtype.kind != "f":
-        values = jittered(values, tf.constant([0, seed]))
+        values = dequantized(values, tf.constant([0, seed]))
     return values.numpy()
 
 

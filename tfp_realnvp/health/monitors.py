@@ -10,9 +10,9 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.flows.call_arguments import check_transformed, distribution_kwargs
+from tfp_realnvp.training.dequantization import dequantized
 from tfp_realnvp.training.flow_model import FlowModel
-from tfp_realnvp.training.log_prob_parts import jittered
-from tfp_realnvp.training.unchanged import unchanged
+from tfp_realnvp.training.parts import unchanged
 
 
 class RoundTrip:
@@ -89,7 +89,7 @@ class StatisticsGap:
         needs_noise = model.is_over_pixels and not x.dtype.is_floating
         x = tf.cast(x, model.flow.dtype)
         if needs_noise:
-            x = jittered(x, tf.constant(seed))
+            x = dequantized(x, tf.constant(seed))
         with unchanged(model.non_trainable_state):
             running, batch = (
                 self._run(x, condition, training=training) for training in (False, True)

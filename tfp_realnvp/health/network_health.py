@@ -17,8 +17,7 @@ from tfp_realnvp.bijectors.masks import resolve_mask
 from tfp_realnvp.nets import MLP, BatchNormalization, ResNet, ShiftAndLogScale
 from tfp_realnvp.nets.frozen_resnet import FrozenResNet
 from tfp_realnvp.training.flow_model import FlowModel
-from tfp_realnvp.training.observed import observed
-from tfp_realnvp.training.part_names import part_names
+from tfp_realnvp.training.parts import observed, part_names
 
 # The slope of tanh is 0.02 there, so its gradient is a fiftieth of what it was.
 SATURATED_TANH = 0.99

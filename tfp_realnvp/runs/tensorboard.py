@@ -17,7 +17,7 @@ from tfp_realnvp.figures.latents import check_draws
 from tfp_realnvp.flows.call_arguments import is_transformed
 from tfp_realnvp.health.monitors import RoundTrip, StatisticsGap
 from tfp_realnvp.optional import require
-from tfp_realnvp.training.log_prob_parts import jittered
+from tfp_realnvp.training.dequantization import dequantized
 
 _SAMPLES = 16
 _RECONSTRUCTED = 8
@@ -150,7 +150,7 @@ class TensorBoard(keras.callbacks.Callback):
             )
         self._originals = images[:_RECONSTRUCTED]
         measured = tf.cast(images[:_MEASURED], flow.dtype)
-        self._events = jittered(measured, tf.constant([0, self._seed]))
+        self._events = dequantized(measured, tf.constant([0, self._seed]))
         self._round_trip = RoundTrip(flow)
         self._statistics_gap = StatisticsGap(self.model)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+import math
+import os
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -11,24 +14,32 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfp_realnvp.arguments import (
-    check_int,
-)
-from tfp_realnvp.training.checks import (
-    check_compile,
-    check_counts,
+from tfp_realnvp.arguments import check_flag, check_int, check_path, shortened
+from tfp_realnvp.files import atomic_path
+from tfp_realnvp.nets.replicas import num_replicas, sum_over_replicas
+from tfp_realnvp.training.dequantization import counted_batches
+from tfp_realnvp.training.flow_layer import FlowLayer
+from tfp_realnvp.training.inputs import (
+    Batch,
     check_data,
-    refuse,
+    for_keras,
+    split_dict,
+    unpack,
+    warn_of_made_over_pixels,
 )
-from tfp_realnvp.training.distribution_model import DistributionModel
-from tfp_realnvp.training.functions import EvaluationFunction, TrainingFunction
 from tfp_realnvp.training.non_finite import NonFinitePolicy
-from tfp_realnvp.training.steps import evaluation_step, training_step
+from tfp_realnvp.training.step import (
+    PredictionFunction,
+    StepFunction,
+    Terms,
+    likelihood_terms,
+)
+from tfp_realnvp.training.update import check_optimizer, restore_unless, update_if
 from tfp_realnvp.training.weight_average import WeightAverage, check_decay
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
-class FlowModel(DistributionModel):
+class FlowModel(FlowLayer, keras.Model):
     """Trains a flow, or any other distribution, by maximum likelihood.
 
     ```none
@@ -47,21 +58,24 @@ class FlowModel(DistributionModel):
 
     For a conditional flow, `condition` holds labels, of an integer dtype and shape
     [N], or vectors, [N, condition_size], or the data set holds pairs (x, condition).
+    With `sample_weight`, or a data set of (x, condition or `None`, sample_weight), the
+    mean is weighted.
 
     What is trained are all trainable variables of the distribution, those of its
     base included. With `save("model.keras")` and `keras.saving.load_model` the
     distribution comes back, if it is made of public classes of TFP and this package.
 
     Args:
-      flow: `tfd.Distribution` with a static event shape, for instance from
+      flow: `tfd.Distribution` with a static event shape and no batch shape, from
         `image_flow`, or a `tfd.TransformedDistribution`.
       seed: Python `int` or `None`, seeds the noise added to integer images.
       name: Python `str`.
 
     Raises:
       TypeError: If `flow` is no `tfd.Distribution`.
-      ValueError: If it holds conditional or batch-normalized flows where it does not
-        pass `condition` and `training` on, as in a mixture.
+      ValueError: If it is a batch of distributions, or holds conditional or
+        batch-normalized flows where it does not pass `condition` and `training` on, as
+        in a mixture.
 
     #### Example
 
@@ -83,6 +97,7 @@ class FlowModel(DistributionModel):
     # Of `keras.Model`, whose types are unknown.
     train_function: Any
     test_function: Any
+    predict_function: Any
 
     def __init__(
         self,
@@ -93,6 +108,7 @@ class FlowModel(DistributionModel):
     ):
         super().__init__(flow, seed=seed, name=name)
         self._average: WeightAverage | None = None
+        self._is_new_data = False
         self.step = 0
         self.last_report: dict[str, tf.Tensor] = {}
 
@@ -100,7 +116,7 @@ class FlowModel(DistributionModel):
         self,
         optimizer: Any = None,
         *,
-        jit_compile: bool = False,
+        jit_compile: bool | Literal["auto"] = False,
         on_non_finite: Literal["stop", "skip"] = "stop",
         max_skipped_in_a_row: int = 10,
         average_decay: float | None = None,
@@ -117,7 +133,8 @@ class FlowModel(DistributionModel):
             `gradient_accumulation_steps` it updates after so many batches; batch
             normalization then still goes by single batches.
           jit_compile: Python `bool`, whether XLA compiles the steps. `False` unless
-            said: on CPUs XLA's convolutions are slower than TensorFlow's own.
+            said, and for `"auto"`: on CPUs XLA's convolutions are slower than
+            TensorFlow's own.
           on_non_finite: `"stop"` raises `FloatingPointError` at the first step that
             is not finite, naming the layer where it arose; `"skip"` prints that and
             goes on.
@@ -131,14 +148,29 @@ class FlowModel(DistributionModel):
           ValueError: If a loss or metrics are given (the model has its own), or an
             argument is not as described.
         """
-        refuse(kwargs, ("loss", "loss_weights", "metrics", "weighted_metrics"))
+        _refuse(kwargs, ("loss", "loss_weights", "metrics", "weighted_metrics"))
         policy = NonFinitePolicy(on_non_finite, max_skipped_in_a_row)
-        check_compile(optimizer, jit_compile, self.distribute_strategy)
+        jit_compile = self._checked_jit_compile(jit_compile)
+        check_optimizer(optimizer, self.distribute_strategy)
         if average_decay is not None:
             check_decay(average_decay)
         with self.distribute_strategy.scope():
             optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
-            super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+            likelihood = _MeanLikelihood(
+                "bits_per_dim" if self.is_over_pixels else "nll"
+            )
+            super().compile(
+                optimizer=optimizer,
+                jit_compile=jit_compile,
+                weighted_metrics=[likelihood],
+                **kwargs,
+            )
+            # Keras's list of metrics is complete only once it was used.
+            nothing = tf.zeros([])
+            self.distribute_strategy.run(
+                lambda: self.compute_metrics(None, nothing, nothing, nothing)
+            )
+            self.reset_metrics()
             self.optimizer.build(self.trainable_variables)
             self._average = None
             if average_decay is not None:
@@ -155,7 +187,7 @@ class FlowModel(DistributionModel):
 
         Args:
           batch: What the step was given.
-          report: What `training_step` knows of it, under `"report"`.
+          report: What `train_step` knows of it, under `"report"`.
 
         Raises:
           FloatingPointError: See `on_non_finite` of `compile`.
@@ -166,7 +198,10 @@ class FlowModel(DistributionModel):
 
     def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
-        return config and {**config, **self._own_compile_config}
+        if not config:
+            return config
+        config = {k: v for k, v in config.items() if k != "weighted_metrics"}
+        return {**config, **self._own_compile_config}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -175,22 +210,23 @@ class FlowModel(DistributionModel):
         self, x: Any = None, condition: Any = None, *args: Any, **kwargs: Any
     ) -> keras.callbacks.History:
         """Trains, as `keras.Model.fit`. Bad data raise before any training."""
-        # Keras's name for what comes with x; its own `fit` calls `evaluate` so.
-        condition = kwargs.pop("y", None) if condition is None else condition
-        self._check(x, condition, kwargs)
-        check_counts(
-            {**kwargs, **dict(zip(("batch_size", "epochs"), args, strict=False))}
-        )
-        if "epochs" in kwargs:
-            check_int("epochs", kwargs["epochs"])
-        validation = kwargs.get("validation_data")
-        if validation is not None:
-            held_out, labels, _ = keras.utils.unpack_x_y_sample_weight(validation)
-            self._check(held_out, labels, {})
-        if isinstance(x, tf.data.Dataset):
+        given = _arguments(keras.Model.fit, x, condition, args, kwargs)
+        _check_counts(given)
+        self._prepare(given, "steps_per_epoch")
+        if given.get("validation_data") is not None:
+            x, y, weight = keras.utils.unpack_x_y_sample_weight(
+                given["validation_data"]
+            )
+            held_out = {"x": x, "y": y, "sample_weight": weight}
+            held_out["validation_steps"] = given.get("validation_steps")
+            self._prepare(held_out, "validation_steps")
+            given["validation_data"] = tuple(
+                held_out.get(name) for name in ("x", "y", "sample_weight")
+            )
+        if isinstance(given["x"], tf.data.Dataset):
             # Keras's default, True, warns that a data set shuffles itself.
-            kwargs.setdefault("shuffle", False)
-        return super().fit(x, condition, *args, **kwargs)
+            given.setdefault("shuffle", False)
+        return super().fit(**given)
 
     def evaluate(
         self, x: Any = None, condition: Any = None, *args: Any, **kwargs: Any
@@ -200,11 +236,13 @@ class FlowModel(DistributionModel):
         What a data set holds is not looked at before: the mean over vectors of which
         one is NaN is NaN.
         """
-        condition = kwargs.pop("y", None) if condition is None else condition
-        self._check(x, condition, kwargs)
-        check_counts({**kwargs, **dict(zip(("batch_size",), args, strict=False))})
-        self.rewind_evaluation_noise()
-        return super().evaluate(x, condition, *args, **kwargs)
+        given = _arguments(keras.Model.evaluate, x, condition, args, kwargs)
+        _check_counts(given)
+        # Within `fit` all is prepared, and Keras has kept its iterator.
+        if not given.get("_use_cached_eval_dataset"):
+            self._prepare(given, "steps")
+        with counted_batches():
+            return super().evaluate(**given)
 
     def predict(
         self,
@@ -218,13 +256,15 @@ class FlowModel(DistributionModel):
         Raises:
           FloatingPointError: If one of them is NaN.
         """
-        self._check(x, condition, kwargs)
-        check_counts({**kwargs, "batch_size": batch_size})
-        self.rewind_evaluation_noise()
+        given = {"x": x, "y": condition, "batch_size": batch_size, **kwargs}
+        _check_counts(given)
+        self._prepare(given, "steps")
+        # Keras's own has no place for a condition.
+        condition = given.pop("y", None)
         if condition is not None:
-            pairs = tf.data.Dataset.from_tensor_slices((x, condition))
-            x, batch_size = pairs.batch(batch_size or 32), None
-        log_prob = super().predict(x, batch_size=batch_size, **kwargs)
+            given["x"] = {"x": given["x"], "condition": condition}
+        with counted_batches():
+            log_prob = super().predict(**given)
         is_nan = np.isnan(log_prob)
         if is_nan.any():
             raise FloatingPointError(
@@ -234,23 +274,78 @@ class FlowModel(DistributionModel):
         return log_prob
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        return training_step(self, data)
+        """Trains on this replica's part of a batch, together with the others.
+
+        Nothing is learned where loss or gradient are not finite, or all weights are 0.
+
+        Returns:
+          `dict` of the model's metrics, and under `"report"` what is known of this
+          batch: is_finite, the gradient's norm and, in the model's units, prior and
+          log_det.
+        """
+        state = self.non_trainable_state
+        before = [tf.identity(variable.value) for variable in state]
+        with tf.GradientTape() as tape:
+            terms = likelihood_terms(self, unpack(data), training=True)
+            share = self.optimizer.scale_loss(terms.share)
+        variables = self.trainable_variables
+        reached = [
+            (gradient, variable)
+            for gradient, variable in zip(
+                tape.gradient(share, variables), variables, strict=True
+            )
+            if gradient is not None
+        ]
+        gradients = [gradient for gradient, _ in reached]
+        norm = tf.zeros([])
+        if reached:
+            gradients = sum_over_replicas(gradients)
+            norm = tf.linalg.global_norm(gradients)
+        is_finite = tf.math.is_finite(terms.loss) & tf.math.is_finite(norm)
+        is_good = is_finite & (terms.weight > 0)
+        update_if(
+            is_good,
+            self.optimizer,
+            gradients,
+            norm,
+            [variable for _, variable in reached],
+            self.average,
+        )
+        restore_unless(is_good, state, before)
+        norm /= self.optimizer.loss_scale_factor or 1.0
+        report = {"is_finite": is_finite, "gradient_norm": norm}
+        report.update(terms.prior_and_log_det)
+        return {**self._metrics_after(terms, is_good), "report": report}
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        return evaluation_step(self, data)
+        """Returns the model's metrics after a batch."""
+        terms = likelihood_terms(self, unpack(data), training=False)
+        return self._metrics_after(terms, terms.weight > 0)
 
     def predict_step(self, data: Any) -> tf.Tensor:
-        return self(self.inputs_of(data))
+        x, condition, _ = unpack(data)
+        return self.log_prob_parts(x, condition)[0]
 
     def make_train_function(self, force: bool = False) -> Any:
         if self.train_function is None or force:
-            self.train_function = TrainingFunction(self)
+            self.train_function = StepFunction(
+                self, self.train_step, self._after_training_step
+            )
         return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:
         if self.test_function is None or force:
-            self.test_function = EvaluationFunction(self)
+            self.test_function = StepFunction(
+                self, self.test_step, self._after_test_step
+            )
         return self.test_function
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        if self.predict_function is None or force:
+            self.predict_function = PredictionFunction(
+                self, self.predict_step, self._look_at_first
+            )
+        return self.predict_function
 
     def _maybe_symbolic_build(
         self, iterator: Any = None, data_batch: Any = None
@@ -258,6 +353,15 @@ class FlowModel(DistributionModel):
         # All is built from the start. Keras would average the first batch over the
         # replicas, which fails if their parts differ in size or on several workers.
         pass
+
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
+        """Returns the metrics by name, NaN if no batch has counted."""
+        loss_tracker, _ = self.metrics
+        has_seen = tf.convert_to_tensor(loss_tracker.count) > 0
+        return {
+            name: tf.where(has_seen, value, tf.constant(math.nan, value.dtype))
+            for name, value in super().get_metrics_result().items()
+        }
 
     @property
     def average(self) -> WeightAverage | None:
@@ -291,12 +395,150 @@ class FlowModel(DistributionModel):
         with average.swapped_in():
             yield
 
-    def _check(self, x: Any, condition: Any, kwargs: dict[str, Any]) -> None:
-        refuse(kwargs, ("sample_weight", "class_weight"))
+    def save(
+        self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any
+    ) -> None:
+        """Saves, as `keras.Model.save`; what is there stays until all is written.
+
+        Raises:
+          FileExistsError: If the file is there and `overwrite` is `False`.
+          ValueError: If `filepath` does not end as Keras's files of models do.
+        """
+        check_path("filepath", filepath)
+        check_flag("overwrite", overwrite)
+        if not os.fspath(filepath).endswith((".keras", ".h5", ".hdf5")):
+            raise ValueError(
+                "filepath: expected a path that ends in .keras, for save_weights in "
+                f".weights.h5; got {os.fspath(filepath)!r}."
+            )
+        if not overwrite and os.path.exists(filepath):
+            raise FileExistsError(
+                f"filepath: expected a new file with overwrite=False, got {filepath}."
+            )
+        with atomic_path(filepath) as temporary:
+            super().save(temporary, **kwargs)
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Raises `NotImplementedError`: `export_saved_model` exports flows."""
+        raise NotImplementedError(
+            "export: expected tfp_realnvp.export_saved_model(model, directory), which "
+            "writes a SavedModel that scores, samples, encodes and decodes."
+        )
+
+    def _prepare(self, given: dict[str, Any], steps: str) -> None:
+        """Puts what Keras is to have as x, y and sample_weight into `given`."""
+        _refuse(given, ("class_weight",))
+        batch = split_dict(
+            given["x"], given.pop("y", None), given.pop("sample_weight", None)
+        )
         check_data(
-            x,
-            condition,
-            self.flow.event_shape,
+            *batch,
+            event_shape=self.flow.event_shape,
             pixels=self.is_over_pixels,
             condition_size=self.condition_size,
+            steps=(steps, given.get(steps)),
         )
+        batch = Batch(*for_keras(batch, self.flow.dtype, pixels=self.is_over_pixels))
+        names = ("x", "y", "sample_weight")
+        given.update({k: v for k, v in zip(names, batch, strict=True) if v is not None})
+        self._is_new_data = True
+
+    def _after_training_step(self, batch: Any, logs: dict[str, Any]) -> dict[str, Any]:
+        self._look_at_first(batch)
+        self.after_step(batch, logs.pop("report"))
+        return logs
+
+    def _after_test_step(self, batch: Any, logs: dict[str, Any]) -> dict[str, Any]:
+        self._look_at_first(batch)
+        return logs
+
+    def _look_at_first(self, batch: Any) -> None:
+        if self._is_new_data and self.is_over_pixels:
+            local_results = self.distribute_strategy.experimental_local_results
+            warn_of_made_over_pixels(local_results(unpack(batch).x)[0])
+        self._is_new_data = False
+
+    def _metrics_after(self, terms: Terms, counts: tf.Tensor) -> dict[str, Any]:
+        # Each replica counts an equal share of the global batch, so that the replicas'
+        # metrics agree and their sum is right.
+        weight = tf.cast(terms.weight, tf.float32) / num_replicas()
+        weight = tf.where(counts, weight, 0.0)
+        loss, likelihood = (
+            tf.where(counts, value, tf.zeros([], value.dtype))
+            for value in (terms.loss, terms.likelihood)
+        )
+        loss_tracker, _ = self.metrics
+        loss_tracker.update_state(loss, sample_weight=weight)
+        return self.compute_metrics(None, likelihood, likelihood, weight)
+
+    def _checked_jit_compile(self, jit_compile: Any) -> bool:
+        if isinstance(jit_compile, str) and jit_compile == "auto":
+            return False
+        if not isinstance(jit_compile, (bool, np.bool_)):
+            raise ValueError(
+                'jit_compile: expected True, False or "auto", got '
+                f"{shortened(jit_compile)}."
+            )
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        if jit_compile and replicas > 1:
+            raise ValueError(
+                f"jit_compile: expected False with {replicas} replicas, for XLA does "
+                "not compile what replicas exchange inside a step; got True."
+            )
+        return bool(jit_compile)
+
+
+class _MeanLikelihood(keras.metrics.Mean):
+    """A mean in the place where Keras's callbacks look for which way is better."""
+
+    def __init__(self, name: str):
+        super().__init__(name, dtype="float32")
+        self._direction = "down"
+
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: Any = None
+    ) -> None:
+        super().update_state(y_pred, sample_weight=sample_weight)
+
+
+def _arguments(
+    method: Any,
+    x: Any,
+    condition: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> dict[str, Any]:
+    """Returns what a method of `keras.Model` is to be given, by Keras's names."""
+    # Keras's name for what comes with x; its own `fit` calls `evaluate` so.
+    condition = kwargs.pop("y", None) if condition is None else condition
+    bound = inspect.signature(method).bind(None, x, condition, *args, **kwargs)
+    given = dict(bound.arguments)
+    given.update(given.pop("kwargs", {}))
+    del given["self"]
+    return given
+
+
+def _check_counts(given: dict[str, Any]) -> None:
+    """Raises `ValueError` if a number that Keras is to count to is none."""
+    for name in (
+        "batch_size",
+        "steps_per_epoch",
+        "steps",
+        "validation_steps",
+    ):
+        if given.get(name) is not None:
+            check_int(name, given[name])
+    if "epochs" in given:
+        check_int("epochs", given["epochs"])
+    if given.get("initial_epoch") is not None:
+        check_int("initial_epoch", given["initial_epoch"], least=0)
+
+
+def _refuse(given: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Raises `ValueError` for arguments of Keras that mean nothing to a density."""
+    for name in names:
+        if given.get(name) is not None:
+            raise ValueError(
+                f"{name}: expected None, for a FlowModel is trained and measured by "
+                f"the likelihood of x alone; got {shortened(given[name])}."
+            )

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_realnvp.training.fused_optimizer import fused
+from tfp_realnvp.training.update import fused
 
 OPTIMIZERS = {
     "Adam": lambda: keras.optimizers.Adam(0.1),

@@ -1,6 +1,10 @@
-"""Finding what a distribution has to train, in terms of Keras."""
+"""What is inside a flow: layers, variables, their names, and what passes through."""
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -88,3 +92,75 @@ def check_strategy(flow: tfd.Distribution) -> None:
                 f"{type(strategy).__name__} as the model, got variables from outside "
                 f"of it, {variable.name!r} for one."
             )
+
+
+def part_names(flow: tf.Module) -> list[tuple[Any, str]]:
+    """Returns our bijectors and all Keras layers in a distribution, with their names.
+
+    Returns:
+      List of (part, name), each part once. A name is the way to the part in Python,
+      for instance `flow.bijector.bijectors[0].network.conv_in`.
+    """
+    found: dict[int, tuple[Any, str]] = {}
+    wanted = (FusedBijector, keras.layers.Layer)
+    for path, part in flow._flatten(
+        predicate=lambda value: isinstance(value, wanted), with_path=True
+    ):
+        for inner, name in _with_layers_inside(part, "flow" + _as_python(path)):
+            if id(inner) not in found or len(name) < len(found[id(inner)][1]):
+                found[id(inner)] = (inner, name)
+    return list(found.values())
+
+
+def _as_python(path: tuple[Any, ...]) -> str:
+    # What TFP keeps in `_bijector` it shows as `bijector`.
+    return "".join(
+        f".{step.lstrip('_')}" if isinstance(step, str) else f"[{step!r}]"
+        for step in path
+    )
+
+
+def _with_layers_inside(part: Any, name: str) -> Iterator[tuple[Any, str]]:
+    yield part, name
+    if not isinstance(part, keras.layers.Layer):
+        return
+    for attribute, value in vars(part).items():
+        if attribute.startswith("_"):
+            continue
+        if isinstance(value, keras.layers.Layer):
+            yield from _with_layers_inside(value, f"{name}.{attribute}")
+        elif isinstance(value, list):
+            for i, item in enumerate(value):
+                if isinstance(item, keras.layers.Layer):
+                    yield from _with_layers_inside(item, f"{name}.{attribute}[{i}]")
+
+
+@contextlib.contextmanager
+def observed(
+    part: Any, method: str, see: Callable[[tuple[Any, ...], Any], None]
+) -> Iterator[None]:
+    """Calls `see(arguments, outputs)` after each call of a method of `part`."""
+    original = getattr(part, method)
+
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        outputs = original(*args, **kwargs)
+        see((*args, *kwargs.values()), outputs)
+        return outputs
+
+    # Past Keras's and TFP's own `__setattr__`, which would track the function.
+    object.__setattr__(part, method, seen)
+    try:
+        yield
+    finally:
+        object.__delattr__(part, method)
+
+
+@contextlib.contextmanager
+def unchanged(variables: Sequence[keras.Variable]) -> Iterator[None]:
+    """Gives the variables their values back at the end, also if something fails."""
+    values = [tf.identity(v.value) for v in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)

@@ -1,0 +1,139 @@
+import concurrent.futures
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from small_model import image_model, new_image_model, state, vector_model, vectors
+
+import tfp_realnvp as nvp
+
+tfd = tfp.distributions
+Dataset = tf.data.Dataset
+
+
+def images(count=40):
+    return np.random.default_rng(0).integers(0, 256, [count, 4, 4, 1], np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["images", "vectors"])
+def test_a_bad_batch_of_train_on_batch_is_for_the_guard(kind):
+    if kind == "images":
+        model, x = image_model(), images(4).astype("float32")
+    else:
+        model, x = vector_model(run_eagerly=True), vectors(4)
+    x[1] = np.nan
+    before = state(model)
+    with pytest.raises(FloatingPointError, match="1 of the 4 examples hold NaN"):
+        model.train_on_batch(x)
+    for a, b in zip(state(model), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_bad_batch_of_train_on_batch_can_be_skipped():
+    model = vector_model(run_eagerly=True, on_non_finite="skip")
+    loss, _ = model.train_on_batch(np.full([4, 2], np.nan, "float32"))
+    assert np.isnan(loss)
+    assert model.skipped_steps == 1
+
+
+def test_an_epoch_of_bad_steps_has_no_loss():
+    model = vector_model(run_eagerly=True, on_non_finite="skip")
+    bad = Dataset.from_tensors(np.full([4, 2], np.inf, "float32"))
+    history = model.fit(bad.concatenate(bad), epochs=1, verbose=0).history
+    assert np.isnan(history["loss"]).all() and np.isnan(history["nll"]).all()
+
+
+@pytest.mark.parametrize("callback", ["EarlyStopping", "ReduceLROnPlateau"])
+def test_callbacks_know_which_way_is_better(callback):
+    for model, x, name in (
+        (vector_model(run_eagerly=True), vectors(8), "nll"),
+        (image_model(), images(8), "bits_per_dim"),
+    ):
+        made = getattr(keras.callbacks, callback)(monitor=f"val_{name}")
+        model.fit(x, validation_data=(x,), callbacks=[made], verbose=0)
+        assert made.monitor_op(1.0, 2.0)
+
+
+def test_checkpoints_keep_the_lowest_bits_per_dim(tmp_path):
+    model, path = image_model(), tmp_path / "best.weights.h5"
+    keep = keras.callbacks.ModelCheckpoint(
+        path, monitor="val_bits_per_dim", save_best_only=True, save_weights_only=True
+    )
+    model.fit(images(8), validation_data=(images(8),), callbacks=[keep], verbose=0)
+    assert path.exists() and keep.monitor_op(1.0, 2.0)
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 3])
+def test_the_noise_is_a_function_of_the_step(steps_per_execution):
+    reference, model = new_image_model(), new_image_model()
+    x = images(40)
+    batches = Dataset.from_tensor_slices(x).batch(8)
+    reference.fit(batches, epochs=2, verbose=0)
+    model.compile(steps_per_execution=steps_per_execution)
+    of_unknown_length = batches.filter(lambda _: True)
+    model.fit(of_unknown_length, epochs=2, verbose=0)
+    np.testing.assert_array_equal(model.noise_states[0], [0, 10])
+    for a, b in zip(state(model), state(reference), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_scores_of_several_threads_are_those_of_one():
+    model, x = image_model(), images(400)
+    expected = model.predict(x, batch_size=8, verbose=0)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(
+            pool.map(lambda _: model.predict(x, batch_size=8, verbose=0), range(8))
+        )
+    for log_prob in found:
+        np.testing.assert_array_equal(log_prob, expected)
+
+
+def test_the_same_images_have_the_same_score_however_they_are_scored():
+    model, x = image_model(), images(16)
+    expected = model.predict(x, batch_size=16, verbose=0)
+    model.evaluate(x, batch_size=8, verbose=0)
+    np.testing.assert_array_equal(model.predict_on_batch(x), expected)
+    np.testing.assert_array_equal(model.predict_on_batch(x), expected)
+    for _ in range(2):
+        np.testing.assert_allclose(model(x), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_a_loss_scale_factor_is_undone(name):
+    weights = []
+    for factor in (None, 1024.0):
+        mean = tf.Variable([0.0, 0.0])
+        model = nvp.FlowModel(tfd.Independent(tfd.Normal(mean, 1.0), 1))
+        optimizer = getattr(keras.optimizers, name)
+        model.compile(
+            optimizer(0.1, loss_scale_factor=factor, global_clipnorm=0.5),
+            run_eagerly=True,
+        )
+        model.fit(vectors(8), verbose=0)
+        assert model.last_report["gradient_norm"] < 10
+        weights.append(model.get_weights()[0])
+    assert np.all(weights[0] != 0)
+    np.testing.assert_allclose(*weights, rtol=1e-5)
+
+
+def test_export_says_what_exports(tmp_path):
+    with pytest.raises(NotImplementedError, match="export: .*export_saved_model"):
+        image_model().export(tmp_path)
+
+
+def test_jit_compile_auto_is_left_to_us():
+    model = new_image_model()
+    model.compile(jit_compile="auto")
+    assert model.jit_compile is False
+    with pytest.raises(ValueError, match='jit_compile: expected True, False or "auto"'):
+        model.compile(jit_compile="yes")
+
+
+def test_what_fit_takes_by_place_is_what_keras_takes():
+    model = vector_model(run_eagerly=True)
+    history = model.fit(vectors(8), None, 4, 2, 0)
+    assert len(history.history["loss"]) == 2 and model.step == 4
+    with pytest.raises(ValueError, match="epochs: expected a positive int"):
+        model.fit(vectors(8), None, 4, 0)

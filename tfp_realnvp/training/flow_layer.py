@@ -1,0 +1,264 @@
+"""A distribution as a Keras layer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tfp_realnvp.arguments import check_seed, check_text, shortened
+from tfp_realnvp.flows.call_arguments import (
+    condition_size_of_flow,
+    distribution_kwargs,
+    is_transformed,
+    pixel_logit_of,
+)
+from tfp_realnvp.flows.config import from_config, to_config
+from tfp_realnvp.flows.units import bits_per_dim
+from tfp_realnvp.nets.replicas import num_replicas
+from tfp_realnvp.training.dequantization import (
+    batch_number,
+    checked_labels,
+    checked_pixels,
+    dequantized,
+)
+from tfp_realnvp.training.parts import (
+    check_reached,
+    check_strategy,
+    keras_layers,
+    other_variables,
+)
+
+
+@keras.saving.register_keras_serializable(package="tfp_realnvp")
+class FlowLayer(keras.layers.Layer):
+    """Computes log-densities of examples in a Keras model of your own.
+
+    ```none
+    layer(x, condition)  =  log_prob(x | condition), in nats, of shape [N]
+    ```
+
+    Keras sees no weights in a `tfd.Distribution`: a model that keeps one as an
+    attribute neither trains nor saves it. In this layer it sees them all. Events may be
+    Keras's symbolic tensors, as those of `keras.Input`.
+
+    To integer images the layer adds uniform noise in [0, 1), other noise at every call
+    in training and the same otherwise.
+
+    Args:
+      flow: `tfd.Distribution` with a static event shape and no batch shape.
+      seed: Python `int` or `None`, seeds the noise added to integer images.
+      name: Python `str`.
+
+    Raises:
+      TypeError: If `flow` is no `tfd.Distribution`.
+      ValueError: If it is a batch of distributions, or holds conditional or
+        batch-normalized flows where it does not pass `condition` and `training` on, as
+        in a mixture.
+
+    #### Example
+
+    ```python
+    >>> import keras
+    >>> import tensorflow as tf
+    >>> import tensorflow_probability as tfp
+    >>> import tfp_realnvp as nvp
+    >>> tfd = tfp.distributions
+    >>> base = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
+    >>> flow = tfd.TransformedDistribution(base, nvp.RealNVPBijector((2,)))
+    >>> inputs = keras.Input((5,))
+    >>> features = keras.layers.Dense(2)(inputs)
+    >>> model = keras.Model(inputs, nvp.FlowLayer(flow)(features))
+    >>> len(model.trainable_variables) == 2 + len(flow.trainable_variables)
+    True
+
+    ```
+    """
+
+    def __init__(
+        self, flow: tfd.Distribution, *, seed: int | None = None, name: str = "flow"
+    ):
+        if not isinstance(flow, tfd.Distribution):
+            raise TypeError(
+                f"flow: expected a tfd.Distribution, got {type(flow).__name__}."
+            )
+        if not isinstance(flow.dtype, tf.DType) or flow.event_shape.rank is None:
+            raise ValueError(
+                "flow: expected events that are single tensors of a known shape, got "
+                f"{flow.event_shape}."
+            )
+        if flow.batch_shape.rank:
+            raise ValueError(
+                "flow: expected one distribution, got a batch of them, of batch_shape "
+                f"{flow.batch_shape}; tfd.Independent makes of a batch the axes of an "
+                "event."
+            )
+        check_seed("seed", seed)
+        check_text("name", name)
+        check_reached(flow)
+        check_strategy(flow)
+        super().__init__(name=name, dtype=tf.as_dtype(flow.dtype).name)
+        self.flow = flow
+        self.seed = seed
+        # Keras does not see into distributions, so the layer holds what they hold.
+        self._flow_layers = keras_layers(flow)
+        self._flow_variables = other_variables(flow)
+        self.condition_size = condition_size_of_flow(flow)
+        self.is_over_pixels = pixel_logit_of(flow) is not None
+        self._training_noise = keras.random.SeedGenerator(seed, name="training_noise")
+        self._evaluation_noise = keras.random.SeedGenerator(
+            0 if seed is None else seed, name="evaluation_noise"
+        )
+        self.built = True
+
+    def call(self, x: Any, condition: Any = None, training: bool = False) -> tf.Tensor:
+        """Returns `log_prob(x | condition)` in nats, of shape [batch].
+
+        Instead of two arguments, `x` may be a `dict` with the keys x and condition.
+        """
+        if isinstance(x, dict):
+            x, condition = x["x"], x.get("condition", condition)
+        return self.log_prob_parts(x, condition, training=training)[0]
+
+    def compute_output_spec(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        x = x["x"] if isinstance(x, dict) else x
+        return keras.KerasTensor(x.shape[:1], dtype=self.variable_dtype)
+
+    def log_prob_parts(
+        self, x: Any, condition: Any = None, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Returns `log_prob(x | condition)`, and the base's part of it.
+
+        Args:
+          x: `Tensor` of events, of shape [N, *event_shape] and any real dtype.
+          condition: `Tensor` of labels or vectors, if the flow takes a condition.
+          training: Python `bool`.
+
+        Returns:
+          Two `Tensor`s of shape [N], in nats. The second is the log-density of
+          the latents under the base, so that the difference is the log-determinant;
+          `None` if the distribution is not a transformed one.
+
+        Raises:
+          ValueError: If there is a condition and the flow takes none.
+          tf.errors.InvalidArgumentError: If there are values that are no pixels where
+            the flow is over pixels, or labels that are none.
+        """
+        if condition is not None and self.condition_size is None:
+            raise ValueError(
+                "condition: expected None, for the flow was made without "
+                "condition_size and is trained on x alone; got one."
+            )
+        x = tf.convert_to_tensor(x)
+        if x.shape.rank is None:
+            x = tf.ensure_shape(x, [None, *self.flow.event_shape])
+        if condition is not None and self.condition_size is not None:
+            condition = tf.convert_to_tensor(condition)
+            condition = checked_labels(condition, self.condition_size)
+        is_bad = None
+        if self.is_over_pixels:
+            x, is_bad = self._real_pixels(x, training=training)
+        x = tf.cast(x, self.flow.dtype)
+        size = tf.shape(x)[:1]
+        if x.shape[:1] in ([None], [0]) and (num_replicas() == 1 or not training):
+            # Kernels of TensorFlow fail on nothing. Where replicas train together,
+            # batch statistics must be of the data alone, and none of them is used.
+            x, condition = _at_least_one(x), _at_least_one(condition)
+        log_prob, prior = self._log_prob_and_prior(x, condition, training=training)
+        if x.shape[:1] == [None]:
+            log_prob = log_prob[: size[0]]
+            prior = None if prior is None else prior[: size[0]]
+        if is_bad is not None:
+            log_prob = tf.where(is_bad, tf.constant(math.nan, log_prob.dtype), log_prob)
+        return log_prob, prior
+
+    def to_units(self, log_prob: tf.Tensor) -> tf.Tensor:
+        """Returns the negative of a log-density, in bits/dim over pixels or nats."""
+        if self.is_over_pixels:
+            return bits_per_dim(log_prob, self.flow.event_shape)
+        return -log_prob
+
+    @property
+    def noise_states(self) -> list[keras.Variable]:
+        """Where the stream of noise for training is, and where evaluations begin."""
+        return [self._training_noise.state, self._evaluation_noise.state]
+
+    @property
+    def non_trainable_state(self) -> list[keras.Variable]:
+        """What a pass in training changes: moving averages, the state of the noise."""
+        return [*self.non_trainable_variables, self._training_noise.state]
+
+    def get_config(self) -> dict[str, Any]:
+        return {"flow": to_config(self.flow), "seed": self.seed, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> FlowLayer:
+        if not isinstance(config, dict) or "flow" not in config:
+            raise ValueError(
+                f"config: expected what get_config returns, got {shortened(config)}."
+            )
+        flow = from_config(config["flow"])
+        if not isinstance(flow, tfd.Distribution):
+            raise ValueError(
+                "flow: expected a configuration of a distribution, got "
+                f"{shortened(flow)}."
+            )
+        return cls(**{**config, "flow": flow})
+
+    def _real_pixels(
+        self, x: tf.Tensor, *, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Returns images as a flow over pixels takes them, and which of them are NaN.
+
+        In training an image with NaN is replaced by zeros, or the checks of the flow
+        would end training; what is to happen is for `on_non_finite` to say. Elsewhere
+        it is an error.
+        """
+        if not x.dtype.is_floating:
+            x = tf.cast(checked_pixels(x, "x"), self.flow.dtype)
+            return dequantized(x, self._noise_seed(x, training=training)), None
+        if not training:
+            return checked_pixels(x, "x"), None
+        axes = list(range(1, x.shape.rank))
+        is_bad = tf.reduce_any(tf.math.is_nan(x), axis=axes, keepdims=True)
+        x = tf.where(is_bad, tf.zeros([], x.dtype), x)
+        return checked_pixels(x, "x"), tf.reshape(is_bad, [-1])
+
+    def _noise_seed(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+        if training:
+            # In a graph that also gets the batch, where there is none nothing happens.
+            with tf.control_dependencies([x]):
+                return self._training_noise.next()
+        start = tf.convert_to_tensor(self._evaluation_noise.state.value)
+        return start + tf.stack([0, tf.cast(batch_number(), start.dtype)])
+
+    def _log_prob_and_prior(
+        self, x: tf.Tensor, condition: Any, *, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        flow = self.flow
+        kwargs = distribution_kwargs(flow, training=training, condition=condition)
+        if (
+            not is_transformed(flow)
+            or flow.distribution.event_shape != flow.event_shape
+        ):
+            return flow.log_prob(x, **kwargs), None
+        of_bijector = kwargs.get("bijector_kwargs", {})
+        # As `tfd.TransformedDistribution` does it, with both parts at hand.
+        latents = flow.bijector.inverse(x, **of_bijector)
+        log_det = flow.bijector.forward_log_det_jacobian(
+            latents, event_ndims=flow.event_shape.rank, **of_bijector
+        )
+        of_base = kwargs.get("distribution_kwargs", {})
+        prior = flow.distribution.log_prob(latents, **of_base)
+        log_prob = prior - log_det
+        return log_prob, tf.broadcast_to(prior, tf.shape(log_prob))
+
+
+def _at_least_one(value: tf.Tensor | None) -> tf.Tensor | None:
+    if value is None:
+        return None
+    missing = tf.cast(tf.equal(tf.shape(value)[0], 0), tf.int32)
+    return tf.pad(value, [[0, missing], *[[0, 0]] * (value.shape.rank - 1)])
