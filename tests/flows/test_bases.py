@@ -77,3 +77,18 @@ def test_a_flow_over_any_base_samples_scores_and_trains_all_there_is(base):
         if np.array_equal(v.numpy(), old)
     ]
     assert not still
+
+
+@pytest.mark.parametrize(
+    ("base", "got"),
+    [
+        (tfd.Normal(tf.zeros(2), 1.0), r"\(\)"),
+        (tfd.MultivariateNormalDiag(tf.zeros(3)), r"\(3,\)"),
+    ],
+)
+def test_bases_of_other_events_are_refused_with_what_to_do(base, got):
+    bijector = nvp.RealNVPBijector((2,), num_couplings=2, hidden_units=(4,))
+    distribution = tfd.TransformedDistribution(base, bijector)
+    message = rf"expected shape \(\.\.\., 2\), got {got}. A base .* tfd.Independent"
+    with pytest.raises(ValueError, match=message):
+        distribution.log_prob(tf.zeros([4, 2]))

@@ -76,7 +76,7 @@ def test_configurations_from_before_there_was_a_choice_store():
 
 
 @every_copy
-def test_a_copy_is_reversible_too(how):
+def test_a_copy_recomputes_too(how):
     bijector = nvp.RealNVPBijector(**SIZES, seed=0, memory="recompute")
     perturb(bijector)
     twin = how(bijector)
@@ -94,7 +94,7 @@ def test_a_copy_with_other_memory_shares_the_weights():
     assert bijector.parameters["memory"] == "stored"
 
 
-def test_a_reversible_flow_can_be_exported(tmp_path):
+def test_a_flow_that_recomputes_can_be_exported(tmp_path):
     flow = model_of("recompute").flow
     nvp.export_saved_model(flow, tmp_path / "served")
     served = tf.saved_model.load(str(tmp_path / "served"))

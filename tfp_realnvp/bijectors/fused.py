@@ -126,7 +126,15 @@ class FusedBijector(tfb.Bijector):
         return shape[shape.rank - self.event_ndims :]
 
     def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
-        return self._checked_shape(input_shape, "input_shape")
+        try:
+            return self._checked_shape(input_shape, "input_shape")
+        except ValueError as error:
+            # Here TFP asks with the event shape of the base.
+            raise ValueError(
+                f"{error} A base distribution must have events of that shape, such as "
+                "tfd.Independent(tfd.Normal(tf.zeros(event_shape), 1.0), "
+                f"{self.event_ndims})."
+            ) from error
 
     def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
         return self._checked_shape(output_shape, "output_shape")
