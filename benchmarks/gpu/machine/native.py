@@ -2,9 +2,9 @@
 
     python3 benchmarks/gpu/machine/native.py --images images.webp --output "$OUT"
 
-runs in the checkout, with TensorFlow. Each item is a process, and has a limit, so that
-one which fails, hangs or takes TensorFlow down leaves the others. What they find is a
-line each of native.jsonl, as soon as it is known.
+needs TensorFlow and this package, installed. Each item is a process, and has a limit,
+so that one which fails, hangs or takes TensorFlow down leaves the others. What they
+find is a line each of native.jsonl, as soon as it is known.
 """
 
 from __future__ import annotations
@@ -20,9 +20,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-
-# The checkout's root.
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[3]))
 
 # One group after another, each with its share of the time; what is timed is alone.
 GROUPS = (
@@ -176,7 +173,7 @@ class Item:
 
         x = self.images[:16].astype(np.float32) + 0.5
         latents = np.random.default_rng(1).standard_normal(x.shape, np.float32)
-        values = {}
+        values: list[dict[str, np.ndarray]] = []
         with tempfile.TemporaryDirectory() as folder:
             for device in ("CPU:0", self.arguments.device):
                 model = self._model(device, self.arguments.num_blocks[0])
@@ -190,13 +187,12 @@ class Item:
                         )(x),
                         "sample": flow.bijector.forward(latents),
                     }
-                    path = f"{folder}/{device[:3]}"
-                    nvp.export_saved_model(flow, path)
-                    served = tf.saved_model.load(path).signatures
+                    path = nvp.export_saved_model(flow, f"{folder}/{len(values)}")
+                    served = tf.saved_model.load(str(path)).signatures
                     scored = served["serving_default"](x=tf.constant(x))
                     found["log_prob of the SavedModel"] = scored["log_prob"]
-                values[device] = {n: np.asarray(v) for n, v in found.items()}
-        here, there = values["CPU:0"], values[self.arguments.device]
+                values.append({n: np.asarray(v) for n, v in found.items()})
+        here, there = values
         differences = {
             name: float(np.abs(there[name] - value).max() / np.abs(value).max())
             for name, value in here.items()
