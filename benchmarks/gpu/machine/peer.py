@@ -97,6 +97,8 @@ def _step(
 def _warm_up(step: Callable[[], None]) -> dict[str, Any]:
     for _ in range(3):
         step()
+    # The others need the memory until it is this one's turn.
+    torch.cuda.empty_cache()
     return {}
 
 

@@ -231,10 +231,10 @@ class Trainer:
         print(json.dumps(found), flush=True)
 
     def publish(self) -> None:
-        """Writes report and weights; the folder before is removed."""
+        """Writes report and weights; the folder before last is removed."""
         self._published += 1
         out = FOLDER / f"out-{self._published}"
-        out.mkdir()
+        out.mkdir(exist_ok=True)
         names = self.about["names"]
         of = names["average"] or names["weights"]
         state = jax.device_get([self._state[name] for name in of])
@@ -255,7 +255,8 @@ class Trainer:
         (out / "report.json").write_text(text, encoding="utf-8")
         (FOLDER / ".latest").write_text(out.name)
         os.replace(FOLDER / ".latest", FOLDER / "latest")
-        shutil.rmtree(FOLDER / f"out-{self._published - 1}", ignore_errors=True)
+        # A call may just be copying the last.
+        shutil.rmtree(FOLDER / f"out-{self._published - 2}", ignore_errors=True)
 
     def measure_convolutions(self) -> None:
         """Notes the rate of bare convolutions of the flow's shapes."""
