@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 # What runs on the GPU machine, and what runs here.
-THERE = ("train_on_gpu.py", "jax_run.py", "state_parts.py", "batch_order.py")
+THERE = ("jax_run.py", "state_parts.py", "batch_order.py")
 HERE = ("tf_export.py", "state_parts.py", "batch_order.py")
 
 

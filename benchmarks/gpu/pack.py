@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import pathlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import tensorflow as tf
 from speed.machine import describe_run
 
@@ -27,124 +26,151 @@ from gpu.exported import (
     make_step,
     names_of,
 )
-from tfp_realnvp.data import ImageData
+from gpu.machine.initial import describe, digest_of, make_all
 from tfp_realnvp.files import write_json
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.training.cost import measure_cost
 
 MIB = 2**20
-# Images of an evaluation's batch.
-EVALUATION_BATCH = 100
 FOLDER = pathlib.Path(__file__).resolve().parent
+EVENT_SHAPE = (32, 32, 3)
+IMAGES_OF_A_SHEET = 10_000
+IMAGES = {"train": 50_000, "test": 10_000}
+# Images of an evaluation's batch.
+EVALUATION_BATCH = 500
 # Until the GPU machine has told how many steps it can make.
 _UNPLANNED_STEPS = 10_000
 
 
 class Prepared(NamedTuple):
-    """A model with its plan, and all variables by name."""
+    """A model with its plan, all variables by name, and what they begin with."""
 
     model: nvp.FlowModel
     plan: Plan
     variables: dict[str, tf.Variable]
+    initial: dict[str, dict[str, Any]]
 
 
 def prepare(config: RunConfig, bridge: Bridge) -> Prepared:
-    """Returns a run's model as it is exported, and later filled again."""
+    """Returns a run's model with the weights that the GPU machine begins with."""
     model = config.build_model()
     plan = Plan.of(config.learning_rate, _UNPLANNED_STEPS)
     variables = bridge.tf_export.name_variables(
         model, model.optimizer, extra=extra_variables(model, plan)
     )
-    return Prepared(model, plan, variables)
+    # The first update of an average takes the weights, whatever was there.
+    for average in [] if model.average is None else model.average.variables:
+        average.assign(tf.zeros_like(average))
+    initial = {
+        name: describe(number, variable.numpy())
+        for number, (name, variable) in enumerate(variables.items())
+    }
+    for name, value in make_all(config.seed, initial).items():
+        variables[name].assign(value)
+    return Prepared(model, plan, variables, initial)
 
 
 def pack(
     config: RunConfig,
-    data: ImageData,
     bridge: Bridge,
     bridge_folder: pathlib.Path,
+    sheets: pathlib.Path,
     output: pathlib.Path,
     *,
     batch_sizes: Sequence[int],
     images: int | None,
+    steps: int | None,
+    start: pathlib.Path | None,
     image_peer: pathlib.Path | None,
-    part_mib: int,
     transfer_mib: int,
 ) -> None:
     """Writes folders 1, 2, ... with everything that goes to the GPU machine.
 
     Args:
-      config: The run; its batch size does not matter.
-      data: The images.
+      config: The run; its batch size is what its learning rate is for.
       bridge: Modules of the bridge.
       bridge_folder: Where it lies.
+      sheets: Folder of train_0.webp, ..., test_0.webp.
       output: A folder that does not exist.
       batch_sizes: A step is exported for each.
       images: Training and test images to take, or `None` for all.
+      steps: Length of training, or `None` for what the time allows.
+      start: Folder of the weights to go on from, which came back, or `None`.
       image_peer: Checkout of the PyTorch flow, or `None`.
-      part_mib: Size of files that large ones are cut into.
       transfer_mib: Size of a folder.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
+    counts = {part: min(images or count, count) for part, count in IMAGES.items()}
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".pack") as temporary:
         stage = pathlib.Path(temporary) / "stage"
         stage.mkdir()
         prepared = prepare(config, bridge)
-        _export(prepared, config, data, bridge, stage, batch_sizes)
-        parts = functools.partial(bridge.state_parts.write_parts, limit=part_mib * MIB)
-        # Most variables are zeros at first; those are made there.
-        weights = {
-            name: variable.numpy()
-            for name, variable in prepared.variables.items()
-            if not _starts_with_zeros(name, variable, prepared)
-        }
-        parts(weights, str(stage / "initial"))
-        train, test = images_of(data, images)
-        parts({"train/image": train, "eval/image": test}, str(stage / "data"))
+        size = min(EVALUATION_BATCH, counts["test"])
+        _export(prepared, config, bridge, stage, batch_sizes, size)
         _copy_programs(bridge_folder, image_peer, stage)
+        names = {
+            part: [
+                f"{part}_{number}.webp"
+                for number in range(-(-count // IMAGES_OF_A_SHEET))
+            ]
+            for part, count in counts.items()
+        }
+        flow = config.flow
         about = {
             "run": dataclasses.asdict(config),
+            "seed": config.seed,
+            "steps": steps,
             "batch_sizes": list(batch_sizes),
-            "flips": data.flips,
-            "images": {"train": len(train), "test": len(test)},
-            "names": names_of(*prepared),
-            "results": {"step": STEP_RESULTS, "eval": EVALUATION_RESULTS},
-            "cost": dataclasses.asdict(measure_cost(prepared.model, batch_sizes[0])),
-            "image_peer": image_peer is not None,
+            "learning_rates": {n: learning_rate_for(config, n) for n in batch_sizes},
+            "chunk": 20,
+            "every_seconds": 60,
+            "images": counts,
+            "sheets": names,
+            "names": names_of(*prepared[:3]),
+            "results": STEP_RESULTS,
+            "initial": prepared.initial,
+            "initial_digest": digest_of(make_all(config.seed, prepared.initial)),
+            "training_flops": measure_cost(prepared.model, 1).training_flops,
+            "network_dtype": flow.get("network_dtype") or "float32",
+            "sizes": {n: flow[n] for n in ("num_scales", "filters", "num_blocks")},
+            "peer": image_peer is not None,
             "machine": describe_run(image_peer and str(image_peer)),
         }
         write_json(stage / "pack.json", about)
-        folders = _spread(stage, pathlib.Path(temporary) / "folders", transfer_mib)
+        folders = pathlib.Path(temporary) / "folders"
+        (folders / "1").mkdir(parents=True)
+        shutil.make_archive(str(folders / "1" / "programs"), "zip", stage)
+        shutil.copy(FOLDER / "machine" / "call.py", folders / "1")
+        large = [] if start is None else sorted(start.glob("weights-[0-9]*.npz"))
+        files = {path: path.name.replace("weights", "start") for path in large}
+        files.update({sheets / n: n for part in names.values() for n in part})
+        spread(files, folders, transfer_mib * MIB)
         folders.rename(output)
 
 
-def images_of(data: ImageData, count: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the first training and test images; `None` is all.
-
-    Those for validation are trained on too: nothing is chosen by them.
-    """
-    train = [part.take(part.count) for part in (data.train, data.validation)]
-    return np.concatenate(train)[:count], data.test.take(data.test.count)[:count]
+def learning_rate_for(config: RunConfig, batch_size: int) -> float:
+    """Returns the highest rate for batches of another size, see README.md."""
+    return config.learning_rate * (batch_size / config.batch_size) ** 0.5
 
 
 def _export(
     prepared: Prepared,
     config: RunConfig,
-    data: ImageData,
     bridge: Bridge,
     folder: pathlib.Path,
     batch_sizes: Sequence[int],
+    evaluation_batch: int,
 ) -> None:
-    model, plan, variables = prepared
-    step = make_step(model, plan, config, flips=data.flips)
+    model, plan, variables, _ = prepared
+    step = make_step(model, plan, config, flips=True)
     evaluate = make_evaluation(model, of_average=model.average is not None)
     functions = [
         *((f"step_b{size}", step, size, STEP_RESULTS) for size in batch_sizes),
-        ("eval", evaluate, EVALUATION_BATCH, EVALUATION_RESULTS),
+        ("eval", evaluate, evaluation_batch, EVALUATION_RESULTS),
     ]
     for name, function, size, results in functions:
         begin = time.monotonic()
-        example = tf.zeros([size, *data.event_shape], tf.uint8), tf.zeros([2], tf.int32)
+        example = tf.zeros([size, *EVENT_SHAPE], tf.uint8), tf.zeros([2], tf.int32)
         found = bridge.tf_export.export_step(
             tf.function(function, autograph=False, jit_compile=True),
             example,
@@ -156,15 +182,6 @@ def _export(
         seconds = time.monotonic() - begin
         print(f"{name}: {found['bytes'] / MIB:.1f} MiB in {seconds:.0f} s", flush=True)
     (folder / "state.npz").unlink()
-
-
-def _starts_with_zeros(name: str, variable: tf.Variable, prepared: Prepared) -> bool:
-    # The first update of an average takes the weights, whatever was there.
-    average = prepared.model.average
-    averages = [] if average is None else average.variables
-    if any(variable is other for other in averages):
-        return True
-    return not np.any(variable.numpy())
 
 
 def _copy_programs(
@@ -186,43 +203,23 @@ def _copy_programs(
         shutil.copyfile(path, folder / path.name)
 
 
-def _spread(
-    stage: pathlib.Path, folders: pathlib.Path, transfer_mib: int
-) -> pathlib.Path:
-    """Moves what is to travel into numbered folders, none above the limit."""
-    large = sorted([*stage.glob("initial-*.npz"), *stage.glob("data-*.npz")], key=_size)
-    rest = [path for path in sorted(stage.iterdir()) if path not in large]
-    used = [sum(map(_size, rest))]
-    placed = [(path, 0) for path in rest]
-    for path in reversed(large):
-        size = _size(path)
-        room = transfer_mib * MIB - size
-        fits = (i for i, so_far in enumerate(used) if so_far <= room)
-        number = next(fits, len(used))
-        if number == len(used):
-            used.append(0)
-        used[number] += size
-        placed.append((path, number))
-    for path, number in placed:
-        target = folders / str(number + 1)
-        target.mkdir(parents=True, exist_ok=True)
-        path.rename(target / path.name)
-    for number, size in enumerate(used, 1):
-        print(f"folder {number}: {size / MIB:.1f} MiB")
-    return folders
-
-
-def _size(path: pathlib.Path) -> int:
-    if path.is_dir():
-        return sum(_size(inside) for inside in path.iterdir())
-    return path.stat().st_size
+def spread(
+    files: Mapping[pathlib.Path, str], folders: pathlib.Path, limit: int
+) -> None:
+    """Copies files, by their new names, into folders 1, 2, ... of limited size."""
+    number, used = 1, sum(p.stat().st_size for p in (folders / "1").iterdir())
+    for path, name in files.items():
+        size = path.stat().st_size
+        if used + size > limit:
+            print(f"folder {number}: {used / MIB:.1f} MiB")
+            number, used = number + 1, 0
+        (folders / str(number)).mkdir(exist_ok=True)
+        shutil.copyfile(path, folders / str(number) / name)
+        used += size
+    print(f"folder {number}: {used / MIB:.1f} MiB")
 
 
 def read_about(folder: pathlib.Path) -> Mapping[str, Any]:
     """Returns what `pack` tells of a folder that it wrote."""
-    return json.loads((folder / "1" / "pack.json").read_text(encoding="utf-8"))
-
-
-def packed_files(folder: pathlib.Path, pattern: str) -> Iterator[pathlib.Path]:
-    """Yields the files of that name from all folders, in order."""
-    yield from sorted(folder.glob(f"*/{pattern}"), key=lambda path: path.name)
+    with zipfile.ZipFile(folder / "1" / "programs.zip") as programs:
+        return json.loads(programs.read("pack.json"))

@@ -35,8 +35,7 @@ def unpack(
 
     Args:
       packed: Folder that `pack` wrote.
-      back: What came back: report.json and all parts of the weights, exact-*.npz or
-        else rounded-*.npz.
+      back: What came back: report.json and all of weights-000.npz, ...
       bridge: Modules of the bridge.
       output: The run's folder.
       data_dir: Folder of prepared TFDS data, or `None`.
@@ -51,42 +50,34 @@ def unpack(
     """
     about = read_about(packed)
     report = json.loads((back / "report.json").read_text(encoding="utf-8"))
-    kind, files = _weights_in(back)
-    state, extra = bridge.state_parts.read_parts([str(path) for path in files])
-    config = RunConfig(**about["run"])
-    steps_per_epoch = about["images"]["train"] // extra["batch"]
+    paths = sorted(map(str, back.glob("weights-[0-9]*.npz")))
+    state, extra = bridge.state_parts.read_parts(paths)
+    batch_size = extra["batch_size"]
+    updates = about["images"]["train"] // batch_size
     config = dataclasses.replace(
-        config,
-        batch_size=extra["batch"],
-        learning_rate=report["plan"]["learning_rate"],
-        epochs=max(1, -(-extra["step"] // steps_per_epoch)),
-        data_dir=data_dir or config.data_dir,
+        RunConfig(**about["run"]),
+        batch_size=batch_size,
+        learning_rate=about["learning_rates"][str(batch_size)],
+        epochs=max(1, -(-extra["step"] // updates)),
+        data_dir=data_dir,
     )
     data = config.load_data()
-    model, _, variables = prepare(config, bridge)
-    which = _assign(model, variables, state, about)
+    model = prepare(config, bridge).model
+    _assign(model, state, about["names"]["weights"])
     # If this fails there is no folder yet.
     scores = score_images(model, data.test, draws=draws, limit=images)
     samples = image_grid(sample_images(model.flow, _SAMPLES, seed=0), columns=8)
     directory = RunDirectory.create(output, config)
-    weights = directory.weights(which)
+    weights = directory.weights("last" if model.average is None else "average")
     model.save_weights(weights)
     write_png(output / "samples.png", samples)
     found = {
         "step": extra["step"],
-        "planned_steps": report["plan"]["steps"],
-        "weights": f"{which}, {kind}",
+        "weights": weights.name,
         "test_bits_per_dim": float(scores.mean()),
         "test_images": scores.shape[0],
         "draws": draws,
-        "on_gpu": next(
-            (
-                entry
-                for entry in reversed(report["evaluations"])
-                if entry["step"] == extra["step"]
-            ),
-            None,
-        ),
+        "on_gpu": next(iter(report["evaluations"][-1:]), None),
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "packed": about["machine"],
     }
@@ -95,32 +86,8 @@ def unpack(
     return found
 
 
-def _weights_in(back: pathlib.Path) -> tuple[str, list[pathlib.Path]]:
-    for kind, pattern in (
-        ("as they were", "exact-[0-9]*.npz"),
-        ("rounded to bfloat16", "rounded-[0-9]*.npz"),
-    ):
-        files = sorted(back.glob(pattern))
-        if files:
-            return kind, files
-    raise ValueError(
-        f"--back: expected exact-000.npz, ... or rounded-000.npz, ..., got {back} "
-        "without them."
-    )
-
-
-def _assign(
-    model: Any,
-    variables: dict[str, Any],
-    state: dict[str, np.ndarray],
-    about: dict[str, Any],
-) -> str:
-    """Sets the model's weights; returns which they are."""
-    for which in ("average", "weights"):
-        names = about["names"][which]
-        if names and set(names) == set(state):
-            break
-    else:
+def _assign(model: Any, state: dict[str, np.ndarray], names: list[str]) -> None:
+    if set(names) != set(state):
         raise ValueError(
             "--back: expected the weights of the packed model, got parts of another "
             "one."
@@ -132,4 +99,3 @@ def _assign(
                 f"{state[name].shape}."
             )
         weight.assign(state[name])
-    return "average" if which == "average" else "last"

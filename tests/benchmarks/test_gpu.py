@@ -1,13 +1,15 @@
 import json
 import os
 import pathlib
+import shutil
+import subprocess
 import sys
 import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from gpu.bridge import HERE, THERE
+from gpu.bridge import HERE, THERE, load_bridge
 from gpu.command import main
 from gpu.exported import (
     STEP_RESULTS,
@@ -20,8 +22,11 @@ from gpu.exported import (
     names_of,
     noise_seed,
 )
+from gpu.machine.initial import describe, digest_of, draw, make, make_all
 from gpu.machine.report import PEAKS, make_report
-from gpu.pack import MIB, _spread
+from gpu.machine.sheets import read_sheets
+from gpu.pack import prepare, read_about, spread
+from PIL import Image
 
 from tfp_realnvp.runs.learning_rate import SCHEDULES, LearningRate
 from tfp_realnvp.runs.run_config import RunConfig
@@ -202,86 +207,151 @@ def test_names_are_given_in_the_order_of_the_weights(trainer):
             assert variables[name] is value
 
 
-def log(first_step, chunks, evals=()):
-    return {
-        "device": "NVIDIA H100 80GB HBM3",
-        "jax": "0",
-        "first_step": first_step,
-        "compile_s": 1.0,
-        "evals": list(evals),
-        "chunks": [
-            {
-                "step": step,
-                "seconds": seconds,
-                "examples_per_s": 640 / seconds,
-                "bits_per_dim": 4.0,
-                "gradient_norm": 1.0,
-                "learning_rate": 1e-3,
-                "is_finite": is_finite,
-            }
-            for step, seconds, is_finite in chunks
-        ],
-    }
+def test_weights_are_drawn_alike_everywhere():
+    expected = [-0.07737734913825989, -0.10367703437805176, -0.12000131607055664]
+    np.testing.assert_array_equal(draw(1, 2, [3], 0.75), np.float32(expected))
+    drawn = draw(0, 0, [300, 400], 2)
+    assert drawn.min() < -1.99 and drawn.max() > 1.99
+    assert abs(drawn.mean()) < 0.01 and abs(drawn.std() - 2 / 3**0.5) < 0.01
 
 
-def test_the_report_adds_up_the_calls():
-    evaluated = {"step": 30, "bits_per_dim": 3.5, "examples": 10_000}
-    about = {"cost": {"training_flops": 10**9}, "run": {"flow": {}}}
-    report = make_report(
-        [
-            log(0, [(10, 2.0, 1.0), (20, 1.0, 0.9)]),
-            log(20, [(30, 1.0, 1)], [evaluated]),
-        ],
-        about,
-        {"batch_size": 64, "chunk": 10, "steps": 30},
-        {"batch_size": 64, "images_per_second": 160.0},
-    )
-    assert report["step"] == 30 and report["training_seconds"] == 4
-    assert report["refused_steps"] == 1
-    assert report["evaluations"] == [
-        {"step": 30, "seconds": 4.0, "test_bits_per_dim": 3.5, "images": 10_000}
-    ]
+@pytest.mark.parametrize("value", [np.ones([2, 3], np.int64), np.arange(3), 0.5])
+def test_what_is_not_drawn_is_begun_with_as_it_is(value):
+    about = json.loads(json.dumps(describe(0, np.asarray(value))))
+    np.testing.assert_array_equal(make(0, about), value, strict=True)
+
+
+def test_what_is_drawn_is_as_wide_as_it_was():
+    value = np.float32(0.3) * np.random.default_rng(0).standard_normal([200, 100])
+    initial = {name: describe(i, np.float32(value)) for i, name in enumerate("ab")}
+    state = make_all(7, initial)
+    assert state["a"].shape == value.shape
+    assert abs(state["a"].std() - 0.3) < 0.01
+    assert not np.array_equal(state["a"], state["b"])
+    assert digest_of(state) == digest_of(make_all(7, initial))
+    state["b"][0, 0] = np.nextafter(state["b"][0, 0], np.float32(1))
+    assert digest_of(state) != digest_of(make_all(7, initial))
+
+
+def test_a_sheet_holds_images_row_by_row(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, [8, 32, 32, 3], np.uint8)
+    paths = []
+    for number, part in enumerate(np.split(images, 2)):
+        rows = part.reshape(2, 2, 32, 32, 3).transpose(0, 2, 1, 3, 4)
+        paths.append(tmp_path / f"{number}.webp")
+        Image.fromarray(rows.reshape(64, 64, 3)).save(paths[-1], lossless=True)
+    np.testing.assert_array_equal(read_sheets(paths), images)
+    np.testing.assert_array_equal(read_sheets(paths, 5), images[:5])
+
+
+LOG = {
+    "device": "NVIDIA H100 80GB HBM3",
+    "chunks": [{"images_per_second": speed} for speed in (100, 640, 700)],
+    "operations_per_second_of_bare_convolutions": 1280e9,
+}
+PEER = [{"images_per_second": 160}, {"error": "RuntimeError"}]
+
+
+def test_the_report_tells_speed_and_shares():
+    about = {"training_flops": 10**9, "network_dtype": "float32"}
+    report = make_report(LOG, about, PEER)
     assert report["images_per_second"] == 640
     assert report["operations_per_second"] == 640e9
+    assert report["share_of_bare_convolutions"] == 0.5
+    assert report["times_the_peer"] == 4
     assert report["share_of_peak"] == {
         name: pytest.approx(640e9 / PEAKS["H100"][name]) for name in ("float32", "tf32")
     }
-    assert report["times_the_peer"] == 4
 
 
-def test_no_share_is_told_of_a_device_whose_peak_is_not_known():
-    about = {"cost": {"training_flops": 1}, "run": {"flow": {}}}
-    plan = {"batch_size": 64, "chunk": 10}
-    logs = [{**log(0, [(10, 1.0, 1.0)]), "device": "cpu"}]
-    assert make_report(logs, about, plan, None)["share_of_peak"] is None
+def test_the_report_leaves_out_what_is_not_known_yet():
+    about = {"training_flops": 10**9, "network_dtype": "float32"}
+    log = {"device": "cpu", "chunks": LOG["chunks"]}
+    report = make_report(log, about, [])
+    for name in ("share_of_peak", "share_of_bare_convolutions", "times_the_peer"):
+        assert report[name] is None
+    assert "images_per_second" not in make_report({**log, "chunks": []}, about, [])
 
 
 def test_no_folder_is_larger_than_a_transfer(tmp_path):
-    stage = tmp_path / "stage"
-    (stage / "peer").mkdir(parents=True)
-    (stage / "peer" / "net.py").write_bytes(bytes(MIB // 2))
-    for name in ("run.py", *(f"data-00{i}.npz" for i in range(5)), "initial-000.npz"):
-        (stage / name).write_bytes(bytes(MIB))
-    names = {path.name for path in stage.rglob("*") if path.is_file()}
-    folders = _spread(stage, tmp_path / "folders", transfer_mib=3)
-    found = [path for path in folders.rglob("*") if path.is_file()]
-    assert {path.name for path in found} == names and len(found) == len(names)
-    assert (folders / "1" / "peer" / "net.py").exists()
-    sizes = [
-        sum(path.stat().st_size for path in found if path.is_relative_to(folder))
-        for folder in folders.iterdir()
+    (tmp_path / "folders" / "1").mkdir(parents=True)
+    (tmp_path / "folders" / "1" / "programs.zip").write_bytes(bytes(1000))
+    paths = [tmp_path / f"train_{number}.webp" for number in range(5)]
+    for path in paths:
+        path.write_bytes(bytes(1000))
+    spread({p: p.name for p in paths}, tmp_path / "folders", limit=2500)
+    found = sorted(p.relative_to(tmp_path) for p in (tmp_path / "folders").rglob("*.*"))
+    assert [path.as_posix() for path in found] == [
+        "folders/1/programs.zip",
+        "folders/1/train_0.webp",
+        "folders/2/train_1.webp",
+        "folders/2/train_2.webp",
+        "folders/3/train_3.webp",
+        "folders/3/train_4.webp",
     ]
-    assert len(sizes) == 3 and max(sizes) <= 3 * MIB
+
+
+CALL = pathlib.Path(__file__).parents[2] / "benchmarks" / "gpu" / "machine" / "call.py"
+# In the place of train.py.
+TRAIN = """
+import json, pathlib, time
+folder = pathlib.Path(__file__).parent
+while not (folder / "go.json").exists():
+    time.sleep(0.05)
+(folder / "out-1").mkdir()
+(folder / "out-1" / "report.json").write_text((folder / "go.json").read_text())
+(folder / "latest").write_text("out-1")
+"""
+
+
+def call(folder, *options):
+    command = [sys.executable, str(CALL), "--folder", str(folder), *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 @pytest.fixture
-def bridge(tmp_path):
-    """A folder with empty files of the bridge's names."""
-    folder = tmp_path / "bridge"
+def brought(tmp_path):
+    folder = tmp_path / "1"
     folder.mkdir()
-    for name in {*HERE, *THERE}:
-        (folder / name).touch()
+    (folder / "train.py").write_text(TRAIN)
     return folder
+
+
+def test_training_outlives_the_call_that_starts_it(brought, tmp_path):
+    there, back = tmp_path / "there", tmp_path / "back"
+    with open(brought / "train.py", "a") as train:
+        print('(folder / "finished").touch()', file=train)
+    first = call(there, "--bring", brought)
+    assert first.returncode == 0 and "training goes on" in first.stdout
+    pid = (there / "pid").read_text()
+    options = ["--train-seconds", 30, "--wait", 30, "--output", back]
+    second = call(there, *options)
+    assert second.returncode == 0 and "training is finished" in second.stdout
+    assert (there / "pid").read_text() == pid
+    assert {"end", "peer_seconds"} == set(
+        json.loads((back / "report.json").read_text())
+    )
+
+
+def test_a_call_tells_of_training_that_fails_and_keeps_what_there_is(brought, tmp_path):
+    there, back = tmp_path / "there", tmp_path / "back"
+    with open(brought / "train.py", "a") as train:
+        print('raise RuntimeError("out of memory")', file=train)
+    options = ["--train-seconds", 30, "--wait", 30, "--output", back]
+    found = call(there, "--bring", brought, *options)
+    assert found.returncode == 1 and "training has failed" in found.stdout
+    assert "out of memory" in found.stdout
+    assert (back / "report.json").exists()
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Folders of the bridge and of sheets, with empty files of the right names."""
+    for folder, names in (("bridge", {*HERE, *THERE}), ("sheets", ["train_0.webp"])):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).touch()
+    return tmp_path
 
 
 @pytest.mark.parametrize(
@@ -289,6 +359,8 @@ def bridge(tmp_path):
     [
         (["--bridge", "."], "--bridge: expected a folder with batch_order.py"),
         (["--output", "bridge"], "--output: expected a new folder, got bridge"),
+        (["--sheets", "."], "--sheets: expected a folder with train_0.webp, got ."),
+        (["--start", "."], "--start: expected a folder with weights-000.npz, got ."),
         (["--preset", "nope"], "got 'nope'"),
         (["--preset", "digits"], "--preset: expected one of cifar10"),
         (["--batch-size", "64", "64"], "--batch-size: expected different numbers"),
@@ -296,78 +368,168 @@ def bridge(tmp_path):
         (["--images", "10"], "--batch-size: expected different numbers from 1 to 10"),
         (["--images", "0"], "--images: expected a positive number, got 0"),
         (["--filters", "0"], "--filters: expected a positive number, got 0"),
-        (["--transfer-mib", "65"], "--transfer-mib: expected 28"),
         (["--image-peer", "."], "without models/real_nvp/real_nvp.py"),
         (["--learning-rate", "-1"], "learning_rate: expected"),
+        (["--average-decay", "1"], "average_decay: expected"),
         (["--seed", "-1"], "seed: expected"),
         (["--network-dtype", "int8"], "network_dtype: expected"),
-        (["--data-dir", "none"], "none"),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_packed(
-    options, expected, bridge, monkeypatch, tmp_path
+    options, expected, folders, monkeypatch
 ):
-    monkeypatch.chdir(tmp_path)
-    given = ["pack", "--bridge", "bridge", "--output", "out", *options]
-    monkeypatch.setattr(sys, "argv", ["gpu", *given])
+    monkeypatch.chdir(folders)
+    given = ["--bridge", "bridge", "--sheets", "sheets", "--output", "out", *options]
+    monkeypatch.setattr(sys, "argv", ["gpu", "pack", *given])
     with pytest.raises(SystemExit) as exit:
         main()
     assert expected in str(exit.value)
-    assert list(tmp_path.iterdir()) == [bridge]
+    assert not (folders / "out").exists()
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["unpack", "--back", "."], "--pack: expected a folder that `pack` wrote"),
-        (["unpack", "--back", ".", "--draws", "0"], "--draws: expected a positive"),
-        (["unpack", "--back", ".", "--pack", "packed"], "--back: expected a folder"),
-        (["prove", "--jax-python", "x", "--pack", "packed", "--steps", "3"], "an even"),
+        (["--pack", "."], "--pack: expected a folder with 1/programs.zip, got ."),
+        (["--draws", "0"], "--draws: expected a positive"),
+        ([], "--back: expected a folder with report.json, got ."),
     ],
 )
 def test_bad_options_are_refused_before_anything_is_unpacked(
-    options, expected, bridge, monkeypatch, tmp_path
+    options, expected, folders, monkeypatch
 ):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "packed" / "1").mkdir(parents=True)
-    (tmp_path / "packed" / "1" / "pack.json").touch()
-    command, *rest = options
-    given = [command, "--bridge", "bridge", "--output", "out", "--pack", ".", *rest]
-    monkeypatch.setattr(sys, "argv", ["gpu", *given])
+    monkeypatch.chdir(folders)
+    (folders / "packed" / "1").mkdir(parents=True)
+    (folders / "packed" / "1" / "programs.zip").touch()
+    given = ["--bridge", "bridge", "--output", "out", "--back", "."]
+    monkeypatch.setattr(
+        sys, "argv", ["gpu", "unpack", *given, "--pack", "packed", *options]
+    )
     with pytest.raises(SystemExit) as exit:
         main()
     assert expected in str(exit.value)
-    assert not (tmp_path / "out").exists()
+    assert not (folders / "out").exists()
 
 
-NEEDED = ("TFP_REALNVP_GPU_BRIDGE", "TFP_REALNVP_JAX_PYTHON", "TFP_REALNVP_DATA_DIR")
-
-
-@pytest.mark.skipif(
-    not all(name in os.environ for name in NEEDED),
-    reason=f"needs {', '.join(NEEDED)}: see benchmarks/gpu/README.md; takes minutes",
+BRIDGE, JAX, SHEETS, DATA = (
+    f"TFP_REALNVP_{name}" for name in ("GPU_BRIDGE", "JAX_PYTHON", "SHEETS", "DATA_DIR")
 )
-def test_what_is_packed_trains_in_jax_as_in_tensorflow(monkeypatch, tmp_path):
-    bridge, jax_python, data_dir = (os.environ[name] for name in NEEDED)
-    common = ["--bridge", bridge, "--data-dir", data_dir]
-    small = ["--filters", "4", "--num-blocks", "1", "--images", "160"]
-    packed, output = tmp_path / "packed", tmp_path / "proof"
+SMALL = ["--filters", 4, "--num-blocks", 1]
 
-    def run(command, *options):
-        monkeypatch.setattr(sys, "argv", ["gpu", command, *common, *map(str, options)])
+
+def needs(*names):
+    return pytest.mark.skipif(
+        not all(name in os.environ for name in names),
+        reason=f"needs {', '.join(names)}: see benchmarks/gpu/README.md; takes minutes",
+    )
+
+
+def by_fit(packed, bridge):
+    """Returns losses of `fit` with TensorFlow's own kernels, and the averages.
+
+    It is given real-valued pixels: XLA draws other noise than TensorFlow.
+    """
+    about, config = read_about(packed), RunConfig(**read_about(packed)["run"])
+    (size,), steps = about["batch_sizes"], about["steps"]
+    model = prepare(config, bridge).model
+    sheet = pathlib.Path(os.environ[SHEETS], "train_0.webp")
+    pixels = read_sheets([sheet], about["images"]["train"])
+
+    @tf.function(jit_compile=True, autograph=False)
+    def noisy(image, seed):
+        image = tf.cast(mirrored(image, seed), tf.float32)
+        return jittered(image, noise_seed(seed))
+
+    def batches():
+        for number in range(steps):
+            chosen = bridge.batch_order.batch_indices(len(pixels), size, number, 0)
+            yield noisy(tf.constant(pixels[chosen]), seed_of(number, seed=0))
+
+    spec = tf.TensorSpec([size, 32, 32, 3], tf.float32)
+    rate = about["learning_rates"][str(size)]
+    schedule = LearningRate(
+        rate, steps, config.schedule, warmup_steps=config.warmup_steps
+    )
+    history = model.fit(
+        tf.data.Dataset.from_generator(batches, output_signature=spec),
+        steps_per_epoch=1,
+        epochs=steps,
+        callbacks=[schedule],
+        verbose=0,
+    )
+    averages = [variable.numpy() for variable in model.average.variables[1:]]
+    return np.array(history.history["loss"]), averages
+
+
+@needs(BRIDGE, JAX, SHEETS, DATA)
+def test_plan_a_trains_in_jax_as_in_tensorflow(monkeypatch, tmp_path):
+    packed, there, back, run = (
+        tmp_path / n for n in ("packed", "there", "back", "run")
+    )
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+
+    def command(name, *options):
+        given = ["--bridge", os.environ[BRIDGE], *map(str, options)]
+        monkeypatch.setattr(sys, "argv", ["gpu", name, *given])
         main()
 
-    run("pack", "--output", packed, "--batch-size", 16, *small)
-    proof = ["--pack", packed, "--output", output, "--steps", 20]
-    run("prove", *proof, "--jax-python", jax_python)
-    found = json.loads(pathlib.Path(output, "proof.json").read_text(encoding="utf-8"))
-    losses = found["loss_in_jax"]
-    np.testing.assert_allclose(losses, found["loss_of_fit"], rtol=1e-5)
-    assert np.mean(losses[-3:]) < np.mean(losses[:3]) - 0.05
-    assert found["resumed_is_the_same"]
-    expected = pytest.approx(found["test_in_jax"], rel=1e-5)
-    assert found["test_of_fit"] == expected
-    assert found["test_of_imported"] == expected
-    assert found["test_of_imported_by_score_images"] == pytest.approx(
-        found["test_in_jax"], abs=0.01
-    )
+    def call_there(script, *options):
+        command = [os.environ[JAX], script, "--folder", there, *options]
+        subprocess.run([str(word) for word in command], check=True)
+
+    steps = ["--batch-size", 16, "--images", 160, "--steps", 40]
+    exact = ["--network-dtype", "float32"]
+    sheets = ["--sheets", os.environ[SHEETS]]
+    command("pack", *sheets, *steps, *exact, *SMALL, "--output", packed)
+    call_there(packed / "1" / "call.py", "--bring", packed / "1")
+    wait = ["--train-seconds", 1, "--wait", 900, "--output", back]
+    call_there(there / "call.py", *wait)
+    report = json.loads((back / "report.json").read_text(encoding="utf-8"))
+    print(report["seconds"], report["training_seconds"])
+    bridge = load_bridge(pathlib.Path(os.environ[BRIDGE]))
+    losses, averages = by_fit(packed, bridge)
+    found = [chunk["loss"] for chunk in report["chunks"]]
+    np.testing.assert_allclose(found, losses.reshape(2, -1).mean(axis=1), rtol=1e-5)
+    state, extra = bridge.state_parts.read_parts(sorted(map(str, back.glob("w*.npz"))))
+    assert extra["step"] == 40
+    names = read_about(packed)["names"]["weights"]
+    for name, average in zip(names, averages, strict=True):
+        np.testing.assert_allclose(state[name], average, rtol=1e-2, atol=1e-3)
+    data = ["--data-dir", os.environ[DATA], "--images", 160]
+    command("unpack", *data, "--pack", packed, "--back", back, "--output", run)
+    score = json.loads((run / "evaluation_of_gpu.json").read_text(encoding="utf-8"))
+    on_gpu = report["evaluations"][-1]["test_bits_per_dim"]
+    assert score["test_bits_per_dim"] == pytest.approx(on_gpu, abs=0.01)
+    # The next quarter of an hour, with what compiling has left.
+    for name in ("finished", "latest"):
+        (there / name).unlink()
+    shutil.copy(back / "weights-000.npz", there / "start-000.npz")
+    call_there(there / "call.py", *wait)
+    again = json.loads((back / "report.json").read_text(encoding="utf-8"))
+    assert again["start"]["step"] == 40
+    first, last = again["chunks"][0], report["chunks"][-1]
+    assert first["bits_per_dim"] < last["bits_per_dim"]
+
+
+@needs(SHEETS, "TFP_REALNVP_GPU_BRIDGE")
+def test_plan_b_finds_no_difference_between_a_cpu_and_itself(tmp_path):
+    sheet = pathlib.Path(os.environ[SHEETS], "train_0.webp")
+    with Image.open(sheet) as image:
+        image.crop((0, 0, 3200, 320)).save(tmp_path / "images.webp", lossless=True)
+    native = CALL.with_name("native.py")
+    small = ["--filters", 4, "--num-blocks", 1, 1, "--batch-sizes", 8]
+    device = ["--device", "CPU:0", "--images", tmp_path / "images.webp"]
+    options = [*device, *small, "--output", tmp_path, "--seconds", 3000]
+    command = [sys.executable, native, *options]
+    subprocess.run([str(word) for word in command], check=True)
+    lines = (tmp_path / "native.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    assert [line for line in found if "error" in line] == []
+    assert {line["status"] for line in found if "item" in line} == {0}
+    for line in found:
+        if line.get("what") == "compare_losses":
+            assert line["largest_relative_difference"] < 1e-3
+    kinds = {"compare_losses": 6, "compare_values": 2, "time_fit": 6}
+    for what, count in kinds.items():
+        assert sum(line.get("what") == what for line in found) == count

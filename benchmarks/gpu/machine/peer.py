@@ -1,6 +1,8 @@
 """Times training of the PyTorch flow on the GPU machine, as its own `train.py` does it.
 
-Images lie on the device and are not mirrored; all else is the checkout's default.
+Images lie on the device and are not mirrored; its other settings are the checkout's.
+What is to be compiled is compiled beside our training; timing begins when the file
+--begin is there. Each precision is a line of peer.jsonl, as soon as it is known.
 """
 
 from __future__ import annotations
@@ -10,94 +12,121 @@ import json
 import pathlib
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
-STEPS = 10
+FOLDER = pathlib.Path(__file__).resolve().parent
+STEPS = 5
+PRECISIONS = ("bfloat16 autocast", "float32")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add = parser.add_argument
-    add("folder", type=pathlib.Path)
     for name in ("batch-size", "num-scales", "filters", "num-blocks"):
-        add(f"--{name}", type=int, required=True)
-    add("--seconds", type=float, required=True)
+        parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--begin", type=pathlib.Path, required=True)
+    parser.add_argument("--compiled", action="store_true", help="by torch.compile")
+    parser.add_argument("--seconds", type=float, default=5, help="for each precision")
     arguments = parser.parse_args()
-    sys.path.insert(0, str(arguments.folder))
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    step, parameters = prepare(arguments, device)
-    # The checkout's default, and what its --benchmark sets.
-    found = {}
-    for benchmark in (False, True):
-        torch.backends.cudnn.benchmark = benchmark
-        seconds = _median_seconds(step, arguments.seconds / 2, device)
-        found[benchmark] = arguments.batch_size / seconds
-        print(f"peer: {found[benchmark]:.4g} images/s, cudnn.benchmark {benchmark}")
-    is_cuda = device == "cuda"
-    report = {
-        "device": torch.cuda.get_device_name() if is_cuda else "cpu",
+    torch.backends.cudnn.benchmark = True
+    about = {
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "torch": torch.__version__,
         "batch_size": arguments.batch_size,
-        "parameters": parameters,
         "tf32_convolutions": torch.backends.cudnn.allow_tf32,
         "tf32_products": torch.backends.cuda.matmul.allow_tf32,
-        "images_per_second": max(found.values()),
-        "images_per_second_without_benchmark": found[False],
-        "images_per_second_with_benchmark": found[True],
-        "peak_memory_bytes": torch.cuda.max_memory_allocated() if is_cuda else None,
     }
-    path = arguments.folder / "peer.json"
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-
-
-def prepare(arguments: argparse.Namespace, device: str):
-    """Returns a step of training, and the number of parameters."""
+    sys.path.insert(0, str(FOLDER))
     from torch_checkout import use_checkout
 
-    use_checkout(arguments.folder / "peer")
+    use_checkout(FOLDER / "peer")
+    steps = {name: _step(arguments, device, name) for name in PRECISIONS}
+    failed = {}
+    if arguments.compiled:
+        for precision, step in steps.items():
+            begin = time.monotonic()
+            failed[precision] = _tried(lambda step=step: _warm_up(step))
+            seconds = time.monotonic() - begin
+            print(f"PyTorch flow, {precision}, compiled in {seconds:.1f} s")
+    while not arguments.begin.exists():
+        time.sleep(0.2)
+    for precision, step in steps.items():
+        found = failed.get(precision) or _tried(
+            lambda step=step: _speed(step, arguments, device)
+        )
+        way = {"precision": precision, "compiled": arguments.compiled}
+        with open(FOLDER / "peer.jsonl", "a", encoding="utf-8") as file:
+            print(json.dumps({**about, **way, **found}), file=file)
+        print(f"PyTorch flow, {way}: {found}")
+
+
+def _step(
+    arguments: argparse.Namespace, device: str, precision: str
+) -> Callable[[], None]:
+    """Returns a step of training."""
     import util  # the checkout's
     from models.real_nvp import RealNVP, RealNVPLoss  # the checkout's
 
     torch.manual_seed(0)
-    net = RealNVP(arguments.num_scales, 3, arguments.filters, arguments.num_blocks).to(
-        device
-    )
+    net = RealNVP(arguments.num_scales, 3, arguments.filters, arguments.num_blocks)
+    net = net.to(device).train()
     loss_fn = RealNVPLoss()
     groups = util.get_param_groups(net, 5e-5, norm_suffix="weight_g")
     optimizer = torch.optim.Adam(groups, lr=1e-3)
     shape = (arguments.batch_size, 3, 32, 32)
     x = torch.randint(0, 256, shape, device=device).float() / 255
-    net.train()
+    run = torch.compile(net) if arguments.compiled else net
+    is_mixed = precision != "float32"
 
     def step() -> None:
         optimizer.zero_grad()
-        loss = loss_fn(*net(x, reverse=False))
+        with torch.autocast(device, torch.bfloat16, enabled=is_mixed):
+            loss = loss_fn(*run(x, reverse=False))
         # Its loop shows the loss of every step.
         loss.item()
         loss.backward()
         util.clip_grad_norm(optimizer, 100.0)
         optimizer.step()
 
-    return step, sum(p.numel() for p in net.parameters())
+    return step
 
 
-def _median_seconds(step, seconds: float, device: str) -> float:
-    def wait():
-        if device == "cuda":
-            torch.cuda.synchronize()
-
+def _warm_up(step: Callable[[], None]) -> dict[str, Any]:
     for _ in range(3):
         step()
-    wait()
+    # The others need the memory until it is this one's turn.
+    torch.cuda.empty_cache()
+    return {}
+
+
+def _speed(
+    step: Callable[[], None], arguments: argparse.Namespace, device: str
+) -> dict[str, Any]:
+    _warm_up(step)
     times, begin = [], time.monotonic()
-    while not times or time.monotonic() - begin < seconds:
+    while not times or time.monotonic() - begin < arguments.seconds:
         before = time.monotonic()
         for _ in range(STEPS):
             step()
-        wait()
+        if device == "cuda":
+            torch.cuda.synchronize()
         times.append((time.monotonic() - before) / STEPS)
-    return sorted(times)[len(times) // 2]
+    seconds = sorted(times)[len(times) // 2]
+    return {"images_per_second": arguments.batch_size / seconds}
+
+
+def _tried(function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Returns what a function finds, or its error.
+
+    One way to run the flow that fails, as a compiler may, leaves the others.
+    """
+    try:
+        return function()
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"[:500]}
 
 
 if __name__ == "__main__":

@@ -13,77 +13,39 @@ PEAKS = {"H100": _HOPPER, "H200": _HOPPER}
 
 
 def make_report(
-    logs: Sequence[Mapping[str, Any]],
+    log: Mapping[str, Any],
     about: Mapping[str, Any],
-    plan: Mapping[str, Any],
-    peer: Mapping[str, Any] | None,
+    peer: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Returns speed, share of the peak, and bits/dim over time.
+    """Returns the log of `train.py` with speed, shares of peaks, and the peer's part.
 
     Args:
-      logs: Of `train_on_gpu.py`, one for each call, in order.
+      log: What it wrote down.
       about: What `pack` told.
-      plan: What the first call planned.
-      peer: What `peer.py` found, or `None`.
+      peer: What `peer.py` found of each way to run the PyTorch flow; may be empty.
     """
-    chunks, evaluations, seconds = [], [], 0.0
-    at_step = {}
-    for log in logs:
-        for chunk in log["chunks"]:
-            seconds += chunk["seconds"]
-            at_step[chunk["step"]] = seconds
-            chunks.append(
-                {
-                    "step": chunk["step"],
-                    "seconds": round(seconds, 2),
-                    "bits_per_dim": chunk["bits_per_dim"],
-                    "gradient_norm": chunk["gradient_norm"],
-                    "learning_rate": chunk["learning_rate"],
-                }
-            )
-        evaluations += [
-            {
-                "step": found["step"],
-                "seconds": round(at_step.get(found["step"], 0.0), 2),
-                "test_bits_per_dim": found["bits_per_dim"],
-                "images": found["examples"],
-            }
-            for found in log["evals"]
-        ]
-    every = [chunk for log in logs for chunk in log["chunks"]]
-    report = {
-        "device": logs[-1]["device"],
-        "jax": logs[-1]["jax"],
-        "plan": dict(plan),
-        "step": every[-1]["step"] if every else logs[-1]["first_step"],
-        "training_seconds": seconds,
-        "compile_seconds": [log.get("compile_s") for log in logs],
-        "refused_steps": round(
-            sum((1 - chunk["is_finite"]) * plan["chunk"] for chunk in every)
-        ),
-        "evaluations": evaluations,
-        "curve": chunks,
-        "peer": peer,
+    report = {**log, "peer": list(peer)}
+    if not log["chunks"]:
+        return report
+    speed = statistics.median(chunk["images_per_second"] for chunk in log["chunks"])
+    rate = speed * about["training_flops"]
+    bare = log.get("operations_per_second_of_bare_convolutions")
+    speeds = [way["images_per_second"] for way in peer if "images_per_second" in way]
+    return {
+        **report,
+        "images_per_second": speed,
+        "operations_per_second": rate,
+        "share_of_peak": _shares(rate, log["device"], about["network_dtype"]),
+        "share_of_bare_convolutions": bare and rate / bare,
+        "times_the_peer": speed / max(speeds) if speeds else None,
     }
-    if every:
-        speed = statistics.median(chunk["examples_per_s"] for chunk in every)
-        report["images_per_second"] = speed
-        report["chunks_of_median"] = len(every)
-        flops = speed * about["cost"]["training_flops"]
-        report["operations_per_second"] = flops
-        report["share_of_peak"] = _shares(flops, logs[-1]["device"], about)
-        if peer is not None and peer["batch_size"] == plan["batch_size"]:
-            report["times_the_peer"] = speed / peer["images_per_second"]
-    return report
 
 
-def _shares(
-    flops: float, device: str, about: Mapping[str, Any]
-) -> dict[str, float] | None:
+def _shares(rate: float, device: str, network_dtype: str) -> dict[str, float] | None:
     """Returns the share of each precision's peak; `None` if it is not known."""
     peaks = next((peaks for name, peaks in PEAKS.items() if name in device), None)
     if peaks is None:
         return None
-    is_float32 = about["run"]["flow"].get("network_dtype") in (None, "float32")
+    is_float32 = network_dtype == "float32"
     precisions = ("float32", "tf32") if is_float32 else ("bfloat16",)
-    return {name: flops / peaks[name] for name in precisions}
+    return {name: rate / peaks[name] for name in precisions}
