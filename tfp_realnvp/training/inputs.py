@@ -15,6 +15,8 @@ from tfp_realnvp.arguments import checked_array, shortened
 _PARTS = ("x", "condition", "sample_weight")
 # What Keras would take for several inputs, or would not know what to do with.
 _NO_DATA = (str, bytes, int, float, complex, np.generic, list, tuple, set)
+
+
 class Batch(NamedTuple):
     """The parts of a batch; what is absent is `None`."""
 
