@@ -53,10 +53,10 @@ def main(kind, folder, *memories):
     else:
         strategy = make_strategy(kind)
     for memory in memories:
-        train(strategy, memory, f"{folder}/{memory}.npz")
+        train(kind, strategy, memory, f"{folder}/{memory}.npz")
 
 
-def train(strategy, memory, output):
+def train(kind, strategy, memory, output):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = nvp.FlowModel(make_flow(memory), seed=0)
@@ -66,18 +66,31 @@ def train(strategy, memory, output):
         model.compile(optimizer, average_decay=0.9)
     x = np.random.default_rng(0).integers(0, 256, [EXAMPLES, 4, 4, 1], np.uint8)
     batches = tf.data.Dataset.from_tensor_slices(x).batch(BATCH_SIZE)
+    averages = model.average.variables
     record = Record()
     history = model.fit(batches, epochs=EPOCHS, verbose=0, callbacks=[record]).history
     evaluation = model.evaluate(batches, verbose=0, return_dict=True)
+    weights = np.arange(EXAMPLES) % 3
+    weighted = tf.data.Dataset.from_tensor_slices((x, np.zeros(EXAMPLES), weights))
+    weighted = weighted.map(lambda x, _, weight: (x, None, weight)).batch(BATCH_SIZE)
+    evaluation |= {"weighted": model.evaluate(weighted, verbose=0)[0]}
+    predictions = []
+    if kind != "multiworker":
+        # Of one image and of the third batch a replica has nothing.
+        with strategy.scope():
+            model.compile(steps_per_execution=2)
+        for count in (1, EXAMPLES):
+            scores = model.predict(x[:count], batch_size=BATCH_SIZE, verbose=0)
+            predictions += list(scores)
     if not is_chief(strategy):
         return
-    averages = model.average.variables
     np.savez(
         output,
         replicas=strategy.num_replicas_in_sync,
         steps=record.steps,
         history=[history["loss"], history["bits_per_dim"]],
         evaluation=list(evaluation.values()),
+        predictions=predictions,
         weights=np.concatenate([v.numpy().ravel() for v in model.weights]),
         moments=np.concatenate(
             [v.numpy().ravel() for v in model.non_trainable_variables]

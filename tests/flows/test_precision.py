@@ -242,3 +242,21 @@ def test_the_name_of_the_dtype_is_the_same_as_none():
     ]
     x = tf.ones([3, 2], tf.float64)
     np.testing.assert_array_equal(*(b.forward(x) for b in bijectors))
+
+
+def test_a_mixed_policy_of_keras_is_followed_where_none_is_given():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        followed = nvp.RealNVPBijector((2,), hidden_units=(4,))
+        given = nvp.RealNVPBijector((2,), hidden_units=(4,), network_dtype="float32")
+        double = nvp.RealNVPBijector((2,), hidden_units=(4,), dtype=tf.float64)
+        keras.config.set_dtype_policy("mixed_float16")
+        with pytest.raises(ValueError, match="network_dtype: .* got 'mixed_float16'"):
+            nvp.RealNVPBijector((2,))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert {n.network.compute_dtype for n in networks(followed)} == {"bfloat16"}
+    assert {n.network.compute_dtype for n in networks(given)} == {"float32"}
+    assert {n.network.compute_dtype for n in networks(double)} == {"float64"}
+    # Also where it is made again under another policy.
+    assert followed.parameters["network_dtype"] == "mixed_bfloat16"

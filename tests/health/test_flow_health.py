@@ -121,6 +121,6 @@ def test_bad_arguments_are_refused(model, data, options, error, message):
 
 
 def test_what_is_no_flow_is_refused():
-    for value in (tfd.Normal(0.0, 1.0), nvp.FlowModel(tfd.Normal([0.0], 1.0)), "flow"):
+    for value in (tfd.Normal(0.0, 1.0), nvp.FlowModel(tfd.Normal(0.0, 1.0)), "flow"):
         with pytest.raises(TypeError, match="model: expected a FlowModel of a"):
             nvp.flow_health(value, IMAGES)

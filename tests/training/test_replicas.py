@@ -31,6 +31,9 @@ def assert_same_run(result, one_device):
         np.testing.assert_allclose(result[name], one_device[name], rtol=1e-4)
     for name in ("weights", "moments", "average"):
         np.testing.assert_allclose(result[name], one_device[name], atol=2e-5)
+    if len(result["predictions"]):
+        expected = one_device["predictions"]
+        np.testing.assert_allclose(result["predictions"], expected, rtol=1e-5)
     # The moving averages have left where they began.
     assert np.std(one_device["moments"]) > 0.1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfp_realnvp.arguments import shortened
@@ -30,8 +31,8 @@ def resolve_network_dtype(network_dtype: str | None, dtype: tf.DType) -> str:
     """Returns the Keras dtype policy of the networks of a flow of `dtype`.
 
     Args:
-      network_dtype: What the user gave: the name of a policy, or `None` for that of
-        `dtype`.
+      network_dtype: What the user gave: the name of a policy, or `None` for Keras's
+        global policy where that is a mixed one, and for that of `dtype` elsewhere.
       dtype: Dtype of events and weights.
 
     Raises:
@@ -40,7 +41,11 @@ def resolve_network_dtype(network_dtype: str | None, dtype: tf.DType) -> str:
     """
     name = tf.as_dtype(dtype).name
     if network_dtype is None:
-        return name
+        # Others say of what dtype weights are, which here `dtype` does.
+        global_name = keras.config.dtype_policy().name
+        if name != "float32" or not global_name.startswith("mixed_"):
+            return name
+        network_dtype = global_name
     known = [name, "mixed_bfloat16"] if name == "float32" else [name]
     # A `tf.DType` is equal to its name, but no name.
     if isinstance(network_dtype, str) and network_dtype in known:

@@ -108,8 +108,9 @@ class RealNVPBijector(FusedBijector):
         `copy()` does; `None` makes a new one.
       dtype: Dtype of events and weights, `tf.float32` or `tf.float64`.
       network_dtype: Python `str`, name of the Keras dtype policy of the networks;
-        `None` is that of `dtype`. With `"mixed_bfloat16"` the networks of a float32
-        flow compute in bfloat16, which processors with bfloat16 units do faster.
+        `None` is that of `dtype`, or Keras's global policy if that is mixed. With
+        `"mixed_bfloat16"` the networks of a float32 flow compute in bfloat16, which
+        processors with bfloat16 units do faster.
         Weights, statistics and log-scales, and all that the flow computes from what
         the networks return, stay float32, so it is as invertible as before but for
         one thing: where float32's rounding moves an entry across a boundary between
@@ -194,6 +195,9 @@ class RealNVPBijector(FusedBijector):
         check_memory(memory)
         dtype = checked_dtype(dtype)
         policy = resolve_network_dtype(network_dtype, dtype)
+        if network_dtype is None and policy != dtype.name:
+            # What is made again from the parameters must not depend on a global policy.
+            parameters["network_dtype"] = policy
         check_choice("batch_norm", batch_norm, ("batch", "moving", "auto", None))
         check_momentum(momentum)
         check_number("l2", l2, least=0, expected="0 or more, and finite")

@@ -163,12 +163,13 @@ class FlowLayer(keras.layers.Layer):
             x, is_bad = self._real_pixels(x, training=training)
         x = tf.cast(x, self.flow.dtype)
         size = tf.shape(x)[:1]
-        if x.shape[:1] in ([None], [0]) and (num_replicas() == 1 or not training):
+        may_be_empty = x.shape[:1] in ([None], [0])
+        if may_be_empty and (num_replicas() == 1 or not training):
             # Kernels of TensorFlow fail on nothing. Where replicas train together,
             # batch statistics must be of the data alone, and none of them is used.
             x, condition = _at_least_one(x), _at_least_one(condition)
         log_prob, prior = self._log_prob_and_prior(x, condition, training=training)
-        if x.shape[:1] == [None]:
+        if may_be_empty:
             log_prob = log_prob[: size[0]]
             prior = None if prior is None else prior[: size[0]]
         if is_bad is not None:

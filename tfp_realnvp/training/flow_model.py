@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
-import math
 import os
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -14,32 +12,24 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfp_realnvp.arguments import check_flag, check_int, check_path, shortened
+from tfp_realnvp.arguments import check_flag, check_path
 from tfp_realnvp.files import atomic_path
-from tfp_realnvp.nets.replicas import num_replicas, sum_over_replicas
+from tfp_realnvp.training.checks import (
+    check_counts,
+    check_optimizer,
+    checked_jit_compile,
+    keras_arguments,
+    refuse,
+)
 from tfp_realnvp.training.dequantization import counted_batches
-from tfp_realnvp.training.flow_layer import FlowLayer
-from tfp_realnvp.training.inputs import (
-    Batch,
-    check_data,
-    for_keras,
-    split_dict,
-    unpack,
-    warn_of_made_over_pixels,
-)
+from tfp_realnvp.training.inputs import Batch, check_data, for_keras, split_dict
 from tfp_realnvp.training.non_finite import NonFinitePolicy
-from tfp_realnvp.training.step import (
-    PredictionFunction,
-    StepFunction,
-    Terms,
-    likelihood_terms,
-)
-from tfp_realnvp.training.update import check_optimizer, restore_unless, update_if
+from tfp_realnvp.training.step import MeanLikelihood, StepModel
 from tfp_realnvp.training.weight_average import WeightAverage, check_decay
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
-class FlowModel(FlowLayer, keras.Model):
+class FlowModel(StepModel):
     """Trains a flow, or any other distribution, by maximum likelihood.
 
     ```none
@@ -94,11 +84,6 @@ class FlowModel(FlowLayer, keras.Model):
     ```
     """
 
-    # Of `keras.Model`, whose types are unknown.
-    train_function: Any
-    test_function: Any
-    predict_function: Any
-
     def __init__(
         self,
         flow: tfd.Distribution,
@@ -107,10 +92,6 @@ class FlowModel(FlowLayer, keras.Model):
         name: str = "flow_model",
     ):
         super().__init__(flow, seed=seed, name=name)
-        self._average: WeightAverage | None = None
-        self._is_new_data = False
-        self.step = 0
-        self.last_report: dict[str, tf.Tensor] = {}
 
     def compile(
         self,
@@ -148,15 +129,15 @@ class FlowModel(FlowLayer, keras.Model):
           ValueError: If a loss or metrics are given (the model has its own), or an
             argument is not as described.
         """
-        _refuse(kwargs, ("loss", "loss_weights", "metrics", "weighted_metrics"))
+        refuse(kwargs, ("loss", "loss_weights", "metrics", "weighted_metrics"))
         policy = NonFinitePolicy(on_non_finite, max_skipped_in_a_row)
-        jit_compile = self._checked_jit_compile(jit_compile)
+        jit_compile = checked_jit_compile(jit_compile, self.distribute_strategy)
         check_optimizer(optimizer, self.distribute_strategy)
         if average_decay is not None:
             check_decay(average_decay)
         with self.distribute_strategy.scope():
             optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
-            likelihood = _MeanLikelihood(
+            likelihood = MeanLikelihood(
                 "bits_per_dim" if self.is_over_pixels else "nll"
             )
             super().compile(
@@ -182,20 +163,6 @@ class FlowModel(FlowLayer, keras.Model):
             "average_decay": average_decay,
         }
 
-    def after_step(self, batch: Any, report: dict[str, tf.Tensor]) -> None:
-        """Takes note of a step of training that is over.
-
-        Args:
-          batch: What the step was given.
-          report: What `train_step` knows of it, under `"report"`.
-
-        Raises:
-          FloatingPointError: See `on_non_finite` of `compile`.
-        """
-        self.last_report = report
-        self._policy.after_step(bool(report["is_finite"]), self, batch)
-        self.step += 1
-
     def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
         if not config:
@@ -210,8 +177,8 @@ class FlowModel(FlowLayer, keras.Model):
         self, x: Any = None, condition: Any = None, *args: Any, **kwargs: Any
     ) -> keras.callbacks.History:
         """Trains, as `keras.Model.fit`. Bad data raise before any training."""
-        given = _arguments(keras.Model.fit, x, condition, args, kwargs)
-        _check_counts(given)
+        given = keras_arguments(keras.Model.fit, x, condition, args, kwargs)
+        check_counts(given)
         self._prepare(given, "steps_per_epoch")
         if given.get("validation_data") is not None:
             x, y, weight = keras.utils.unpack_x_y_sample_weight(
@@ -236,8 +203,8 @@ class FlowModel(FlowLayer, keras.Model):
         What a data set holds is not looked at before: the mean over vectors of which
         one is NaN is NaN.
         """
-        given = _arguments(keras.Model.evaluate, x, condition, args, kwargs)
-        _check_counts(given)
+        given = keras_arguments(keras.Model.evaluate, x, condition, args, kwargs)
+        check_counts(given)
         # Within `fit` all is prepared, and Keras has kept its iterator.
         if not given.get("_use_cached_eval_dataset"):
             self._prepare(given, "steps")
@@ -257,10 +224,10 @@ class FlowModel(FlowLayer, keras.Model):
           FloatingPointError: If one of them is NaN.
         """
         given = {"x": x, "y": condition, "batch_size": batch_size, **kwargs}
-        _check_counts(given)
+        check_counts(given)
         self._prepare(given, "steps")
-        # Keras's own has no place for a condition.
-        condition = given.pop("y", None)
+        # Keras's own has no place for a condition, and needs no weights.
+        condition, _ = given.pop("y", None), given.pop("sample_weight", None)
         if condition is not None:
             given["x"] = {"x": given["x"], "condition": condition}
         with counted_batches():
@@ -272,96 +239,6 @@ class FlowModel(FlowLayer, keras.Model):
                 f"{int(np.argmax(is_nan))} of x, which holds NaN, or the weights do."
             )
         return log_prob
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """Trains on this replica's part of a batch, together with the others.
-
-        Nothing is learned where loss or gradient are not finite, or all weights are 0.
-
-        Returns:
-          `dict` of the model's metrics, and under `"report"` what is known of this
-          batch: is_finite, the gradient's norm and, in the model's units, prior and
-          log_det.
-        """
-        state = self.non_trainable_state
-        before = [tf.identity(variable.value) for variable in state]
-        with tf.GradientTape() as tape:
-            terms = likelihood_terms(self, unpack(data), training=True)
-            share = self.optimizer.scale_loss(terms.share)
-        variables = self.trainable_variables
-        reached = [
-            (gradient, variable)
-            for gradient, variable in zip(
-                tape.gradient(share, variables), variables, strict=True
-            )
-            if gradient is not None
-        ]
-        gradients = [gradient for gradient, _ in reached]
-        norm = tf.zeros([])
-        if reached:
-            gradients = sum_over_replicas(gradients)
-            norm = tf.linalg.global_norm(gradients)
-        is_finite = tf.math.is_finite(terms.loss) & tf.math.is_finite(norm)
-        is_good = is_finite & (terms.weight > 0)
-        update_if(
-            is_good,
-            self.optimizer,
-            gradients,
-            norm,
-            [variable for _, variable in reached],
-            self.average,
-        )
-        restore_unless(is_good, state, before)
-        norm /= self.optimizer.loss_scale_factor or 1.0
-        report = {"is_finite": is_finite, "gradient_norm": norm}
-        report.update(terms.prior_and_log_det)
-        return {**self._metrics_after(terms, is_good), "report": report}
-
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """Returns the model's metrics after a batch."""
-        terms = likelihood_terms(self, unpack(data), training=False)
-        return self._metrics_after(terms, terms.weight > 0)
-
-    def predict_step(self, data: Any) -> tf.Tensor:
-        x, condition, _ = unpack(data)
-        return self.log_prob_parts(x, condition)[0]
-
-    def make_train_function(self, force: bool = False) -> Any:
-        if self.train_function is None or force:
-            self.train_function = StepFunction(
-                self, self.train_step, self._after_training_step
-            )
-        return self.train_function
-
-    def make_test_function(self, force: bool = False) -> Any:
-        if self.test_function is None or force:
-            self.test_function = StepFunction(
-                self, self.test_step, self._after_test_step
-            )
-        return self.test_function
-
-    def make_predict_function(self, force: bool = False) -> Any:
-        if self.predict_function is None or force:
-            self.predict_function = PredictionFunction(
-                self, self.predict_step, self._look_at_first
-            )
-        return self.predict_function
-
-    def _maybe_symbolic_build(
-        self, iterator: Any = None, data_batch: Any = None
-    ) -> None:
-        # All is built from the start. Keras would average the first batch over the
-        # replicas, which fails if their parts differ in size or on several workers.
-        pass
-
-    def get_metrics_result(self) -> dict[str, tf.Tensor]:
-        """Returns the metrics by name, NaN if no batch has counted."""
-        loss_tracker, _ = self.metrics
-        has_seen = tf.convert_to_tensor(loss_tracker.count) > 0
-        return {
-            name: tf.where(has_seen, value, tf.constant(math.nan, value.dtype))
-            for name, value in super().get_metrics_result().items()
-        }
 
     @property
     def average(self) -> WeightAverage | None:
@@ -427,7 +304,7 @@ class FlowModel(FlowLayer, keras.Model):
 
     def _prepare(self, given: dict[str, Any], steps: str) -> None:
         """Puts what Keras is to have as x, y and sample_weight into `given`."""
-        _refuse(given, ("class_weight",))
+        refuse(given, ("class_weight",))
         batch = split_dict(
             given["x"], given.pop("y", None), given.pop("sample_weight", None)
         )
@@ -442,103 +319,3 @@ class FlowModel(FlowLayer, keras.Model):
         names = ("x", "y", "sample_weight")
         given.update({k: v for k, v in zip(names, batch, strict=True) if v is not None})
         self._is_new_data = True
-
-    def _after_training_step(self, batch: Any, logs: dict[str, Any]) -> dict[str, Any]:
-        self._look_at_first(batch)
-        self.after_step(batch, logs.pop("report"))
-        return logs
-
-    def _after_test_step(self, batch: Any, logs: dict[str, Any]) -> dict[str, Any]:
-        self._look_at_first(batch)
-        return logs
-
-    def _look_at_first(self, batch: Any) -> None:
-        if self._is_new_data and self.is_over_pixels:
-            local_results = self.distribute_strategy.experimental_local_results
-            warn_of_made_over_pixels(local_results(unpack(batch).x)[0])
-        self._is_new_data = False
-
-    def _metrics_after(self, terms: Terms, counts: tf.Tensor) -> dict[str, Any]:
-        # Each replica counts an equal share of the global batch, so that the replicas'
-        # metrics agree and their sum is right.
-        weight = tf.cast(terms.weight, tf.float32) / num_replicas()
-        weight = tf.where(counts, weight, 0.0)
-        loss, likelihood = (
-            tf.where(counts, value, tf.zeros([], value.dtype))
-            for value in (terms.loss, terms.likelihood)
-        )
-        loss_tracker, _ = self.metrics
-        loss_tracker.update_state(loss, sample_weight=weight)
-        return self.compute_metrics(None, likelihood, likelihood, weight)
-
-    def _checked_jit_compile(self, jit_compile: Any) -> bool:
-        if isinstance(jit_compile, str) and jit_compile == "auto":
-            return False
-        if not isinstance(jit_compile, (bool, np.bool_)):
-            raise ValueError(
-                'jit_compile: expected True, False or "auto", got '
-                f"{shortened(jit_compile)}."
-            )
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        if jit_compile and replicas > 1:
-            raise ValueError(
-                f"jit_compile: expected False with {replicas} replicas, for XLA does "
-                "not compile what replicas exchange inside a step; got True."
-            )
-        return bool(jit_compile)
-
-
-class _MeanLikelihood(keras.metrics.Mean):
-    """A mean in the place where Keras's callbacks look for which way is better."""
-
-    def __init__(self, name: str):
-        super().__init__(name, dtype="float32")
-        self._direction = "down"
-
-    def update_state(
-        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: Any = None
-    ) -> None:
-        super().update_state(y_pred, sample_weight=sample_weight)
-
-
-def _arguments(
-    method: Any,
-    x: Any,
-    condition: Any,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> dict[str, Any]:
-    """Returns what a method of `keras.Model` is to be given, by Keras's names."""
-    # Keras's name for what comes with x; its own `fit` calls `evaluate` so.
-    condition = kwargs.pop("y", None) if condition is None else condition
-    bound = inspect.signature(method).bind(None, x, condition, *args, **kwargs)
-    given = dict(bound.arguments)
-    given.update(given.pop("kwargs", {}))
-    del given["self"]
-    return given
-
-
-def _check_counts(given: dict[str, Any]) -> None:
-    """Raises `ValueError` if a number that Keras is to count to is none."""
-    for name in (
-        "batch_size",
-        "steps_per_epoch",
-        "steps",
-        "validation_steps",
-    ):
-        if given.get(name) is not None:
-            check_int(name, given[name])
-    if "epochs" in given:
-        check_int("epochs", given["epochs"])
-    if given.get("initial_epoch") is not None:
-        check_int("initial_epoch", given["initial_epoch"], least=0)
-
-
-def _refuse(given: dict[str, Any], names: tuple[str, ...]) -> None:
-    """Raises `ValueError` for arguments of Keras that mean nothing to a density."""
-    for name in names:
-        if given.get(name) is not None:
-            raise ValueError(
-                f"{name}: expected None, for a FlowModel is trained and measured by "
-                f"the likelihood of x alone; got {shortened(given[name])}."
-            )

@@ -55,9 +55,14 @@ def for_keras(batch: Batch, dtype: tf.DType, *, pixels: bool) -> tuple[Any, ...]
       dtype: Of the flow.
       pixels: Python `bool`; integers over pixels stay what they are.
     """
+    if isinstance(batch.x, tf.data.Dataset) and any(
+        map(_is_absent, tf.nest.flatten(batch.x.element_spec))
+    ):
+        # `tf.distribute` fails on data sets with `None` in them.
+        return Batch(batch.x.map(lambda *data: _present(unpack(data))))
     if not _is_array(batch.x):
         return batch
-    arrays = {k: np.asarray(v) for k, v in batch._asdict().items() if v is not None}
+    arrays = {name: np.asarray(value) for name, value in _present(batch).items()}
     x, name = arrays["x"], tf.as_dtype(dtype).name
     if not pixels or x.dtype.kind not in "iu":
         arrays["x"] = x.astype(dtype.as_numpy_dtype, copy=False)
@@ -161,6 +166,15 @@ def _warn(message: str) -> None:
     warnings.warn(message, stacklevel=6)
 
 
+def _present(batch: Batch) -> dict[str, Any]:
+    return {name: part for name, part in batch._asdict().items() if part is not None}
+
+
+def _is_absent(spec: Any) -> bool:
+    # TensorFlow has no public name for the type of what is always `None`.
+    return spec is None or type(spec).__name__ == "NoneTensorSpec"
+
+
 def _is_array(x: Any) -> bool:
     is_array = isinstance(x, np.ndarray) or tf.is_tensor(x) or hasattr(x, "__array__")
     return is_array and not isinstance(x, (*_NO_DATA, type))
@@ -201,8 +215,7 @@ def _check_dataset(
         specs = [spec.get(name) for name in _PARTS]
     else:
         specs = list(spec) if isinstance(spec, tuple) else [spec]
-    _, absent = tf.data.Dataset.from_tensors((0, None)).element_spec
-    specs = [None if s == absent else s for s in specs]
+    specs = [None if _is_absent(s) else s for s in specs]
     while specs and specs[-1] is None:
         specs.pop()
     has_condition = len(specs) > 1 and specs[1] is not None

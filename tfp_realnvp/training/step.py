@@ -6,21 +6,20 @@ however unevenly it is spread.
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Callable, Iterator, Sequence
+import math
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from tfp_realnvp.nets.replicas import global_batch, num_replicas, sum_over_replicas
-from tfp_realnvp.training.dequantization import (
-    checked_weights,
-    next_number,
-    numbered,
-)
+from tfp_realnvp.training.dequantization import checked_weights
 from tfp_realnvp.training.flow_layer import FlowLayer
-from tfp_realnvp.training.inputs import Batch, unpack
+from tfp_realnvp.training.functions import PredictionFunction, StepFunction
+from tfp_realnvp.training.inputs import Batch, unpack, warn_of_made_over_pixels
+from tfp_realnvp.training.non_finite import NonFinitePolicy
+from tfp_realnvp.training.update import restore_unless, update_if
+from tfp_realnvp.training.weight_average import WeightAverage
 
 
 class Terms(NamedTuple):
@@ -70,139 +69,168 @@ def likelihood_terms(layer: FlowLayer, batch: Batch, *, training: bool) -> Terms
     return Terms(share, loss, likelihood, weight, parts)
 
 
-class StepFunction:
-    """Runs a step of a model on all replicas.
+class MeanLikelihood(keras.metrics.Mean):
+    """A mean in the place where Keras's callbacks look for which way is better."""
 
-    Keras's own functions reduce what replicas return in a way that fails on several
-    workers, and do not let the batch be seen.
+    def __init__(self, name: str):
+        super().__init__(name, dtype="float32")
+        self._direction = "down"
 
-    Args:
-      model: The `keras.Model`, compiled.
-      step: What each replica does with its part of a batch; what it returns must be
-        the same on all replicas.
-      after_batch: What to call with the batch and the step's `dict`, for the logs.
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: Any = None
+    ) -> None:
+        super().update_state(y_pred, sample_weight=sample_weight)
+
+
+class StepModel(FlowLayer, keras.Model):
+    """Does for a batch what `fit`, `evaluate` and `predict` of `FlowModel` go through.
+
+    Attributes:
+      step: Python `int`, number of the steps of training so far.
+      last_report: What is known of the last one, see `train_step`.
     """
 
-    def __init__(
-        self, model: Any, step: Callable[[Any], Any], after_batch: Callable[..., Any]
-    ):
-        self._after_batch = after_batch
-        self._steps_per_execution = model.steps_per_execution
-        self._on_batch = on_all_replicas(model, step, first_replica)
+    # Of `keras.Model`, whose types are unknown.
+    train_function: Any
+    test_function: Any
+    predict_function: Any
+    _policy: NonFinitePolicy
 
-        def on_iterator(
-            iterator: tf.data.Iterator, number: tf.Tensor
-        ) -> tuple[Any, dict[str, Any]]:
-            # Here the function sees no batch's own size, and is traced once for all.
-            batch = _packed(iterator.get_next())
-            return batch, self._on_batch(batch, number)
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._average: WeightAverage | None = None
+        self._is_new_data = False
+        self.step = 0
+        self.last_report: dict[str, tf.Tensor] = {}
 
-        self._on_iterator = on_iterator
-        if not model.run_eagerly:
-            self._on_iterator = tf.function(on_iterator, autograph=False)
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Trains on this replica's part of a batch, together with the others.
 
-    def __call__(self, iterator: Iterator[Any]) -> dict[str, Any]:
-        logs: dict[str, Any] = {}
-        for done in range(self._steps_per_execution):
-            try:
-                batch, outputs = self._run(iterator)
-            except (StopIteration, tf.errors.OutOfRangeError):
-                if done == 0:
-                    raise
-                break
-            logs = self._after_batch(batch, outputs)
+        Nothing is learned where loss or gradient are not finite, or all weights are 0.
+
+        Returns:
+          `dict` of the model's metrics, and under `"report"` what is known of this
+          batch: is_finite, the gradient's norm and, in the model's units, prior and
+          log_det.
+        """
+        state = self.non_trainable_state
+        before = [tf.identity(variable.value) for variable in state]
+        with tf.GradientTape() as tape:
+            terms = likelihood_terms(self, unpack(data), training=True)
+            share = self.optimizer.scale_loss(terms.share)
+        variables = self.trainable_variables
+        reached = [
+            (gradient, variable)
+            for gradient, variable in zip(
+                tape.gradient(share, variables), variables, strict=True
+            )
+            if gradient is not None
+        ]
+        gradients = [gradient for gradient, _ in reached]
+        norm = tf.zeros([])
+        if reached:
+            gradients = sum_over_replicas(gradients)
+            norm = tf.linalg.global_norm(gradients)
+        is_finite = tf.math.is_finite(terms.loss) & tf.math.is_finite(norm)
+        is_good = is_finite & (terms.weight > 0)
+        update_if(
+            is_good,
+            self.optimizer,
+            gradients,
+            norm,
+            [variable for _, variable in reached],
+            self.average,
+        )
+        restore_unless(is_good, state, before)
+        norm /= self.optimizer.loss_scale_factor or 1.0
+        report = {"is_finite": is_finite, "gradient_norm": norm}
+        report.update(terms.prior_and_log_det)
+        return {**self._metrics_after(terms, is_good), "report": report}
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Returns the model's metrics after a batch."""
+        terms = likelihood_terms(self, unpack(data), training=False)
+        return self._metrics_after(terms, terms.weight > 0)
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        x, condition, _ = unpack(data)
+        return self.log_prob_parts(x, condition)[0]
+
+    def make_train_function(self, force: bool = False) -> Any:
+        if self.train_function is None or force:
+            self.train_function = StepFunction(
+                self, self.train_step, self._after_training_step
+            )
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> Any:
+        if self.test_function is None or force:
+            self.test_function = StepFunction(
+                self, self.test_step, self._after_test_step
+            )
+        return self.test_function
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        if self.predict_function is None or force:
+            self.predict_function = PredictionFunction(
+                self, self.predict_step, self._look_at_first
+            )
+        return self.predict_function
+
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        # All is built from the start. Keras would average the first batch over the
+        # replicas, which fails if their parts differ in size or on several workers.
+        pass
+
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
+        """Returns the metrics by name, NaN if no batch has counted."""
+        loss_tracker, _ = self.metrics
+        has_seen = tf.convert_to_tensor(loss_tracker.count) > 0
+        return {
+            name: tf.where(has_seen, value, tf.constant(math.nan, value.dtype))
+            for name, value in super().get_metrics_result().items()
+        }
+
+    def after_step(self, batch: Any, report: dict[str, tf.Tensor]) -> None:
+        """Takes note of a step of training that is over.
+
+        Args:
+          batch: What the step was given.
+          report: What `train_step` knows of it, under `"report"`.
+
+        Raises:
+          FloatingPointError: See `on_non_finite` of `compile`.
+        """
+        self.last_report = report
+        self._policy.after_step(bool(report["is_finite"]), self, batch)
+        self.step += 1
+
+    def _after_training_step(self, batch: Any, logs: dict[str, Any]) -> dict[str, Any]:
+        self._look_at_first(batch)
+        self.after_step(batch, logs.pop("report"))
         return logs
 
-    def _run(self, iterator: Iterator[Any]) -> tuple[Any, dict[str, Any]]:
-        if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-            return self._on_iterator(iterator, tf.constant(next_number()))
-        batch = _packed(next(iterator))
-        return batch, self._on_batch(batch, tf.constant(next_number()))
+    def _after_test_step(self, batch: Any, logs: dict[str, Any]) -> dict[str, Any]:
+        self._look_at_first(batch)
+        return logs
 
+    def _look_at_first(self, batch: Any) -> None:
+        if self._is_new_data and self.is_over_pixels:
+            local_results = self.distribute_strategy.experimental_local_results
+            warn_of_made_over_pixels(local_results(unpack(batch).x)[0])
+        self._is_new_data = False
 
-class PredictionFunction:
-    """Runs a step of a model that returns something of each example.
-
-    Args:
-      model: The `keras.Model`.
-      step: What each replica does with its part of a batch.
-      after_batch: What to call with each batch.
-    """
-
-    def __init__(
-        self, model: Any, step: Callable[[Any], Any], after_batch: Callable[[Any], Any]
-    ):
-        self._after_batch = after_batch
-        self._on_batch = on_all_replicas(model, step, _joined)
-
-    def __call__(self, batches: Sequence[Any]) -> tf.Tensor:
-        outputs = []
-        for batch in batches:
-            batch = _packed(batch)
-            outputs.append(self._on_batch(batch, tf.constant(next_number())))
-            self._after_batch(batch)
-        return tf.concat(outputs, axis=0)
-
-
-def on_all_replicas(
-    model: Any, step: Callable[[Any], Any], reduce: Callable[..., Any]
-) -> Callable[[Any, tf.Tensor], Any]:
-    """Returns a function of a batch and its number that runs a step on all replicas.
-
-    Args:
-      model: The `keras.Model`.
-      step: What each replica does with its part of a batch.
-      reduce: Function of the strategy and of what the replicas returned.
-    """
-    strategy = model.distribute_strategy
-
-    def on_replica(batch: Any, number: tf.Tensor) -> Any:
-        with numbered(number):
-            return step(batch)
-
-    def on_batch(batch: Any, number: tf.Tensor) -> Any:
-        with _without_collector():
-            return reduce(strategy, strategy.run(on_replica, args=(batch, number)))
-
-    if model.run_eagerly:
-        return on_batch
-    jit_compile = getattr(model, "jit_compile", None) or None
-    return tf.function(
-        on_batch, autograph=False, reduce_retracing=True, jit_compile=jit_compile
-    )
-
-
-def first_replica(strategy: tf.distribute.Strategy, values: Any) -> Any:
-    """Returns the first replica's part of what each replica has, leaf by leaf."""
-    return tf.nest.map_structure(
-        lambda value: strategy.experimental_local_results(value)[0], values
-    )
-
-
-def _joined(strategy: tf.distribute.Strategy, values: Any) -> tf.Tensor:
-    if strategy.num_replicas_in_sync == 1:
-        return first_replica(strategy, values)
-    return strategy.gather(values, axis=0)
-
-
-def _packed(data: Any) -> Any:
-    """Returns a batch as Keras hands it on, whatever it was made of."""
-    x, condition, weight = unpack(data)
-    if weight is not None:
-        return x, condition, weight
-    return x if condition is None else (x, condition)
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    # A step is traced into tens of thousands of objects, and Python's collector would
-    # go through all that there are, again and again: a tenth of the time in a process
-    # that has done nothing else, most of it in one that has many models.
-    paused = tf.inside_function() and gc.isenabled()
-    if paused:
-        gc.disable()
-    try:
-        yield
-    finally:
-        if paused:
-            gc.enable()
+    def _metrics_after(self, terms: Terms, counts: tf.Tensor) -> dict[str, Any]:
+        # Each replica counts an equal share of the global batch, so that the replicas'
+        # metrics agree and their sum is right.
+        weight = tf.cast(terms.weight, tf.float32) / num_replicas()
+        weight = tf.where(counts, weight, 0.0)
+        loss, likelihood = (
+            tf.where(counts, value, tf.zeros([], value.dtype))
+            for value in (terms.loss, terms.likelihood)
+        )
+        loss_tracker, _ = self.metrics
+        loss_tracker.update_state(loss, sample_weight=weight)
+        return self.compute_metrics(None, likelihood, likelihood, weight)

@@ -11,53 +11,8 @@ import keras
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
-from tfp_realnvp.arguments import shortened
 from tfp_realnvp.nets.replicas import num_replicas
-from tfp_realnvp.training.step import first_replica
 from tfp_realnvp.training.weight_average import WeightAverage
-
-
-def check_optimizer(optimizer: Any, strategy: tf.distribute.Strategy) -> None:
-    """Checks that Keras can train with an optimizer as it is asked to.
-
-    Raises:
-      ValueError: If it cannot.
-    """
-    if isinstance(optimizer, str):
-        # Keras names neither the argument nor what there is.
-        try:
-            optimizer = keras.optimizers.get(optimizer)
-        except ValueError:
-            raise ValueError(
-                "optimizer: expected a Keras optimizer or the name of one, got "
-                f"{optimizer!r}."
-            ) from None
-    if not (optimizer is None or isinstance(optimizer, keras.optimizers.Optimizer)):
-        raise ValueError(
-            "optimizer: expected a Keras optimizer, the name of one, or None, got "
-            f"{shortened(optimizer)}."
-        )
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        raise ValueError(
-            "optimizer: expected one without loss scaling, for a step that is not "
-            "finite counts as failed here; got LossScaleOptimizer. bfloat16 needs "
-            "none: make the flow with network_dtype='mixed_bfloat16'."
-        )
-    parts = getattr(optimizer, "gradient_accumulation_steps", None)
-    made_under = getattr(optimizer, "_distribution_strategy", strategy)
-    if made_under is not strategy:
-        raise ValueError(
-            "optimizer: expected one made in the scope of the model's "
-            f"{type(strategy).__name__}, got one made outside of it."
-        )
-    with strategy.scope():
-        is_distributed = tf.distribute.has_strategy()
-    if parts and is_distributed:
-        raise ValueError(
-            "optimizer: expected none with gradient_accumulation_steps under a "
-            f"{type(strategy).__name__}, where Keras cannot accumulate gradients; got "
-            f"{parts}. Take more replicas or smaller batches instead."
-        )
 
 
 def update_if(
@@ -133,6 +88,13 @@ def restore_unless(
         run_if(~is_good, restore)
     else:
         tf.cond(is_good, lambda: False, restore)
+
+
+def first_replica(strategy: tf.distribute.Strategy, values: Any) -> Any:
+    """Returns the first replica's part of what each replica has, leaf by leaf."""
+    return tf.nest.map_structure(
+        lambda value: strategy.experimental_local_results(value)[0], values
+    )
 
 
 def run_if(condition: tf.Tensor, run: Callable[[], bool]) -> None:

@@ -1,0 +1,145 @@
+"""What Keras calls for every batch of `fit`, `evaluate` and `predict`."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_realnvp.training.dequantization import next_number, numbered
+from tfp_realnvp.training.inputs import unpack
+from tfp_realnvp.training.update import first_replica
+
+
+class StepFunction:
+    """Runs a step of a model on all replicas.
+
+    Keras's own functions reduce what replicas return in a way that fails on several
+    workers, and do not let the batch be seen.
+
+    Args:
+      model: The `keras.Model`, compiled.
+      step: What each replica does with its part of a batch; what it returns must be
+        the same on all replicas.
+      after_batch: What to call with the batch and the step's `dict`, for the logs.
+    """
+
+    def __init__(
+        self, model: Any, step: Callable[[Any], Any], after_batch: Callable[..., Any]
+    ):
+        self._after_batch = after_batch
+        self._steps_per_execution = model.steps_per_execution
+        self._on_batch = on_all_replicas(model, step, first_replica)
+
+        def on_iterator(
+            iterator: tf.data.Iterator, number: tf.Tensor
+        ) -> tuple[Any, dict[str, Any]]:
+            # Here the function sees no batch's own size, and is traced once for all.
+            batch = _packed(iterator.get_next())
+            return batch, self._on_batch(batch, number)
+
+        self._on_iterator = on_iterator
+        if not model.run_eagerly:
+            self._on_iterator = tf.function(on_iterator, autograph=False)
+
+    def __call__(self, iterator: Iterator[Any]) -> dict[str, Any]:
+        logs: dict[str, Any] = {}
+        for done in range(self._steps_per_execution):
+            try:
+                batch, outputs = self._run(iterator)
+            except (StopIteration, tf.errors.OutOfRangeError):
+                if done == 0:
+                    raise
+                break
+            logs = self._after_batch(batch, outputs)
+        return logs
+
+    def _run(self, iterator: Iterator[Any]) -> tuple[Any, dict[str, Any]]:
+        if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
+            return self._on_iterator(iterator, tf.constant(next_number()))
+        batch = _packed(next(iterator))
+        return batch, self._on_batch(batch, tf.constant(next_number()))
+
+
+class PredictionFunction:
+    """Runs a step of a model that returns something of each example.
+
+    Args:
+      model: The `keras.Model`.
+      step: What each replica does with its part of a batch.
+      after_batch: What to call with each batch.
+    """
+
+    def __init__(
+        self, model: Any, step: Callable[[Any], Any], after_batch: Callable[[Any], Any]
+    ):
+        self._after_batch = after_batch
+        self._on_batch = on_all_replicas(model, step, _joined)
+
+    def __call__(self, batches: Sequence[Any]) -> tf.Tensor:
+        outputs = []
+        for batch in batches:
+            batch = _packed(batch)
+            outputs.append(self._on_batch(batch, tf.constant(next_number())))
+            self._after_batch(batch)
+        return tf.concat(outputs, axis=0)
+
+
+def on_all_replicas(
+    model: Any, step: Callable[[Any], Any], reduce: Callable[..., Any]
+) -> Callable[[Any, tf.Tensor], Any]:
+    """Returns a function of a batch and its number that runs a step on all replicas.
+
+    Args:
+      model: The `keras.Model`.
+      step: What each replica does with its part of a batch.
+      reduce: Function of the strategy and of what the replicas returned.
+    """
+    strategy = model.distribute_strategy
+
+    def on_replica(batch: Any, number: tf.Tensor) -> Any:
+        with numbered(number):
+            return step(batch)
+
+    def on_batch(batch: Any, number: tf.Tensor) -> Any:
+        with _without_collector():
+            return reduce(strategy, strategy.run(on_replica, args=(batch, number)))
+
+    if model.run_eagerly:
+        return on_batch
+    jit_compile = getattr(model, "jit_compile", None) or None
+    return tf.function(
+        on_batch, autograph=False, reduce_retracing=True, jit_compile=jit_compile
+    )
+
+
+def _joined(strategy: tf.distribute.Strategy, values: Any) -> tf.Tensor:
+    if strategy.num_replicas_in_sync == 1:
+        return first_replica(strategy, values)
+    return strategy.gather(values, axis=0)
+
+
+def _packed(data: Any) -> Any:
+    """Returns a batch as Keras hands it on, whatever it was made of."""
+    x, condition, weight = unpack(data)
+    if weight is not None:
+        return x, condition, weight
+    return x if condition is None else (x, condition)
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    # A step is traced into tens of thousands of objects, and Python's collector would
+    # go through all that there are, again and again: a tenth of the time in a process
+    # that has done nothing else, most of it in one that has many models.
+    paused = tf.inside_function() and gc.isenabled()
+    if paused:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
