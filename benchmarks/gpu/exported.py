@@ -13,7 +13,6 @@ import tensorflow as tf
 import tfp_realnvp as nvp
 from tfp_realnvp.runs.learning_rate import FALL
 from tfp_realnvp.runs.run_config import RunConfig
-from tfp_realnvp.training.steps import training_step
 
 STEP_RESULTS = (
     "loss",
@@ -90,10 +89,11 @@ def make_step(
         # What they show is a mean since the last reset.
         for metric in model.metrics:
             metric.reset_state()
-        logs = training_step(model, image)
-        report = logs["report"]
+        logs = model.train_step(image)
+        report = logs.pop("report")
         found = {
-            **logs,
+            # Of no batch that counts the mean is NaN.
+            **{k: tf.where(report["is_finite"], v, 0.0) for k, v in logs.items()},
             **report,
             "is_finite": tf.cast(report["is_finite"], tf.float32),
             "learning_rate": tf.cast(rate, tf.float32),

@@ -30,14 +30,14 @@ from PIL import Image
 
 from tfp_realnvp.runs.learning_rate import SCHEDULES, LearningRate
 from tfp_realnvp.runs.run_config import RunConfig
-from tfp_realnvp.training.log_prob_parts import jittered
+from tfp_realnvp.training.dequantization import dequantized
 
 
 def seeded_batches(count):
     """Yields what steps are given, as real-valued pixels."""
     for i in range(count):
         pixels = tf.cast(mirrored(images(), seed_of(i)), tf.float32)
-        yield jittered(pixels, noise_seed(seed_of(i)))
+        yield dequantized(pixels, noise_seed(seed_of(i)))
 
 
 def images(count=8):
@@ -176,7 +176,7 @@ def test_an_evaluation_is_by_the_average_and_leaves_the_weights(trainer):
         trainer.step(seed_of(i))
     model, before = trainer.model, weights_of(trainer.model)
     found = make_evaluation(model, of_average=True)(images(), seed_of(-1))
-    pixels = jittered(tf.cast(images(), tf.float32), noise_seed(seed_of(-1)))
+    pixels = dequantized(tf.cast(images(), tf.float32), noise_seed(seed_of(-1)))
     plain = model.to_units(model(pixels))
     with model.averaged_weights():
         expected = model.to_units(model(pixels))
@@ -438,7 +438,7 @@ def by_fit(packed, bridge):
     @tf.function(jit_compile=True, autograph=False)
     def noisy(image, seed):
         image = tf.cast(mirrored(image, seed), tf.float32)
-        return jittered(image, noise_seed(seed))
+        return dequantized(image, noise_seed(seed))
 
     def batches():
         for number in range(steps):

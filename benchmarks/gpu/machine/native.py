@@ -92,7 +92,7 @@ class Item:
         self._note(device=str(device), tensorflow=tf.__version__)
         if kind == "fit":
             first, *others = self.arguments.batch_sizes
-            for given in ({}, {"jit_compile": True}, {"memory": "reversible"}):
+            for given in ({}, {"jit_compile": True}, {"memory": "recompute"}):
                 self._try(self.time_fit, batch_size=first, **given)
             for batch_size in others:
                 self._try(self.time_fit, batch_size=batch_size)
@@ -103,7 +103,7 @@ class Item:
         weights = model.get_weights()
         self._try(self.compare_losses, losses=losses)
         self._try(self.compare_values, weights=weights)
-        for given in ({"jit_compile": True}, {"memory": "reversible"}):
+        for given in ({"jit_compile": True}, {"memory": "recompute"}):
             self._try(self.compare_losses, losses=losses, **given)
 
     def _note(self, **found: Any) -> None:
