@@ -60,12 +60,10 @@ class WithoutSkips(ResNet):
         return self.conv_out(tf.nn.relu(hidden))
 
 
-def _scale_then_shift(self, value, shift, log_scale, inverse):
-    axes = list(range(1, self.event_ndims + 1))
-    log_det = tf.reduce_sum(log_scale, axis=axes)
+def _scale_then_shift(self, value, shift, log_scale, *, inverse):
     if inverse:
-        return value * tf.exp(log_scale) + shift, log_det
-    return (value - shift) * tf.exp(-log_scale), -log_det
+        return value * tf.exp(log_scale) + shift, log_scale
+    return (value - shift) * tf.exp(-log_scale), -log_scale
 
 
 def _centred(images, seed):

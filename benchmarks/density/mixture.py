@@ -43,19 +43,11 @@ class MixtureHead(ShiftAndLogScale):
 class MixtureCoupling(AffineCoupling):
     """Coupling from data to latents by a mixture of logistics."""
 
-    def _shift_and_log_scale(self, passed, changed, mask, kwargs):
-        arguments = {"training": kwargs.get("training", False)}
-        if self._takes_context and mask is not None:
-            shape = [*tf.unstack(tf.shape(passed)[:-1]), tf.shape(mask)[-1]]
-            arguments["context"] = tf.broadcast_to(mask, shape)
-        mixture, log_scale = self._network(passed, **arguments)
-        return (mask, *mixture), log_scale
-
-    def _affine(self, value, shift, log_scale, inverse):
+    def _change(self, changed, outputs, mask, *, inverse):
         if not inverse:
             raise NotImplementedError("Only from data to latents.")
-        mask, shift, logits, means, log_widths = shift
-        scaled = (value[..., tf.newaxis, :] - means) * tf.exp(-log_widths)
+        (shift, logits, means, log_widths), log_scale = outputs
+        scaled = (changed[..., tf.newaxis, :] - means) * tf.exp(-log_widths)
         weights = tf.nn.log_softmax(logits, axis=-2)
         below = tf.math.log_sigmoid(scaled)
         above = below - scaled
@@ -65,9 +57,9 @@ class MixtureCoupling(AffineCoupling):
         result = (log_cdf - log_rest - shift) * tf.exp(-log_scale)
         log_det = log_density - log_cdf - log_rest - log_scale
         if mask is not None:
-            result = mask * value + (1 - mask) * result
+            result = mask * changed + (1 - mask) * result
             log_det *= 1 - mask
-        return result, tf.reduce_sum(log_det, axis=[1, 2, 3])
+        return result, log_det
 
 
 def _network(output_channels: int, **options) -> ResNet:

@@ -85,3 +85,25 @@ def test_unknown_arguments_are_refused_by_name():
     chain = nvp.FusedChain([nvp.BatchNorm((2,)), tfb.Exp()])
     with pytest.raises(TypeError, match="trainig: expected no argument of this name"):
         chain.inverse(tf.ones([3, 2]), trainig=True)
+
+
+@pytest.mark.parametrize("mode", [lambda f: f, tf.function])
+def test_in_training_a_chain_of_tfp_takes_the_log_dets_of_the_pass(mode):
+    members = [
+        nvp.BatchNorm((8, 8, 1)),
+        tfb.Invert(nvp.Squeeze()),
+        nvp.BatchNorm((4, 4, 4)),
+    ]
+    y = tf.random.stateless_normal([8, 8, 8, 1], (0, 0), mean=3.0, stddev=2.0)
+
+    def log_dets(chain):
+        kwargs = nested_kwargs(chain, training=True)
+        x = chain.inverse(y, **kwargs)
+        return x, chain.forward_log_det_jacobian(x, 3, **kwargs)
+
+    fused, of_tfp = (
+        [part.numpy() for part in mode(log_dets)(chain)]
+        for chain in (nvp.FusedChain(members), tfb.Chain(members))
+    )
+    np.testing.assert_allclose(of_tfp[0], fused[0], atol=1e-5)
+    np.testing.assert_allclose(of_tfp[1], fused[1], rtol=1e-5)

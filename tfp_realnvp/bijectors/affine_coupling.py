@@ -108,9 +108,14 @@ class AffineCoupling(MaskedCoupling):
             self._of_changed(name, value, changed, mask)
             for name, value in zip(("shift", "log_scale"), outputs, strict=True)
         )
+        return self._affine(changed, shift, log_scale, inverse=inverse)
+
+    def _affine(
+        self, value: tf.Tensor, shift: tf.Tensor, log_scale: tf.Tensor, *, inverse: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         if inverse:
-            return (changed - shift) * tf.exp(-log_scale), -log_scale
-        return changed * tf.exp(log_scale) + shift, log_scale
+            return (value - shift) * tf.exp(-log_scale), -log_scale
+        return value * tf.exp(log_scale) + shift, log_scale
 
     def _of_changed(
         self, name: str, value: tf.Tensor, changed: tf.Tensor, mask: tf.Tensor | None

@@ -53,7 +53,8 @@ class PassCache:
     - for the latents that `inverse` returned: `forward` gives back what they came from;
     - for a sample that `forward` returned: `inverse` gives back its latents, but only
       in eager mode, if no tape knows the sample. Else its gradient would be lost, and
-      in a graph, whoever asks for gradients may come later.
+      in a graph, whoever asks for gradients may come later. In training `inverse` does
+      so everywhere: `tfb.Chain` finds the log-determinants of a pass by its tensors.
 
     One thing cannot be told apart: the gradient *at* the latents that `inverse`
     returned, under the tape or in the graph that saw it. A copy, `tf.identity` of them,
@@ -98,10 +99,10 @@ class PassCache:
         if found is not None and found.inverse == inverse and not training:
             return found.output()
         if found is not None and found.inverse != inverse:
-            needs_gradient = (
+            may_need_gradient = (
                 not tf.executing_eagerly() or record.should_record_backprop([value])
             )
-            if found.inverse or not (training or needs_gradient):
+            if found.inverse or training or not may_need_gradient:
                 return found.input
         return self._run(value, kwargs, inverse=inverse)[0]
 

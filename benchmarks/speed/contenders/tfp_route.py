@@ -21,6 +21,7 @@ from speed.contenders.ours import (
     made_up_images,
     networks_of,
 )
+from tfp_realnvp.bijectors.fused import Invert
 from tfp_realnvp.training.parts import keras_layers
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -102,6 +103,10 @@ def plain(bijector: tfb.Bijector, mode: Mode) -> tfb.Bijector:
         return PlainCoupling(bijector, mode)
     if isinstance(bijector, nvp.BatchNorm):
         return PlainBatchNorm(bijector, mode)
+    if isinstance(bijector, nvp.Squeeze):
+        return PlainSqueeze(bijector, mode)
+    if isinstance(bijector, Invert):
+        return tfb.Invert(plain(bijector.bijector, mode))
     return bijector
 
 
@@ -142,6 +147,25 @@ class PlainBatchNorm(_Plain):
     # which in training is the one that belongs to this batch.
     def __init__(self, fused, mode, name="plain_batch_norm"):
         super().__init__(fused, mode, name)
+
+
+class PlainSqueeze(_Plain):
+    """A squeeze, whose tensors TFP's cache knows."""
+
+    def __init__(self, fused, mode, name="plain_squeeze"):
+        super().__init__(fused, mode, name)
+
+    def _forward_event_shape(self, input_shape):
+        return self._fused.forward_event_shape(input_shape)
+
+    def _inverse_event_shape(self, output_shape):
+        return self._fused.inverse_event_shape(output_shape)
+
+    def _forward_event_shape_tensor(self, input_shape):
+        return self._fused.forward_event_shape_tensor(input_shape)
+
+    def _inverse_event_shape_tensor(self, output_shape):
+        return self._fused.inverse_event_shape_tensor(output_shape)
 
 
 class PlainFactorOut(tfb.Bijector):
