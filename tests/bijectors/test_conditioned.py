@@ -87,5 +87,7 @@ def test_what_takes_no_condition_is_refused(flow):
         nvp.Conditioned(nvp.BatchNorm((2,)), 0)
     with pytest.raises(TypeError, match="bijector: expected a FusedBijector, got"):
         nvp.Conditioned(tfb.Exp(), 0)
+    with pytest.raises(TypeError, match="condition: expected .* got a variable"):
+        nvp.Conditioned(flow.bijector, tf.Variable([1.0, 0.0, 0.0]))
     with pytest.raises(ValueError, match="condition: expected integer labels in"):
         nvp.Conditioned(flow.bijector, 3)

@@ -151,3 +151,14 @@ def test_other_bad_arguments_are_refused():
     )
     with pytest.raises(ValueError, match="parameters: expected 3 K - 1 .* got 3 for"):
         spline.forward(tf.zeros([2, 4]))
+
+
+def test_a_network_that_was_frozen_and_is_no_more_has_weights_to_train():
+    network = nvp.ShiftAndLogScale(nvp.MLP(4, hidden_units=(3,)))
+    network.build((None, 2))
+    network.trainable = False
+    frozen = nvp.AffineCoupling((4,), network, nvp.channel_mask)
+    assert frozen.trainable_variables == ()
+    network.trainable = True
+    thawed = nvp.AffineCoupling((4,), network, nvp.channel_mask, name="thawed")
+    assert len(thawed.trainable_variables) == len(network.trainable_weights) > 0

@@ -4,8 +4,10 @@ Each question is asked about a tensor that the flow has seen before and about a 
 it, which no cache can know.
 """
 
+import array
 import dataclasses
 import functools
+import threading
 from collections.abc import Callable
 
 import keras
@@ -245,6 +247,35 @@ def one_weight_watched_later(subject, x, copy):
     return [tape.gradient(log_prob, subject.weights[0])]
 
 
+def more_watched_later(subject, x, copy):
+    x = tf.identity(x)
+    with tf.GradientTape() as tape:
+        before = subject.log_prob(x)
+        tape.watch(x)
+        total = before + subject.log_prob(copy(x)) + tf.reduce_sum(x**2)
+    return [tape.gradient(total, x)]
+
+
+def another_weight_watched_later(subject, x, copy):
+    first, *_, last = subject.weights
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(first)
+        subject.log_prob(x)
+        tape.watch(last)
+        log_prob = subject.log_prob(copy(x))
+    return tape.gradient(log_prob, [first, last])
+
+
+def another_tape_watches_what_one_does(subject, x, copy):
+    x = tf.identity(x)
+    with tf.GradientTape(persistent=True) as outer, tf.GradientTape() as inner:
+        outer.watch(x)
+        subject.log_prob(x)
+        inner.watch(x)
+        log_prob = subject.log_prob(copy(x))
+    return [outer.gradient(log_prob, x), inner.gradient(log_prob, x)]
+
+
 def asked_after_the_tape(subject, x, copy):
     with tf.GradientTape() as tape:
         recorded = subject.log_prob(x)
@@ -275,6 +306,9 @@ QUESTIONS = {
         tape_that_stops_recording,
         input_watched_later,
         one_weight_watched_later,
+        more_watched_later,
+        another_weight_watched_later,
+        another_tape_watches_what_one_does,
         asked_after_the_tape,
         sample_before_tape,
         sample_inside_tape,
@@ -386,6 +420,79 @@ def test_layers_in_a_stateless_scope_read_what_it_gives_them():
         assert np.abs(kept[-1] - kept[-2]).max() > 1e-3
 
 
+def test_tensors_of_a_stateless_scope_are_followed_too():
+    bijector = vector_bijector()
+    x = tf.ones([3, 2])
+    weights = [w for b in bijector.body.bijectors for w in b.network.weights]
+    values = [tf.identity(w.value) for w in weights]
+    with keras.StatelessScope(state_mapping=zip(weights, values, strict=True)):
+        kept = bijector.inverse(x)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values[0])
+            total = tf.reduce_sum(bijector.inverse(x))
+        assert tape.gradient(total, values[0]) is not None
+        tangent = tf.ones_like(values[0])
+        with tf.autodiff.ForwardAccumulator(values[0], tangent) as accumulator:
+            total = tf.reduce_sum(bijector.inverse(x))
+        assert accumulator.jvp(total) is not None
+    del kept
+
+
+@pytest.mark.parametrize("mode", [eager, graph])
+def test_variables_that_a_function_hides_are_seen(mode):
+    factor = tf.Variable(2.0)
+    hiding = tfb.Inline(
+        forward_fn=lambda x: x * factor,
+        inverse_fn=lambda y: y / factor,
+        forward_log_det_jacobian_fn=lambda x: tf.math.log(factor),
+        forward_min_event_ndims=0,
+    )
+    chain = nvp.FusedChain([hiding, vector_bijector()])
+
+    @mode
+    def twice(x):
+        before = chain.inverse(x)
+        factor.assign(4.0)
+        return before, chain.inverse(x), chain.inverse(tf.identity(x))
+
+    before, after, of_copy = twice(tf.ones([3, 2]))
+    np.testing.assert_array_equal(after, of_copy)
+    assert np.abs(after - before).max() > 1e-3
+
+
+def test_recomputed_functions_around_it_find_the_weights():
+    subject = vector()
+
+    @tf.function(autograph=False)
+    def gradients(x):
+        subject.log_prob(x)
+        with tf.GradientTape() as tape:
+            total = tf.recompute_grad(lambda s: s * subject.log_prob(x))(tf.ones([]))
+        return tape.gradient(total, subject.weights)
+
+    assert all(g is not None for g in gradients(ones(subject)))
+
+
+def test_an_output_that_is_collected_meanwhile_is_not_missed():
+    subject = vector()
+    x = ones(subject)
+    failures = []
+
+    def score():
+        try:
+            for _ in range(5):
+                subject.log_prob(x)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=score) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
 def test_forward_mode_follows_a_tensor_seen_before():
     bijector = vector_bijector()
     x = tf.ones([3, 2])
@@ -398,6 +505,25 @@ def test_forward_mode_follows_a_tensor_seen_before():
             of_copy = bijector.inverse_log_det_jacobian(copy)
         np.testing.assert_allclose(found.jvp(log_det), expected.jvp(of_copy))
     del kept
+
+
+def test_conditions_of_unknown_kinds_are_read_each_time():
+    bijector = vector_bijector(condition_size=3)
+    x = tf.ones([2, 2])
+    for condition in (
+        array.array("d", [1.0, 0.0, 0.0]),
+        keras.Variable([1.0, 0.0, 0.0]),
+        tf.Variable([1.0, 0.0, 0.0]),
+    ):
+        kept = bijector.inverse(x, condition=condition)
+        if isinstance(condition, array.array):
+            condition[0] = 3.0
+        else:
+            condition.assign([3.0, 0.0, 0.0])
+        changed = bijector.inverse(x, condition=condition)
+        copy = bijector.inverse(tf.identity(x), condition=condition)
+        np.testing.assert_array_equal(changed, copy)
+        assert np.abs(changed - kept).max() > 1e-3
 
 
 @pytest.mark.parametrize("condition", [np.array([1.0, np.nan, 0.0]), [1.0, 0.0, 2.0]])

@@ -95,15 +95,17 @@ class PassCache:
         self, value: tf.Tensor, kwargs: dict[str, Any], *, inverse: bool
     ) -> tf.Tensor:
         found = self._find(value, kwargs, inverse=inverse)
-        training = bool(kwargs.get("training"))
-        if found is not None and found.inverse == inverse and not training:
-            return found.output()
-        if found is not None and found.inverse != inverse:
+        if found is not None:
+            made, output = found
+            training = bool(kwargs.get("training"))
+            if made.inverse == inverse and not training:
+                return output
             may_need_gradient = (
                 not tf.executing_eagerly() or record.should_record_backprop([value])
             )
-            if found.inverse or training or not may_need_gradient:
-                return found.input
+            is_way_back = made.inverse != inverse
+            if is_way_back and (made.inverse or training or not may_need_gradient):
+                return made.input
         return self._run(value, kwargs, inverse=inverse)[0]
 
     def _attributes(
@@ -111,27 +113,32 @@ class PassCache:
     ) -> dict[str, tf.Tensor]:
         found = self._find(value, kwargs, inverse=inverse)
         if found is not None:
-            return {"ildj": found.ildj}
+            return {"ildj": found[0].ildj}
         return {"ildj": self._run(value, kwargs, inverse=inverse)[1]}
 
     def _find(
         self, value: tf.Tensor, kwargs: dict[str, Any], *, inverse: bool
-    ) -> _Pass | None:
-        """Returns the last pass with this input or output, if it holds."""
+    ) -> tuple[_Pass, tf.Tensor] | None:
+        """Returns the last pass with this input or output, and its output, if it holds.
+
+        The output is returned with it, for it may be collected at any time.
+        """
         found = self._passes.get((id(value), inverse))
-        if found is None or found.output() is None:
+        output = None if found is None else found.output()
+        if found is None or output is None:
             return None
         if found.kwargs.keys() != kwargs.keys():
             return None
         if not all(is_same(found.kwargs[name], kwargs[name]) for name in kwargs):
             return None
-        return found if found.moment.is_now(value) else None
+        return (found, output) if found.moment.is_now(value) else None
 
     def _run(
         self, value: tf.Tensor, kwargs: dict[str, Any], *, inverse: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Runs a pass, and returns its output and the inverse's log-determinant."""
-        output, log_det = self._transform(value, inverse=inverse, **kwargs)
+        with record.VariableWatcher() as watcher:
+            output, log_det = self._transform(value, inverse=inverse, **kwargs)
         if output is value:
             output = tf.identity(output)
         passes = self._passes
@@ -139,17 +146,19 @@ class PassCache:
 
         def forget(output: weakref.ref) -> None:
             for key in keys:
-                if key in passes and passes[key].output is output:
-                    del passes[key]
+                kept = passes.get(key)
+                if kept is not None and kept.output is output:
+                    passes.pop(key, None)
 
         tensors = [v for v in (value, *kwargs.values()) if tf.is_tensor(v)]
+        weights = self._weights().and_also(watcher.watched_variables())
         made = _Pass(
             inverse=inverse,
             input=value,
             output=weakref.ref(output, forget),
             ildj=log_det if inverse else -log_det,
             kwargs={name: snapshot(v) for name, v in kwargs.items()},
-            moment=Moment(self._weights(), tensors),
+            moment=Moment(weights, [t for t in tensors if isinstance(t, tf.Tensor)]),
         )
         passes.update(dict.fromkeys(keys, made))
         return output, made.ildj

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -35,7 +36,7 @@ class Conditioned(FusedBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `bijector` is no `FusedBijector`.
+      TypeError: If `bijector` is no `FusedBijector`, or `condition` a variable.
       ValueError: If it takes no condition, or `condition` does not fit.
 
     #### Example
@@ -72,6 +73,14 @@ class Conditioned(FusedBijector):
             raise ValueError(
                 "bijector: expected one with a condition_size, got "
                 f"{bijector.name!r} that takes no condition."
+            )
+        if isinstance(
+            condition, (tf.Variable, keras.Variable, tfp.util.DeferredTensor)
+        ):
+            raise TypeError(
+                "condition: expected labels or vectors, got a variable, which may "
+                "change later. Give what it is now, tf.convert_to_tensor(condition), "
+                "where the bijector is used."
             )
         with tf.name_scope(name) as name:
             dtype = bijector.dtype or tf.float32

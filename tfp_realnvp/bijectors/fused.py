@@ -196,7 +196,9 @@ class FusedBijector(tfb.Bijector):
                 value
                 for member in members
                 if isinstance(member, tfb.Bijector)
-                for value in tf.nest.flatten(list(member.parameters.values()))
+                for value in tf.nest.flatten(
+                    list(member.parameters.values()), expand_composites=True
+                )
             ]
             self._found_weights = Weights(
                 [v for layer in itertools.chain(*layers) for v in layer.weights],
@@ -246,12 +248,12 @@ def _ensured(tensor: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
 
 
 def _variables(layer: keras.layers.Layer) -> list[tf.Variable]:
-    variables = [weight.value for weight in layer.weights]
-    if not layer.trainable:
+    for weight in layer.weights:
         # TFP asks the variables themselves, and Keras tells them nothing of it.
-        for variable in variables:
-            variable._trainable = False
-    return variables
+        for variable in getattr(weight.value, "values", [weight.value]):
+            variable._trainable = weight.trainable
+        weight.value._trainable = weight.trainable
+    return [weight.value for weight in layer.weights]
 
 
 def check_no_batch(name: str, bijector: tfb.Bijector, event_ndims: int) -> None:

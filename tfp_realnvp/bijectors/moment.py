@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.eager import forwardprop_util, record
+from tensorflow.python.eager import forwardprop_util, record, tape
 
 # Operations on a variable's handle that leave the variable as it is.
 _READS = {
@@ -41,11 +41,14 @@ class Weights:
         self._keras_variables = keras_variables
         self.variables = variables
         self.tensors = tensors
-        self._smallest = min(
-            (v for v in variables if v.trainable),
-            key=lambda v: v.shape.num_elements() or 0,
-            default=None,
-        )
+
+    def and_also(self, variables: Sequence[tf.Variable]) -> Weights:
+        """Returns these and what else has been read, such as by a user's function."""
+        known = {id(handle) for handle in self.handles()}
+        others = [v for v in variables if id(v.handle) not in known]
+        if not others:
+            return self
+        return Weights(self._keras_variables, [*self.variables, *others], self.tensors)
 
     def read(self) -> list[tf.Tensor]:
         """Returns the values, in eager mode; they share the variables' buffers."""
@@ -62,33 +65,34 @@ class Weights:
             return [v.handle for v in self.variables]
         return [c.handle for v in self.variables for c in getattr(v, "values", [v])]
 
-    def watch(self) -> None:
-        """Lets the tapes that watch whatever is read see that weights are read."""
-        if self._smallest is not None:
-            self._smallest.read_value()
+    def tell_that_they_are_read(self) -> None:
+        """Lets tapes, and whoever else watches what is read, see all variables."""
+        tape.variables_accessed(self.variables)
 
 
 class Moment:
     """When a pass ended: what weights there were then, and which tapes recorded it.
 
     Args:
-      weights: Those of the bijector.
+      weights: What it has read.
       inputs: The `Tensor`s that the pass was given.
     """
 
     def __init__(self, weights: Weights, inputs: Sequence[tf.Tensor]):
         self._weights = weights
         self._inputs = list(inputs)
-        self._seen = weights.seen_by_layers()
+        self._seen = [*weights.seen_by_layers(), *weights.handles()]
         self._eager_values = weights.read() if tf.executing_eagerly() else None
         self._num_operations = _num_operations()
         self._witness: tf.Tensor | None = None
+        self._watched: list[int] = []
         self._num_tapes = 0
         self._has_tangents = False
         if record.could_possibly_record():
-            known = [*self._inputs, *weights.tensors, *weights.handles()]
+            known = self._known()
             self._witness = tf.zeros([])
             self._num_tapes = _num_tapes_watching(known, self._witness)
+            self._watched = _times_watched(known, self._num_tapes)
             self._has_tangents = have_tangents(known)
 
     def is_now(self, asked: tf.Tensor) -> bool:
@@ -97,30 +101,38 @@ class Moment:
         Args:
           asked: The input or output of this pass, in whose graph we are.
         """
-        seen = self._weights.seen_by_layers()
+        seen = [*self._weights.seen_by_layers(), *self._weights.handles()]
         if any(then is not now for then, now in zip(self._seen, seen, strict=True)):
             return False
+        self._weights.tell_that_they_are_read()
         return self._is_recorded_alike(asked) and not self._is_written()
+
+    def _known(self) -> list[tf.Tensor]:
+        # In a `keras.StatelessScope` layers see tensors.
+        tensors = [seen for seen in self._seen if isinstance(seen, tf.Tensor)]
+        return [*self._inputs, *self._weights.tensors, *tensors]
 
     def _is_recorded_alike(self, asked: tf.Tensor) -> bool:
         """Whether the tapes that recorded the pass are those that would record it now.
 
         Those that have recorded it and still record watch one of its inputs, and so
         would record it again. If they are as many as all that would, they are all.
+        And they must watch what they watched then: tapes never stop to.
         """
         if self._has_tangents:
             return False
         if not record.could_possibly_record():
             return self._num_tapes == 0
-        self._weights.watch()
-        weights = [*self._weights.tensors, *self._weights.handles()]
-        known = [asked, *self._inputs, *weights]
-        if have_tangents(known):
+        known = self._known()
+        if have_tangents([asked, *known]):
             return False
-        watching = _num_tapes_watching(known)
+        watching = _num_tapes_watching([asked, *known])
         if self._witness is None:
             return watching == 0
-        return _num_tapes_watching([self._witness]) == watching == self._num_tapes
+        return (
+            _num_tapes_watching([self._witness]) == watching == self._num_tapes
+            and _times_watched(known, watching) == self._watched
+        )
 
     def _is_written(self) -> bool:
         """Whether one of the variables may have been written since."""
@@ -142,19 +154,33 @@ def snapshot(argument: Any) -> Any:
 
 def is_same(then: Any, now: Any) -> bool:
     """Whether a keyword argument is what its `snapshot` has kept."""
-    if tf.is_tensor(then) or tf.is_tensor(now):
-        return then is now and not isinstance(now, tf.Variable)
     if isinstance(then, np.ndarray):
+        if not isinstance(now, (np.ndarray, list, tuple)):
+            return False
         now = np.asarray(now)
         alike = then.dtype == now.dtype and then.shape == now.shape
         return alike and _same_bytes(then, now)
-    return type(then) is type(now) and then == now
+    if isinstance(now, tf.Tensor):
+        return then is now
+    # Of anything else nobody knows whether it has changed.
+    is_plain = now is None or isinstance(now, (bool, int, float, str, tf.DType))
+    return is_plain and type(then) is type(now) and then == now
 
 
 def _same_bytes(first: Any, second: Any) -> bool:
     # Bytes, for a NaN that has stayed NaN has not changed.
     first, second = (np.asarray(a).reshape(-1).view(np.uint8) for a in (first, second))
-    return np.array_equal(first, second)
+    return first.ctypes.data == second.ctypes.data or np.array_equal(first, second)
+
+
+def _times_watched(tensors: Sequence[tf.Tensor], num_tapes: int) -> list[int]:
+    """Returns how many tapes watch each of the tensors, if so many watch any."""
+    if num_tapes == 0:
+        return []
+    if num_tapes == 1:
+        return [int(record.should_record_backprop([tensor])) for tensor in tensors]
+    output = tf.zeros([])
+    return [_num_tapes_watching([tensor], output) for tensor in tensors]
 
 
 def _num_tapes_watching(

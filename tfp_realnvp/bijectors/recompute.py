@@ -38,27 +38,30 @@ def recomputed(
     """
     variables = [v for layer in layers for v in layer.variables]
     state = {id(v): tf.convert_to_tensor(v.value) for v in variables}
-    learned = [v for v in variables if v.trainable]
+    floating = [v for v in variables if state[id(v)].dtype.is_floating]
     inputs = [value] if condition is None else [value, condition]
     if record.could_possibly_record() and have_tangents([*inputs, *state.values()]):
         # Forward mode keeps nothing, and does not go through a custom gradient.
         given = {} if condition is None else {"condition": condition}
         return transform(value, **given, **kwargs)
 
-    def run(arguments: Sequence[tf.Tensor]) -> tuple[_Pair, keras.StatelessScope]:
+    def run(
+        arguments: Sequence[tf.Tensor],
+    ) -> tuple[_Pair, list[tuple[keras.Variable, tf.Tensor]]]:
+        """Returns the result, and what variables have been assigned."""
         tensors, weights = arguments[: len(inputs)], arguments[len(inputs) :]
-        now = state | {id(v): w for v, w in zip(learned, weights, strict=True)}
+        now = state | {id(v): w for v, w in zip(floating, weights, strict=True)}
         with keras.StatelessScope([(v, now[id(v)]) for v in variables]) as scope:
-            return transform(*tensors[:1], **_named(tensors[1:]), **kwargs), scope
+            outputs = transform(*tensors[:1], **_named(tensors[1:]), **kwargs)
+        new = [(v, scope.get_current_value(v)) for v in variables]
+        return outputs, [(v, value) for v, value in new if value is not now[id(v)]]
 
     @tf.custom_gradient
     def run_and_forget(*arguments: tf.Tensor) -> tuple[_Pair, Callable[..., Any]]:
         with record.stop_recording():
-            outputs, scope = run(arguments)
-        for variable in variables:
-            new = scope.get_current_value(variable)
-            if not variable.trainable and new is not state[id(variable)]:
-                variable.assign(new)
+            outputs, assigned = run(arguments)
+        for variable, new in assigned:
+            variable.assign(new)
 
         def gradient(*d_outputs: tf.Tensor) -> Sequence[tf.Tensor]:
             again = [_after(a, d_outputs) for a in arguments]
@@ -74,7 +77,7 @@ def recomputed(
 
         return outputs, gradient
 
-    return run_and_forget(*inputs, *(state[id(v)] for v in learned))
+    return run_and_forget(*inputs, *(state[id(v)] for v in floating))
 
 
 def _named(condition: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
