@@ -45,7 +45,9 @@ class Weights:
     def and_also(self, variables: Sequence[tf.Variable]) -> Weights:
         """Returns these and what else has been read, such as by a user's function."""
         known = {id(handle) for handle in self.handles()}
-        others = [v for v in variables if id(v.handle) not in known]
+        # Whole numbers count something, and assigning them tells of them as well.
+        floating = [v for v in variables if v.dtype.is_floating]
+        others = [v for v in floating if id(v.handle) not in known]
         if not others:
             return self
         return Weights(self._keras_variables, [*self.variables, *others], self.tensors)
