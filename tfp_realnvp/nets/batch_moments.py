@@ -28,8 +28,9 @@ class BatchMoments(keras.layers.Layer):
 
     and returns `mean_t, variance_t` if `normalize_by="batch"` (Section 3.7), or
     the moving averages just updated if `normalize_by="moving"` (Appendix E), with
-    gradients only through the current batch's part of them. With
-    `training=False` it returns the moving averages.
+    gradients only through the current batch's part of them. With `training=False`, or
+    when it is not `trainable`, it returns the moving averages; so it does in training
+    for a channel of which a batch has a single value, which tells no variance.
 
     Args:
       normalize_by: `"batch"` or `"moving"`.
@@ -90,10 +91,14 @@ class BatchMoments(keras.layers.Layer):
             that count. A channel without any gets mean and variance 0.
           training: Python `bool`.
         """
-        if not training:
+        if not training or not self.trainable:
             return self.moving()
-        mean, variance = self._batch_moments(
+        mean, variance, count = self._batch_moments(
             tf.cast(inputs, self.variable_dtype), weights
+        )
+        mean, variance = (
+            tf.where(tf.equal(count, 1), average, value)
+            for average, value in zip(self.moving(), (mean, variance), strict=True)
         )
         moving = self.update(mean, variance)
         return moving if self.normalize_by == "moving" else (mean, variance)
@@ -126,7 +131,7 @@ class BatchMoments(keras.layers.Layer):
 
     def _batch_moments(
         self, inputs: tf.Tensor, weights: tf.Tensor | None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         axes = list(range(inputs.shape.rank - 1))
         if weights is None:
             weights = tf.ones([1] * inputs.shape.rank, inputs.dtype)
@@ -140,7 +145,7 @@ class BatchMoments(keras.layers.Layer):
         mean = tf.math.divide_no_nan(total, count)
         squares = tf.square(inputs - mean) * weights
         total = sum_over_replicas(tf.reduce_sum(squares, axes))
-        return mean, tf.math.divide_no_nan(total, count)
+        return mean, tf.math.divide_no_nan(total, count), count
 
     def frozen(self) -> FrozenMoments:
         """Returns a copy that gives the moving averages and never moves them."""

@@ -70,6 +70,8 @@ class BatchNormalization(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        # Frozen is in inference mode, as in Keras.
+        training = training and self.moments.trainable
         if has_fused_norm(inputs) and (num_replicas() == 1 or not training):
             return self._fused(inputs, training)
         scale, offset = self._scale_and_offset(*self.moments(inputs, training=training))
