@@ -96,6 +96,12 @@ class AffineCoupling(MaskedCoupling):
         *,
         inverse: bool,
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        shift, log_scale = self._shift_and_log_scale(changed, outputs, mask)
+        return self._affine(changed, shift, log_scale, inverse=inverse)
+
+    def _shift_and_log_scale(
+        self, changed: tf.Tensor, outputs: Any, mask: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         if not isinstance(outputs, (tuple, list)) or len(outputs) != 2:
             got = type(outputs).__name__
             if isinstance(outputs, (tuple, list)):
@@ -108,7 +114,7 @@ class AffineCoupling(MaskedCoupling):
             self._of_changed(name, value, changed, mask)
             for name, value in zip(("shift", "log_scale"), outputs, strict=True)
         )
-        return self._affine(changed, shift, log_scale, inverse=inverse)
+        return shift, log_scale
 
     def _affine(
         self, value: tf.Tensor, shift: tf.Tensor, log_scale: tf.Tensor, *, inverse: bool
