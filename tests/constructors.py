@@ -231,7 +231,7 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
             name="chain",
         ),
         (4,),
-        {"invert_real_nvp": LABEL, "first": LABEL},
+        {"invert_real_nvp_bijector": LABEL, "first": LABEL},
     ),
     "vectors_in_blockwise": lambda dtype: Case(
         tfb.Blockwise(

@@ -30,7 +30,7 @@ class LearnedMoments(BatchMoments):
 
     def call(self, inputs, weights=None, training=False):
         if not self.is_set:
-            mean, variance = self._batch_moments(inputs, weights)
+            mean, variance, _ = self._batch_moments(inputs, weights)
             self.mean.assign(mean)
             self.log_variance.assign(tf.math.log(variance + 1e-6))
             self.is_set = True

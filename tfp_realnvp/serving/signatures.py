@@ -150,17 +150,27 @@ class _Functions:
         num_samples = checked_at_least(num_samples, 1, "num_samples")
         condition = self._checked_condition(condition, num_samples, "num_samples")
         kwargs = self._kwargs(condition)
+        # Samples and densities come from one pass.
         if temperature is None:
-            samples = self._flow.sample(num_samples, seed=seed, **kwargs)
-        else:
-            latents = self._flow.distribution.sample(
-                num_samples, seed=seed, **kwargs.get("distribution_kwargs", {})
+            samples, log_prob = self._flow.experimental_sample_and_log_prob(
+                num_samples, seed=seed, **kwargs
             )
+        else:
+            base, of_base = (
+                self._flow.distribution,
+                kwargs.get("distribution_kwargs", {}),
+            )
+            latents = base.sample(num_samples, seed=seed, **of_base)
             latents *= checked_at_least(temperature, 0, "temperature")
             samples = self._forward(latents, condition)
+            log_prob = base.log_prob(latents, **of_base)
+            log_prob -= self._flow.bijector.forward_log_det_jacobian(
+                latents,
+                event_ndims=self._flow.event_shape.rank,
+                **kwargs.get("bijector_kwargs", {}),
+            )
         outputs = self._shown(samples)
-        # What the way to the samples has found out is not computed again.
-        outputs["log_prob"] = checked_density(self._flow.log_prob(samples, **kwargs))
+        outputs["log_prob"] = checked_density(log_prob)
         return outputs
 
     def encode(self, x: tf.Tensor, condition: tf.Tensor | None = None) -> Outputs:
