@@ -197,7 +197,7 @@ class FusedBijector(tfb.Bijector):
                 for member in members
                 if isinstance(member, tfb.Bijector)
                 for value in tf.nest.flatten(
-                    list(member.parameters.values()), expand_composites=True
+                    list((member.parameters or {}).values()), expand_composites=True
                 )
             ]
             self._found_weights = Weights(
