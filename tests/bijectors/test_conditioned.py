@@ -91,3 +91,10 @@ def test_what_takes_no_condition_is_refused(flow):
         nvp.Conditioned(flow.bijector, tf.Variable([1.0, 0.0, 0.0]))
     with pytest.raises(ValueError, match="condition: expected integer labels in"):
         nvp.Conditioned(flow.bijector, 3)
+
+
+def test_a_frozen_copy_has_the_same_condition(flow):
+    given = conditioned(flow, [0, 2])
+    frozen, x = nvp.freeze(given), tf.ones([2, 2])
+    assert frozen.trainable_variables == ()
+    np.testing.assert_allclose(frozen.log_prob(x), given.log_prob(x), rtol=1e-5)

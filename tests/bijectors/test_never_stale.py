@@ -17,6 +17,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
+from tfp_realnvp.bijectors.moment import Moment, Weights
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -596,3 +597,20 @@ def test_gradients_at_latents_under_the_tape_that_found_them_need_a_copy():
         tape.gradient(log_det, weights), tape.gradient(of_copy, weights), strict=True
     ):
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_pass_of_all_replicas_is_not_one_of_a_replica():
+    """Outside of replicas a variable of theirs has several handles, inside one."""
+    variable, asked = tf.Variable(1.0), tf.ones([])
+
+    class OfReplicas(Weights):
+        count = 2
+
+        def handles(self):
+            return self.count * super().handles()
+
+    weights = OfReplicas([], [variable], [])
+    moment = Moment(weights, [asked])
+    assert moment.is_now(asked)
+    weights.count = 1
+    assert not moment.is_now(asked)

@@ -28,13 +28,14 @@ class FusedBijector(tfb.Bijector):
     Subclasses implement `_forward_and_log_det` and `_inverse_and_log_det`, which
     return the transformed value and the log-determinant of that very transform,
     summed over `event_ndims` axes. The four public methods of `tfb.Bijector` derive
-    from them so that the pass runs once for `log_prob(x)`, once for `sample()` and
-    not again for `log_prob` of the sample.
+    from them so that the pass runs once for `log_prob(x)`, for `sample()`, and for
+    `experimental_sample_and_log_prob()`; `PassCache` says when it runs again.
 
     Inputs of any leading shape reach the subclass with exactly one batch axis.
 
     Keyword arguments of the public methods reach the pass, which names those that it
-    takes beside `training` and `condition`; others are refused. All bijectors here
+    takes beside `training`, `condition` and `recompute` (Python `bool`, whether members
+    compute activations again for the gradient); others are refused. All bijectors here
     take `training` (Python `bool`, `False` unless said) and ignore it where it has
     no meaning, so that one `bijector_kwargs={"training": True}` serves a whole flow.
 
