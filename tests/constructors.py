@@ -80,6 +80,12 @@ def sinh_arcsinh(parameters):
     return tfb.SinhArcsinh(parameters[..., 0], tailweight)
 
 
+@keras.saving.register_keras_serializable("tests")
+def dense_network(outputs, dtype):
+    """Networks of a user's own."""
+    return _plain(outputs, dtype)
+
+
 def _spatial_coupling(shape, mask, dtype):
     network = _res_net(2 * shape[-1], dtype)
     return Case(nvp.AffineCoupling(shape, network, mask), shape)
@@ -132,14 +138,14 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
         nvp.AffineCoupling((20,), _dense(20, dtype), _COMB), (20,)
     ),
     "coupling_additive": lambda dtype: Case(
-        nvp.Coupling((5,), _plain(3, dtype), nvp.channel_mask, nvp.additive), (5,)
+        nvp.Coupling((5,), _plain(3, dtype), nvp.channel_mask, nvp.Additive()), (5,)
     ),
     "coupling_spline": lambda dtype: Case(
         nvp.Coupling(
             (4, 4, 3),
             keras.layers.Conv2D(3 * 8, 3, padding="same", dtype=dtype),
             nvp.checkerboard_mask,
-            functools.partial(nvp.rational_quadratic_spline, bound=3.0),
+            nvp.RationalQuadraticSpline(num_bins=3, bound=3.0),
         ),
         (4, 4, 3),
     ),
@@ -193,6 +199,22 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     ),
     "real_nvp_plus": lambda dtype: _real_nvp(
         (4, 4, 3), dtype, num_scales=2, invertible_conv=True, crelu=False
+    ),
+    "real_nvp_of_splines": lambda dtype: _real_nvp(
+        (4, 4, 2),
+        dtype,
+        num_scales=2,
+        transform=nvp.RationalQuadraticSpline(num_bins=3),
+    ),
+    "vector_of_the_user": lambda dtype: Case(
+        nvp.RealNVPBijector(
+            (4,),
+            nvp.CouplingStack(2),
+            dense_network,
+            nvp.Elementwise(sinh_arcsinh, num_parameters=2),
+            dtype=dtype,
+        ),
+        (4,),
     ),
     "real_nvp_without_batch_norm": lambda dtype: _real_nvp(
         (4, 4, 3), dtype, num_scales=1, batch_norm=None

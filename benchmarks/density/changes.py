@@ -17,7 +17,7 @@ from density.glow import act_norm, learned_base
 from density.mixture import mixture_couplings
 from density.variational import VariationalModel
 from tfp_realnvp.bijectors import AffineCoupling
-from tfp_realnvp.flows import multi_scale
+from tfp_realnvp.flows import conditioners, couplings
 from tfp_realnvp.nets import ResNet, residual_block, resnet
 from tfp_realnvp.nets.features import features
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D
@@ -80,13 +80,13 @@ def _plain_convolutions() -> Iterator[None]:
 
 
 def _initial_gain(gain: float) -> Callable:
-    couplings = multi_scale.alternating_couplings
+    make = couplings.CouplingMaker.__call__
 
     def with_gain(*args, **kwargs):
-        return couplings(*args, **{**kwargs, "initial_gain": gain})
+        return make(*args, **{**kwargs, "initial_gain": gain})
 
     return functools.partial(
-        mock.patch.object, multi_scale, "alternating_couplings", with_gain
+        mock.patch.object, couplings.CouplingMaker, "__call__", with_gain
     )
 
 
@@ -104,7 +104,7 @@ def _learned_base() -> Iterator[None]:
 CHANGES: dict[str, Callable[[], contextlib.AbstractContextManager]] = {
     "plain convolutions": _plain_convolutions,
     "no skips": functools.partial(
-        mock.patch.object, multi_scale, "ResNet", WithoutSkips
+        mock.patch.object, conditioners, "ResNet", WithoutSkips
     ),
     "gain 0": _initial_gain(0.0),
     "gain 1": _initial_gain(1.0),

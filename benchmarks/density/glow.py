@@ -9,7 +9,7 @@ from unittest import mock
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.flows import multi_scale
+from tfp_realnvp.flows import couplings
 from tfp_realnvp.nets import BatchMoments
 
 tfb = tfp.bijectors
@@ -43,7 +43,7 @@ class LearnedMoments(BatchMoments):
 @contextlib.contextmanager
 def act_norm() -> Iterator[None]:
     """ActNorm between couplings; the networks keep their batch normalization."""
-    with mock.patch.object(multi_scale, "BatchMoments", LearnedMoments):
+    with mock.patch.object(couplings, "BatchMoments", LearnedMoments):
         yield
 
 

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -89,3 +90,15 @@ def test_an_image_without_all_its_axes_is_refused(shape):
     flow = nvp.image_flow(event_shape=(4, 4, 1), filters=4, num_blocks=1)
     with pytest.raises(ValueError, match="y: expected events of rank 3, got shape"):
         flow.log_prob(tf.zeros(shape))
+
+
+def test_a_preset_takes_ones_own_networks_and_transform():
+    flow = nvp.image_flow(
+        "digits",
+        architecture=nvp.MultiScale(1),
+        conditioner=lambda outputs: keras.layers.Conv2D(outputs, 3, padding="same"),
+        transform=nvp.RationalQuadraticSpline(num_bins=2),
+    )
+    x = tf.random.stateless_uniform([2, 8, 8, 1], (0, 0), 0, 256)
+    assert flow.log_prob(x).shape == [2]
+    assert len(flow.trainable_variables) == 4 * 2

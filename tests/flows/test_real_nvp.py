@@ -179,8 +179,14 @@ def test_all_weights_are_visible_however_the_flow_is_wrapped():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"event_shape": (9, 8, 1)}, "event_shape: .* divisible by 2 .* got"),
-        ({"event_shape": (12, 12, 1), "num_scales": 4}, "divisible by 8"),
+        (
+            {"event_shape": (9, 8, 1)},
+            r"num_scales: expected at most 1 .* divisible .* got 2",
+        ),
+        (
+            {"event_shape": (12, 12, 1), "num_scales": 4},
+            "at most 3 for .*12, 12.* got 4",
+        ),
         ({"event_shape": (8, 8)}, "event_shape: expected three positive ints"),
         ({"event_shape": (8, 8, 0)}, "event_shape: expected three positive ints"),
         ({"num_scales": 4}, r"num_scales: .* got 4 for event_shape \(8, 8, 1\)"),
@@ -218,3 +224,20 @@ def test_every_channel_wise_coupling_has_a_convolution_if_asked_for(num_scales, 
     sizes = [matrix.shape[0] for matrix in matrices(invertible_conv=True)]
     assert sorted(sizes) == ([4] * 3 + [8] * 3)[:count]
     assert not matrices()
+
+
+def test_sizes_are_fields_of_architecture_and_conditioner():
+    sizes = {"num_scales": 2, "invertible_conv": True, "filters": 4, "num_blocks": 1}
+    short = nvp.RealNVPBijector((4, 4, 1), seed=0, **sizes)
+    long = nvp.RealNVPBijector(
+        (4, 4, 1),
+        nvp.MultiScale(2, invertible_conv=True),
+        nvp.ResNetConditioner(4, num_blocks=1),
+        seed=0,
+    )
+    one, other = short.trainable_variables, long.trainable_variables
+    assert len(one) == len(other)
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+    wider = long.copy(filters=6)
+    assert wider.body.bijectors[0].network.network.filters == 6

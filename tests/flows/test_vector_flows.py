@@ -1,5 +1,6 @@
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -110,7 +111,7 @@ def test_the_density_integrates_to_one():
         ({"event_shape": (0,)}, r"event_shape: expected three positive ints .* \(0,\)"),
         ({"event_shape": (2, 3)}, r"event_shape: expected .* got \(2, 3\)"),
         ({"num_couplings": 1}, "num_couplings: expected at least 2"),
-        ({"num_couplings": 2.0}, "num_couplings: expected a positive int, got 2.0"),
+        ({"num_couplings": 2.0}, "num_couplings: expected at least 2, got 2.0"),
         ({"hidden_units": 64}, "hidden_units: expected a sequence .* got 64"),
         ({"hidden_units": ()}, "hidden_units: expected at least one width"),
         ({"hidden_units": (4, 0)}, r"hidden_units: expected .* got \(4, 0\)"),
@@ -118,21 +119,50 @@ def test_the_density_integrates_to_one():
             {"hidden_units": (4, 8), "residual": True},
             r"hidden_units: expected equal widths .* got \(4, 8\)",
         ),
-        ({"num_scales": 2}, "num_scales: expected None, .* over images"),
-        ({"filters": 8}, "filters: expected None"),
         ({"condition_size": -1}, "condition_size: expected a positive int"),
         (
-            {"event_shape": (4, 4, 1), "hidden_units": (8,)},
-            "hidden_units: expected None, .* over vectors",
+            {"architecture": nvp.MultiScale()},
+            r"architecture: expected one over vectors .* got MultiScale\(num_scales=2",
         ),
         (
-            {"event_shape": (4, 4, 1), "num_couplings": 8},
-            "num_couplings: expected None, .* got 8",
+            {"event_shape": (4, 4, 1), "architecture": nvp.CouplingStack(4)},
+            r"architecture: expected one over images .* got CouplingStack\(num_c.*=4\)",
         ),
     ],
 )
 def test_bad_sizes_are_refused_with_what_came(arguments, message):
     with pytest.raises(ValueError, match=message):
+        nvp.RealNVPBijector(**{"event_shape": (3,), **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"num_scales": 2},
+            "num_scales: .* has the sizes activation, hidden_units, num",
+        ),
+        (
+            {"conditioner": lambda n: None, "hidden_units": (8,)},
+            "hidden_units: .* sizes num",
+        ),
+        (
+            {"event_shape": (4, 4, 1), "hidden_units": (8,)},
+            "hidden_units: expected no argument of this name, .* crelu, filters",
+        ),
+        (
+            {"conditioner": keras.layers.Dense(2)},
+            "conditioner: expected a function that",
+        ),
+        ({"conditioner": lambda n: n}, "conditioner: .* returns a Keras layer, got 4"),
+        (
+            {"transform": lambda p: p},
+            "transform: expected one that tells its num_param",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(arguments, message):
+    with pytest.raises(TypeError, match=message):
         nvp.RealNVPBijector(**{"event_shape": (3,), **arguments})
 
 

@@ -26,12 +26,12 @@ def test_both_signs_of_the_input_are_seen_apart_or_together(context, crelu, expe
 
 
 @pytest.mark.parametrize(
-    ("crelu", "channels"),
-    [(None, [7, 12, 13]), (True, [7, 12, 13]), (False, [4, 6, 7])],
+    ("options", "channels"),
+    [({}, [7, 12, 13]), ({"crelu": False}, [4, 6, 7])],
 )
-def test_all_networks_of_a_flow_see_what_it_was_told(crelu, channels):
+def test_all_networks_of_a_flow_see_what_it_was_told(options, channels):
     sizes = {"num_scales": 2, "filters": 9, "num_blocks": 1}
-    flow = nvp.RealNVPBijector((4, 4, 3), crelu=crelu, **sizes)
+    flow = nvp.RealNVPBijector((4, 4, 3), **options, **sizes)
     kernels = [v.shape for v in flow.trainable_variables if len(v.shape) == 4]
     first = [s[2] for s in kernels if s[:2] == (3, 3) and s[2] not in (9, 18)]
     assert sorted(first) == sorted(

@@ -142,10 +142,6 @@ ENTRIES = {
         memory="stored",
         validate_args=False,
         name="real_nvp",
-        num_couplings=None,
-        hidden_units=None,
-        activation=None,
-        residual=None,
     ),
     "RealNVPBijector of vectors": made(
         nvp.RealNVPBijector,
@@ -166,11 +162,6 @@ ENTRIES = {
         memory="recompute",
         validate_args=True,
         name="real_nvp",
-        num_scales=None,
-        filters=None,
-        num_blocks=None,
-        invertible_conv=None,
-        crelu=None,
     ),
     "image_flow": made(
         nvp.image_flow,

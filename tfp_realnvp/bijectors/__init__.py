@@ -17,25 +17,30 @@ from tfp_realnvp.bijectors.masks import (
 )
 from tfp_realnvp.bijectors.pixel_logit import PixelLogit
 from tfp_realnvp.bijectors.squeeze import Squeeze
-from tfp_realnvp.bijectors.transforms import additive, rational_quadratic_spline
+from tfp_realnvp.bijectors.transforms import (
+    Additive,
+    Elementwise,
+    RationalQuadraticSpline,
+)
 
 pickling.register()
 
 __all__ = [
+    "Additive",
     "AffineCoupling",
     "BatchNorm",
     "Conditioned",
     "Coupling",
+    "Elementwise",
     "FactorOut",
     "FusedBijector",
     "FusedChain",
     "InvertibleConv",
     "PixelLogit",
+    "RationalQuadraticSpline",
     "Squeeze",
-    "additive",
     "alternating_mask",
     "channel_mask",
     "checkerboard_mask",
     "diagonal_mask",
-    "rational_quadratic_spline",
 ]

@@ -49,8 +49,9 @@ class Coupling(MaskedCoupling):
       network: Keras layer, called as `network(inputs, training=...)`.
       mask: Boolean array that broadcasts against the event, `True` where it passes
         through unchanged, or a function from event shape to such an array.
-      transform: Function of parameters, a `Tensor` of shape [..., P], that returns a
-        `tfb.Bijector` of scalars with batch shape [...].
+      transform: `Additive`, `RationalQuadraticSpline`, or any function of parameters, a
+        `Tensor` of shape [..., P], that returns a `tfb.Bijector` of scalars with batch
+        shape [...].
       condition_size: Python `int`, number of classes or length of the vectors of the
         argument `condition`, see `FusedBijector`; `None` for an unconditional one.
       validate_args: Python `bool`, as for every `tfb.Bijector`.
@@ -126,13 +127,16 @@ class Coupling(MaskedCoupling):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         channels = changed.shape[-1]
         expected = changed.shape[:-1]
+        wanted = getattr(self._bijector_of, "num_parameters", None)
         if (
             not isinstance(outputs, tf.Tensor)
             or not expected.is_compatible_with(outputs.shape[:-1])
             or outputs.shape[-1] % channels
+            or wanted not in (None, outputs.shape[-1] // channels)
         ):
             raise ValueError(
-                f"network: expected parameters of shape (..., {channels} * P) for "
+                "network: expected parameters of shape "
+                f"(..., {channels} * {wanted or 'P'}) for "
                 f"entries of shape {tuple(changed.shape)}, got "
                 f"{_shape_of(outputs)} from {self._network.name!r}."
             )

@@ -1,64 +1,105 @@
-"""What a `Coupling` can do to an entry, given parameters."""
+"""What a coupling can do to an entry, given parameters."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
+
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
+
+from tfp_realnvp.arguments import check_int, check_number, shortened
 
 _LEAST_BIN = 1e-3
 _LEAST_SLOPE = 1e-3
 
 
-def additive(parameters: tf.Tensor) -> tfb.Bijector:
-    """Returns the shift of NICE, `y = x + t`.
+@dataclasses.dataclass(frozen=True)
+class Elementwise:
+    """A bijection of one's own.
 
     Args:
-      parameters: `Tensor` of shape [..., 1].
+      function: Function of parameters, a `Tensor` of shape [..., num_parameters], that
+        returns a `tfb.Bijector` of scalars with batch shape [...]. For `.keras` files
+        it must be registered by `keras.saving.register_keras_serializable`.
+      num_parameters: Python `int`, how many parameters an entry has.
+    """
+
+    function: Callable[[tf.Tensor], tfb.Bijector]
+    num_parameters: int
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(
+                "function: expected a function of parameters, got "
+                f"{shortened(self.function)}."
+            )
+        check_int("num_parameters", self.num_parameters)
+
+    def __call__(self, parameters: tf.Tensor) -> tfb.Bijector:
+        return self.function(parameters)
+
+
+@dataclasses.dataclass(frozen=True)
+class Additive:
+    """The shift of NICE, `y = x + t`.
 
     #### References
 
     [1]: Laurent Dinh, David Krueger, Yoshua Bengio. NICE: Non-linear Independent
          Components Estimation. https://arxiv.org/abs/1410.8516
     """
-    return tfb.Shift(tf.squeeze(parameters, axis=-1))
+
+    num_parameters = 1
+
+    def __call__(self, parameters: tf.Tensor) -> tfb.Bijector:
+        return tfb.Shift(tf.squeeze(parameters, axis=-1))
 
 
-def rational_quadratic_spline(
-    parameters: tf.Tensor, *, bound: float = 5.0
-) -> tfb.Bijector:
-    """Returns a monotonic spline on [-bound, bound] that is the identity outside.
+@dataclasses.dataclass(frozen=True)
+class RationalQuadraticSpline:
+    """A monotonic spline on [-bound, bound] that is the identity outside.
 
-    Parameters of 0 give the identity.
+    Its parameters are the widths and heights of the bins, and the slopes between them,
+    none of them constrained. Parameters of 0 give the identity.
 
     Args:
-      parameters: `Tensor` of shape [..., 3 K - 1], for K bins: their widths and
-        heights, and the slopes between them, none of them constrained.
-      bound: Python `float`. `functools.partial` gives another.
-
-    Raises:
-      ValueError: If the number of parameters is none of 2, 5, 8, ...
+      num_bins: Python `int`.
+      bound: Python `float`.
 
     #### References
 
     [1]: Conor Durkan, Artur Bekasov, Iain Murray, George Papamakarios. Neural Spline
          Flows. https://arxiv.org/abs/1906.04032
     """
-    bins, rest = divmod(parameters.shape[-1] + 1, 3)
-    if rest or not bins:
-        raise ValueError(
-            "parameters: expected 3 K - 1 for a spline of K bins, such as 23, got "
-            f"{parameters.shape[-1]} for each entry."
+
+    num_bins: int = 8
+    bound: float = 5.0
+
+    def __post_init__(self) -> None:
+        # So that the least widths leave something to share out.
+        check_int("num_bins", self.num_bins, most=int(1 / _LEAST_BIN) // 2)
+        check_number("bound", self.bound, least=1e-6, expected="a positive number")
+
+    @property
+    def num_parameters(self) -> int:
+        """How many parameters an entry has."""
+        return 3 * self.num_bins - 1
+
+    def __call__(self, parameters: tf.Tensor) -> tfb.Bijector:
+        bins = self.num_bins
+        widths, heights, slopes = tf.split(parameters, [bins, bins, bins - 1], axis=-1)
+        # Softplus of this is 1 less the least slope.
+        start = tf.math.log(
+            tf.math.expm1(tf.constant(1 - _LEAST_SLOPE, parameters.dtype))
         )
-    widths, heights, slopes = tf.split(parameters, [bins, bins, bins - 1], axis=-1)
+        return tfb.RationalQuadraticSpline(
+            bin_widths=self._shared_out(widths),
+            bin_heights=self._shared_out(heights),
+            knot_slopes=_LEAST_SLOPE + tf.nn.softplus(slopes + start),
+            range_min=-self.bound,
+        )
 
-    def sizes(raw: tf.Tensor) -> tf.Tensor:
-        return 2 * bound * (_LEAST_BIN + (1 - bins * _LEAST_BIN) * tf.nn.softmax(raw))
-
-    # Softplus of this is 1 less the least slope.
-    start = tf.math.log(tf.math.expm1(tf.constant(1 - _LEAST_SLOPE, parameters.dtype)))
-    return tfb.RationalQuadraticSpline(
-        bin_widths=sizes(widths),
-        bin_heights=sizes(heights),
-        knot_slopes=_LEAST_SLOPE + tf.nn.softplus(slopes + start),
-        range_min=-bound,
-    )
+    def _shared_out(self, raw: tf.Tensor) -> tf.Tensor:
+        shares = tf.nn.softmax(raw)
+        return 2 * self.bound * (_LEAST_BIN + (1 - self.num_bins * _LEAST_BIN) * shares)

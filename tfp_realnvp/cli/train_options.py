@@ -7,7 +7,7 @@ import argparse
 from tfp_realnvp.data.folder import CROPS
 from tfp_realnvp.data.load import DATA_SETS
 from tfp_realnvp.flows import PRESETS
-from tfp_realnvp.flows.memory import MEMORY
+from tfp_realnvp.flows.real_nvp import MEMORY
 from tfp_realnvp.runs.learning_rate import SCHEDULES
 from tfp_realnvp.runs.strategy import STRATEGIES
 

@@ -1,6 +1,8 @@
 """Assembled flows and their presets."""
 
+from tfp_realnvp.flows.architectures import CouplingStack, MultiScale
 from tfp_realnvp.flows.call_arguments import condition_vectors, distribution_kwargs
+from tfp_realnvp.flows.conditioners import MLPConditioner, ResNetConditioner
 from tfp_realnvp.flows.freeze import freeze
 from tfp_realnvp.flows.image_flow import image_flow
 from tfp_realnvp.flows.presets import PRESETS, preset_for
@@ -9,7 +11,11 @@ from tfp_realnvp.flows.units import bits_per_dim
 
 __all__ = [
     "PRESETS",
+    "CouplingStack",
+    "MLPConditioner",
+    "MultiScale",
     "RealNVPBijector",
+    "ResNetConditioner",
     "bits_per_dim",
     "condition_vectors",
     "distribution_kwargs",

@@ -19,7 +19,7 @@ from tfp_realnvp.arguments import shortened
 from tfp_realnvp.flows.config_names import (
     FUNCTIONS,
     SPACES,
-    is_bijector_or_distribution,
+    is_known,
 )
 
 
@@ -155,7 +155,7 @@ class Reader:
         made_by = None
         if isinstance(space, str) and isinstance(name, str):
             made_by = SPACES.get(space, {}).get(name)
-        if not is_bijector_or_distribution(made_by):
+        if not is_known(made_by):
             raise Refused(
                 "flow: expected the name of a bijector or distribution, got "
                 f"{shortened(space)}, {shortened(name)}."

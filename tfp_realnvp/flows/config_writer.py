@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import inspect
 from typing import Any
@@ -18,7 +19,8 @@ from tfp_realnvp.arguments import shortened
 from tfp_realnvp.flows.config_names import (
     FUNCTIONS,
     SPACES,
-    is_bijector_or_distribution,
+    is_known,
+    is_part,
     registered_name,
 )
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
@@ -88,7 +90,10 @@ class Writer:
         if isinstance(value, keras.layers.Layer):
             return {"type": "layer", "of": keras.saving.serialize_keras_object(value)}
         if isinstance(value, (tfb.Bijector, tfd.Distribution)):
-            return self._write_tfp(value, path)
+            return self._write_made(value, value.parameters, path)
+        if is_part(value) and not isinstance(value, type):
+            fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+            return self._write_made(value, fields, path)
         function, kwargs = value, {}
         if isinstance(value, functools.partial) and not value.args:
             function, kwargs = value.func, value.keywords
@@ -110,7 +115,9 @@ class Writer:
             "flow anew to load them."
         )
 
-    def _write_tfp(self, value: Any, path: str) -> dict[str, Any]:
+    def _write_made(
+        self, value: Any, parameters: dict[str, Any], path: str
+    ) -> dict[str, Any]:
         space, name = _public_name(type(value))
         if space is None:
             raise TypeError(
@@ -121,12 +128,12 @@ class Writer:
         signature = inspect.signature(SPACES[space][name].__init__).parameters
         given = {
             key: v
-            for key, v in value.parameters.items()
+            for key, v in parameters.items()
             if not (key in signature and v is signature[key].default)
         }
         body = None
         if isinstance(value, RealNVPBijector) and id(value.body) not in self._seen:
-            # The sizes say how to build it, far more shortly than it would itself.
+            # Its parts say how to build it, far more shortly than it would itself.
             body = given.pop("body")
         of = {key: self.write(v, f"{path}.{key}") for key, v in given.items()}
         config: dict[str, Any] = {
@@ -146,7 +153,7 @@ def _public_name(cls: type) -> tuple[str | None, str]:
     name = cls.__name__.removeprefix("_")
     for space, names in SPACES.items():
         public = names.get(name)
-        if is_bijector_or_distribution(public) and issubclass(public, cls):
+        if is_known(public) and issubclass(public, cls):
             return space, name
     return None, name
 

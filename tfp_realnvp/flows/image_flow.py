@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,11 +12,12 @@ from tensorflow_probability import distributions as tfd
 from tfp_realnvp.arguments import check_flag, check_text, checked_shape, shortened
 from tfp_realnvp.bijectors import FusedChain, PixelLogit
 from tfp_realnvp.bijectors.pixel_logit import check_alpha
+from tfp_realnvp.flows.architectures import MultiScale
+from tfp_realnvp.flows.conditioners import ResNetConditioner
 from tfp_realnvp.flows.presets import resolve_preset
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 
 _IMAGES = "three positive ints (height, width, channels)"
-_OPTIONS = frozenset(inspect.signature(RealNVPBijector).parameters)
 
 
 def image_flow(
@@ -49,15 +50,15 @@ def image_flow(
       validate_args: Python `bool`. If `True`, `log_prob` of NaN or of values that
         are no pixels raises an error instead of returning NaN.
       name: Python `str`.
-      **sizes: Further arguments of `RealNVPBijector`, `network_dtype` and `memory`
-        among them, which override the preset's.
+      **sizes: Further arguments of `RealNVPBijector`, `conditioner`, `transform` and
+        `network_dtype` among them, which override the preset's.
 
     Returns:
       `tfd.TransformedDistribution` with the event shape of the images. Its samples
       are real-valued and can leave [0, 256) by a little, see `PixelLogit`.
 
     Raises:
-      TypeError: If `base` is no `tfd.Distribution`, or `sizes` hold something else.
+      TypeError: If `base` is not a `tfd.Distribution`, or `sizes` hold something else.
       ValueError: If an argument is not as described, if the preset is unknown, or
         neither `preset` nor `event_shape` is given, or `base` has another event shape.
 
@@ -77,16 +78,19 @@ def image_flow(
          Real NVP, Section 4.1. https://arxiv.org/abs/1605.08803
     """
     options = {} if preset is None else resolve_preset(preset)
+    for part, usual in (
+        ("architecture", MultiScale),
+        ("conditioner", ResNetConditioner),
+    ):
+        if part in sizes:
+            # It comes with its own sizes.
+            for field in dataclasses.fields(usual):
+                options.pop(field.name, None)
     options.update(sizes)
     if event_shape is not None:
         options["event_shape"] = event_shape
     if "event_shape" not in options:
         raise ValueError("event_shape: expected one, or a preset; got neither.")
-    for option in sizes:
-        if option not in _OPTIONS:
-            raise TypeError(
-                f"sizes: expected arguments of RealNVPBijector, got {option!r}."
-            )
     options["event_shape"] = checked_shape(
         "event_shape", options["event_shape"], expected=_IMAGES
     )

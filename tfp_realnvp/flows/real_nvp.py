@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+import keras
 import tensorflow as tf
 
 from tfp_realnvp.arguments import (
@@ -13,20 +16,28 @@ from tfp_realnvp.arguments import (
     check_number,
     check_seed,
     check_text,
+    checked_shape,
     shortened,
 )
-from tfp_realnvp.bijectors import FusedBijector, FusedChain
+from tfp_realnvp.bijectors import (
+    Additive,
+    Elementwise,
+    FusedBijector,
+    FusedChain,
+    RationalQuadraticSpline,
+)
 from tfp_realnvp.bijectors.condition import check_condition_size
 from tfp_realnvp.bijectors.event import checked_event_shape
 from tfp_realnvp.bijectors.fused import run
+from tfp_realnvp.flows.architectures import CouplingStack, MultiScale
+from tfp_realnvp.flows.conditioners import MLPConditioner, ResNetConditioner
+from tfp_realnvp.flows.couplings import CouplingMaker
 from tfp_realnvp.flows.latent_scales import merge_scales, split_by_scale
-from tfp_realnvp.flows.memory import check_memory
-from tfp_realnvp.flows.multi_scale import multi_scale_chain
 from tfp_realnvp.flows.precision import checked_dtype, resolve_network_dtype
-from tfp_realnvp.flows.sizes import check_sizes_fit, resolve_sizes
-from tfp_realnvp.flows.vector_chain import vector_chain
 from tfp_realnvp.nets.checks import check_momentum
 
+# What a flow keeps of a pass for its gradient.
+MEMORY = ("stored", "recompute")
 # What may differ between flows that share their weights.
 _SHARING = {"body", "memory", "name", "validate_args"}
 
@@ -34,33 +45,21 @@ _SHARING = {"body", "memory", "name", "validate_args"}
 class RealNVPBijector(FusedBijector):
     """Real NVP over images or vectors, from latents (forward) to data (inverse).
 
-    Over images, the multi-scale flow of the paper. At every scale but the last, on
-    the way from data to latents (Section 3.6):
+    Couplings of masks that alternate, each with its normalization, put together by an
+    `architecture`. Each asks a network of its own, which the `conditioner` makes, for
+    the parameters of its `transform`. Without any of the three this is the paper's flow
+    over images, `MultiScale` of `ResNetConditioner`s, and over vectors `CouplingStack`
+    of `MLPConditioner`s; the transform is that of `AffineCoupling`.
 
-    ```none
-    3 x [AffineCoupling(checkerboard_mask), BatchNorm]
-    Squeeze, (H, W, C) -> (H/2, W/2, 4C)
-    3 x [AffineCoupling(channel_mask), BatchNorm], with twice the feature maps
-    FactorOut: half of the channels are latents, the others enter the next scale
+    Fields of the two can be given by their names alone:
+
+    ```python
+    RealNVPBijector((8, 8, 1), num_scales=3, filters=64)
+    RealNVPBijector((8, 8, 1), MultiScale(num_scales=3), ResNetConditioner(filters=64))
     ```
 
-    and at the last scale 4 x [AffineCoupling(checkerboard_mask), BatchNorm]. Masks
-    alternate, so that each coupling transforms what the one before passed through.
-    The number of feature maps doubles from scale to scale. With `invertible_conv`,
-    which is not the paper's but Glow's, an `InvertibleConv` comes before each
-    channel-wise coupling.
-
-    Latents have the shape of the image itself: what leaves at each scale stays at
-    the pixels it came from. `split_latent` takes them apart by scale.
-
-    Over vectors:
-
-    ```none
-    num_couplings x [AffineCoupling, BatchNorm]
-    ```
-
-    with dense networks and masks that alternate between the two halves, then between
-    even and odd positions, and so on.
+    are the same. Latents have the shape of the event itself: what leaves at each scale
+    stays at the pixels it came from. `split_latent` takes them apart by scale.
 
     A flow with a `condition_size` takes one more argument, `condition`: integer
     labels of shape [...] or vectors of shape [..., condition_size], whose leading
@@ -69,29 +68,19 @@ class RealNVPBijector(FusedBijector):
     `log_prob(x, bijector_kwargs={"condition": labels})`.
 
     Args:
-      event_shape: Sequence of Python `int`s, (height, width, channels) or (D,). Height
-        and width must be divisible by `2**(num_scales - 1)`; images of any other such
-        size work too, with the same weights (Appendix C). D must be at least 2.
-      num_scales: Python `int`, images only: number of scales, one more than squeezes.
-        `None` is 2.
-      filters: Python `int`, images only: feature maps of the first couplings' networks.
-        `None` is 32.
-      num_blocks: Python `int`, images only: residual blocks of every network. `None`
-        is 2.
-      invertible_conv: Python `bool`, images only: whether channels are mixed before
-        each channel-wise coupling, by a matrix to learn. The latents of a scale then
-        are mixtures of what is at their pixel and its neighbours. `None` is `False`.
-      crelu: Python `bool`, images only: whether networks see their inputs h as
-        [relu(h), relu(-h)], which the paper does, or as they are. `None` is `True`.
-      num_couplings: Python `int`, vectors only: number of couplings, at least 2. `None`
-        is 6; from 4 on, every entry depends on every other whatever D is.
-      hidden_units: Sequence of Python `int`s, vectors only: widths of the hidden layers
-        of every network. `None` is (64, 64).
-      activation: Name of a Keras activation or a function, vectors only. `None` is
-        `"gelu"`: smooth, and so are the gradients of the log-density, and not bounded,
-        so that tails can bend.
-      residual: Python `bool`, vectors only: whether hidden layers add to their input.
-        `None` is `False`.
+      event_shape: Sequence of Python `int`s, (height, width, channels) or (D,). Images
+        of any other size that can be halved as often work too, with the same weights
+        (Appendix C). D must be at least 2.
+      architecture: `MultiScale` for images, `CouplingStack` for vectors.
+      conditioner: `ResNetConditioner`, `MLPConditioner`, or a function that makes the
+        network of each coupling, a Keras layer that is called as
+        `network(inputs, training=...)`. It is given the number of outputs in the last
+        axis and, of those that it names: level (Python `int`, how often widths should
+        have doubled), condition_size, batch_norm, momentum, regularizer, seed, and
+        dtype, the Keras policy. For `.keras` files it must be registered by
+        `keras.saving.register_keras_serializable`.
+      transform: `Additive`, `RationalQuadraticSpline` or `Elementwise`, see `Coupling`;
+        `None` is the paper's, affine.
       condition_size: Python `int`, number of classes or length of the vectors to
         condition on; `None` for an unconditional flow.
       batch_norm: `"batch"` normalizes by the current batch in training (Section
@@ -122,11 +111,13 @@ class RealNVPBijector(FusedBijector):
         arithmetic. Values and gradients are the same.
       validate_args: Python `bool`, as for every `tfb.Bijector`.
       name: Python `str`.
+      **fields: Fields of `architecture` or `conditioner`, instead of theirs.
 
     Raises:
-      TypeError: If `body` is no `FusedChain`.
-      ValueError: If a size is not positive or belongs to events of the other kind, if
-        another argument is not as described, or if the flow would not fit in memory.
+      TypeError: If one of `fields` is none of theirs, `conditioner` makes no Keras
+        layer, or `body` is not a `FusedChain`.
+      ValueError: If another argument is not as described, or architecture and events
+        do not fit.
 
     #### Example
 
@@ -145,6 +136,21 @@ class RealNVPBijector(FusedBijector):
 
     ```
 
+    With a network and a transform of one's own:
+
+    ```python
+    >>> import keras
+    >>> def network(outputs):
+    ...     layers = [keras.layers.Dense(32, "relu"), keras.layers.Dense(outputs)]
+    ...     return keras.Sequential(layers)
+    >>> bijector = nvp.RealNVPBijector(
+    ...     (2,), conditioner=network, transform=nvp.RationalQuadraticSpline(num_bins=4)
+    ... )
+    >>> bijector.forward(tf.zeros([3, 2])).shape
+    TensorShape([3, 2])
+
+    ```
+
     #### References
 
     [1]: Laurent Dinh, Jascha Sohl-Dickstein, Samy Bengio. Density estimation using
@@ -154,16 +160,10 @@ class RealNVPBijector(FusedBijector):
     def __init__(
         self,
         event_shape: Sequence[int],
+        architecture: MultiScale | CouplingStack | None = None,
+        conditioner: Callable[..., keras.layers.Layer] | None = None,
+        transform: Additive | Elementwise | RationalQuadraticSpline | None = None,
         *,
-        num_scales: int | None = None,
-        filters: int | None = None,
-        num_blocks: int | None = None,
-        invertible_conv: bool | None = None,
-        crelu: bool | None = None,
-        num_couplings: int | None = None,
-        hidden_units: Sequence[int] | None = None,
-        activation: Any = None,
-        residual: bool | None = None,
         condition_size: int | None = None,
         batch_norm: Literal["batch", "moving", "auto"] | None = "auto",
         momentum: float = 0.9,
@@ -175,24 +175,26 @@ class RealNVPBijector(FusedBijector):
         memory: Literal["stored", "recompute"] = "stored",
         validate_args: bool = False,
         name: str = "real_nvp_bijector",
+        **fields: Any,
     ):
         parameters = dict(locals())
-        event_shape, sizes = resolve_sizes(
-            event_shape,
-            {
-                "num_scales": num_scales,
-                "filters": filters,
-                "num_blocks": num_blocks,
-                "invertible_conv": invertible_conv,
-                "crelu": crelu,
-                "num_couplings": num_couplings,
-                "hidden_units": hidden_units,
-                "activation": activation,
-                "residual": residual,
-            },
+        parameters.update(parameters.pop("fields"))
+        expected = "three positive ints (height, width, channels) or one (D,)"
+        event_shape = checked_shape("event_shape", event_shape, expected=expected)
+        if len(event_shape) not in (1, 3):
+            raise ValueError(f"event_shape: expected {expected}, got {event_shape}.")
+        is_image = len(event_shape) == 3
+        architecture, conditioner = _with_fields(
+            [
+                architecture or (MultiScale() if is_image else CouplingStack()),
+                conditioner or (ResNetConditioner() if is_image else MLPConditioner()),
+            ],
+            fields,
         )
+        architecture.check(event_shape)
+        _check_makes(conditioner, transform)
         check_condition_size(condition_size)
-        check_memory(memory)
+        check_choice("memory", memory, MEMORY)
         dtype = checked_dtype(dtype)
         policy = resolve_network_dtype(network_dtype, dtype)
         if network_dtype is None and policy != dtype.name:
@@ -202,37 +204,31 @@ class RealNVPBijector(FusedBijector):
         check_momentum(momentum)
         check_number("l2", l2, least=0, expected="0 or more, and finite")
         check_seed("seed", seed)
-        if body is None:
-            check_sizes_fit(event_shape, sizes)
-        elif not isinstance(body, FusedChain):
+        if body is not None and not isinstance(body, FusedChain):
             raise TypeError(
                 f"body: expected a FusedChain or None, got {shortened(body)}."
             )
         check_flag("validate_args", validate_args)
         check_text("name", name)
-        is_image = len(event_shape) == 3
         if batch_norm == "auto":
             batch_norm = "batch" if is_image else None
         with tf.name_scope(name) as name:
-            make_body: Callable[..., FusedChain] = (
-                multi_scale_chain if is_image else vector_chain
-            )
-            body = body or make_body(
-                event_shape,
-                **sizes,
+            couplings = CouplingMaker(
+                conditioner,
+                transform,
                 condition_size=condition_size,
                 batch_norm=batch_norm,
                 momentum=momentum,
                 l2=l2,
-                seed=seed,
                 dtype=dtype.name,
                 network_dtype=policy,
             )
+            body = body or architecture.chain(event_shape, couplings, seed)
             # With the body among the parameters a copy shares the weights, and two
             # flows made from the same numbers are not taken for equal.
             parameters["body"] = body
             self._event_shape = event_shape
-            self._num_scales = sizes.get("num_scales", 1)
+            self._num_scales = architecture.num_scales
             super().__init__(
                 event_ndims=len(event_shape),
                 condition_size=condition_size,
@@ -331,3 +327,38 @@ class RealNVPBijector(FusedBijector):
             )
         latents = [tf.convert_to_tensor(z, self.dtype, name="latents") for z in latents]
         return merge_scales(self._body, latents, self._event_shape)
+
+
+def _with_fields(objects: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]:
+    """Returns the objects, with those of their fields that are given."""
+    known = [
+        {f.name for f in dataclasses.fields(o)} if dataclasses.is_dataclass(o) else ()
+        for o in objects
+    ]
+    for name in fields:
+        if not any(name in names for names in known):
+            listed = sorted(itertools.chain(*known))
+            raise TypeError(
+                f"{name}: expected no argument of this name, for this flow has the "
+                f"sizes {', '.join(listed)}."
+            )
+    return [
+        dataclasses.replace(o, **{n: fields[n] for n in names if n in fields})
+        if names
+        else o
+        for o, names in zip(objects, known, strict=True)
+    ]
+
+
+def _check_makes(conditioner: Any, transform: Any) -> None:
+    # A layer can be called too, and a network that couplings share is no flow's.
+    if isinstance(conditioner, keras.layers.Layer) or not callable(conditioner):
+        raise TypeError(
+            "conditioner: expected a function that makes the network of each coupling, "
+            f"got {shortened(conditioner)}."
+        )
+    if transform is not None and not hasattr(transform, "num_parameters"):
+        raise TypeError(
+            "transform: expected one that tells its num_parameters, such as "
+            f"nvp.Elementwise(function, num_parameters=2), got {shortened(transform)}."
+        )

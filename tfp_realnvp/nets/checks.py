@@ -131,57 +131,34 @@ def checked_initializer(name: str, initializer: Any) -> Any:
     return found
 
 
-def check_res_net_fits(
-    filters: int, num_blocks: int, channels: int, *, count: int = 1
-) -> None:
-    """Checks that `ResNet`s fit in memory.
+def check_res_net_fits(filters: int, num_blocks: int, channels: int) -> None:
+    """Checks that a `ResNet` fits in memory.
 
     Args:
       filters: Python `int`, as for `ResNet`.
       num_blocks: Python `int`, as for `ResNet`.
-      channels: Python `int`, those of its input and output together.
-      count: Python `int`, how many there are to be.
+      channels: Python `int`, those of its output.
 
     Raises:
-      ValueError: If they would not.
+      ValueError: If it would not.
     """
     # Two convolutions of 3 x 3 in each block, and one of 1 x 1 beside it.
     weights = 19 * num_blocks * filters**2 + 20 * channels * filters
     asked = f"the weights of {filters} feature maps"
-    check_fits("num_blocks", num_blocks, count * _BLOCK * num_blocks, "networks")
-    check_fits("filters", filters, count * _WEIGHT * weights, asked)
+    check_fits("num_blocks", num_blocks, _BLOCK * num_blocks, "networks")
+    check_fits("filters", filters, _WEIGHT * weights, asked)
 
 
-def check_mlp_fits(
-    inputs: int,
-    hidden_units: Sequence[int],
-    outputs: int,
-    *,
-    name: str,
-    count: int = 1,
-) -> None:
-    """Checks that `MLP`s fit in memory.
-
-    Args:
-      inputs: Python `int`, length of its input.
-      hidden_units: As for `MLP`.
-      outputs: Python `int`, length of its output.
-      name: Python `str`, of the argument that says how long the output is.
-      count: Python `int`, how many there are to be.
+def check_mlp_fits(hidden_units: Sequence[int], outputs: int) -> None:
+    """Checks that an `MLP` fits in memory.
 
     Raises:
-      ValueError: If they would not.
+      ValueError: If it would not.
     """
-    widths = [inputs, *hidden_units]
-    weights = sum(a * b for a, b in itertools.pairwise(widths))
-    last = widths[-1] * outputs
-    is_output = last > weights
-    culprit, value = (name, outputs) if is_output else ("hidden_units", hidden_units)
-    check_fits(culprit, value, count * _WEIGHT * (weights + last), "weights")
-    check_fits("hidden_units", hidden_units, _LAYER * len(widths), "layers")
-
-
-def check_couplings_fit(num_couplings: int, num_layers: int) -> None:
-    """Raises `ValueError` if so many couplings of vectors do not fit in memory."""
-    needed = num_couplings * _LAYER * (num_layers + 1)
-    check_fits("num_couplings", num_couplings, needed, "couplings")
+    weights = sum(a * b for a, b in itertools.pairwise(hidden_units))
+    last = hidden_units[-1] * outputs
+    culprit, value = "hidden_units", hidden_units
+    if last > weights:
+        culprit, value = "output_units", outputs
+    check_fits(culprit, value, _WEIGHT * (weights + last), "weights")
+    check_fits("hidden_units", hidden_units, _LAYER * len(hidden_units), "layers")

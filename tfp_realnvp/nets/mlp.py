@@ -75,7 +75,7 @@ class MLP(keras.layers.Layer):
         check_widths("hidden_units", hidden_units)
         check_flag("residual", residual)
         check_network(condition_size, seed, width=hidden_units[0])
-        check_mlp_fits(1, hidden_units, output_units, name="output_units")
+        check_mlp_fits(hidden_units, output_units)
         if residual and len(set(hidden_units)) > 1:
             raise ValueError(
                 "hidden_units: expected equal widths with residual=True, got "

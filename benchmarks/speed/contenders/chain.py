@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -10,7 +11,7 @@ import tensorflow_probability as tfp
 import tfp_realnvp as nvp
 from speed.contenders import Prepared
 from speed.contenders.ours import prepare_flow
-from tfp_realnvp.flows.multi_scale import alternating_couplings
+from tfp_realnvp.flows.couplings import CouplingMaker
 from tfp_realnvp.nets.seeds import spawn_seeds
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -35,21 +36,25 @@ def chain_of_couplings(
     memory: str,
 ) -> tfb.Bijector:
     """Returns checkerboard couplings, each with its normalization."""
-    members = alternating_couplings(
-        num_couplings,
-        event_shape,
-        nvp.checkerboard_mask,
-        filters,
-        initial_gain=0.0,
-        num_blocks=num_blocks,
-        crelu=True,
+    couplings = CouplingMaker(
+        nvp.ResNetConditioner(filters, num_blocks),
+        transform=None,
         condition_size=None,
         batch_norm="batch",
         momentum=0.9,
         l2=5e-5,
-        seeds=iter(spawn_seeds(0, num_couplings)),
         dtype="float32",
         network_dtype="float32",
+    )
+    members = couplings(
+        event_shape,
+        [
+            functools.partial(nvp.checkerboard_mask, invert=bool(i % 2))
+            for i in range(num_couplings)
+        ],
+        level=0,
+        initial_gain=0.0,
+        seeds=iter(spawn_seeds(0, num_couplings)),
     )
     return nvp.RealNVPBijector(
         event_shape, num_scales=1, body=nvp.FusedChain(members), memory=memory

@@ -1,0 +1,202 @@
+"""How couplings are put together to a flow."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+from collections.abc import Callable
+
+from tensorflow_probability import bijectors as tfb
+
+from tfp_realnvp.arguments import check_flag, check_int
+from tfp_realnvp.bijectors import (
+    FactorOut,
+    FusedChain,
+    InvertibleConv,
+    Squeeze,
+    alternating_mask,
+    channel_mask,
+    checkerboard_mask,
+    diagonal_mask,
+)
+from tfp_realnvp.bijectors.masked_coupling import MaskedCoupling
+from tfp_realnvp.flows.couplings import CouplingMaker, MaskFunction
+from tfp_realnvp.nets import ChannelMixing
+from tfp_realnvp.nets.seeds import spawn_seeds
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiScale:
+    """The paper's multi-scale flow over images.
+
+    At every scale but the last, on the way from data to latents (Section 3.6):
+
+    ```none
+    3 x [coupling(checkerboard_mask), BatchNorm]
+    Squeeze, (H, W, C) -> (H/2, W/2, 4C)
+    3 x [coupling(channel_mask), BatchNorm], with networks twice as wide
+    FactorOut: half of the channels are latents, the others enter the next scale
+    ```
+
+    and at the last scale 4 x [coupling(checkerboard_mask), BatchNorm]. Masks alternate,
+    so that each coupling transforms what the one before passed through. Networks are
+    twice as wide from scale to scale.
+
+    Args:
+      num_scales: Python `int`, number of scales, one more than squeezes. Height and
+        width must be divisible by `2**(num_scales - 1)`.
+      invertible_conv: Python `bool`, whether an `InvertibleConv` comes before each
+        channel-wise coupling, which is not the paper's but Glow's. The latents of a
+        scale then are mixtures of what is at their pixel and its neighbours.
+    """
+
+    num_scales: int = 2
+    invertible_conv: bool = False
+
+    def __post_init__(self) -> None:
+        check_int("num_scales", self.num_scales)
+        check_flag("invertible_conv", self.invertible_conv)
+
+    def check(self, event_shape: tuple[int, ...]) -> None:
+        """Raises `ValueError` if there is no such flow over events of that shape."""
+        if len(event_shape) != 3:
+            raise ValueError(
+                "architecture: expected one over vectors such as CouplingStack for "
+                f"event_shape {event_shape}, got {self}."
+            )
+        # The largest power of two that divides both.
+        halvings = min((side & -side).bit_length() for side in event_shape[:2]) - 1
+        if self.num_scales - 1 > halvings:
+            raise ValueError(
+                f"num_scales: expected at most {halvings + 1} for event_shape "
+                f"{event_shape}, for height and width must be divisible by "
+                f"2**(num_scales - 1); got {self.num_scales}."
+            )
+        if tuple(event_shape[:2]) == (2 ** (self.num_scales - 1),) * 2:
+            raise ValueError(
+                "num_scales: expected so few that the last scale has two pixels or "
+                "more, for its couplings transform some given the others; got "
+                f"{self.num_scales} for event_shape {event_shape}, which leaves 1 x 1."
+            )
+
+    def chain(
+        self,
+        event_shape: tuple[int, ...],
+        couplings: CouplingMaker,
+        seed: int | None,
+        level: int = 0,
+    ) -> FusedChain:
+        """Returns the chain, with new weights."""
+        height, width, channels = event_shape
+        if self.num_scales == 1:
+            members = couplings(
+                event_shape,
+                _alternating(checkerboard_mask, 4),
+                level=level,
+                initial_gain=0.0,
+                seeds=iter(spawn_seeds(seed, 4)),
+            )
+            return FusedChain(members, name="last_scale")
+        seeds = iter(spawn_seeds(seed, 7))
+        checkerboard = couplings(
+            event_shape,
+            _alternating(checkerboard_mask, 3),
+            level=level,
+            initial_gain=0.0,
+            seeds=seeds,
+        )
+        squeezed_shape = (height // 2, width // 2, 4 * channels)
+        channelwise = couplings(
+            squeezed_shape,
+            _alternating(channel_mask, 3),
+            level=level + 1,
+            initial_gain=1.0,
+            seeds=seeds,
+        )
+        if self.invertible_conv:
+            for i in reversed(range(len(channelwise))):
+                if isinstance(channelwise[i], MaskedCoupling):
+                    mixing = ChannelMixing(dtype=couplings.dtype)
+                    channelwise.insert(i, InvertibleConv(squeezed_shape, mixing))
+        rest = dataclasses.replace(self, num_scales=self.num_scales - 1)
+        next_scale = rest.chain(
+            (height // 2, width // 2, 2 * channels), couplings, next(seeds), level + 1
+        )
+        return FusedChain(
+            [
+                *checkerboard,
+                tfb.Invert(Squeeze()),
+                *channelwise,
+                FactorOut(squeezed_shape, next_scale, diagonal_mask),
+                Squeeze(),
+            ],
+            name="scale",
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class CouplingStack:
+    """Couplings one after the other, over vectors.
+
+    ```none
+    num_couplings x [coupling, BatchNorm]
+    ```
+
+    with masks that alternate between the two halves, then between even and odd
+    positions, and so on.
+
+    Args:
+      num_couplings: Python `int`, number of couplings, at least 2. From 4 on, every
+        entry depends on every other whatever D is.
+    """
+
+    num_couplings: int = 6
+
+    def __post_init__(self) -> None:
+        check_int("num_couplings", self.num_couplings, least=2)
+
+    @property
+    def num_scales(self) -> int:
+        """Number of scales: 1."""
+        return 1
+
+    def check(self, event_shape: tuple[int, ...]) -> None:
+        """Raises `ValueError` if there is no such flow over events of that shape."""
+        if len(event_shape) != 1:
+            raise ValueError(
+                "architecture: expected one over images such as MultiScale for "
+                f"event_shape {event_shape}, got {self}."
+            )
+        if event_shape == (1,):
+            raise ValueError(
+                "event_shape: expected at least two dimensions, for a coupling passes "
+                "one part of the event through to transform the other; got (1,). For "
+                "scalars, tfb.RationalQuadraticSpline is an invertible function of its "
+                "own."
+            )
+
+    def chain(
+        self, event_shape: tuple[int, ...], couplings: CouplingMaker, seed: int | None
+    ) -> FusedChain:
+        """Returns the chain, with new weights."""
+        # Two halves alone would never tell apart the entries of one half. In this order
+        # no two couplings in a row have the same mask, of two entries either.
+        masks = (
+            channel_mask,
+            functools.partial(channel_mask, invert=True),
+            functools.partial(alternating_mask, invert=True),
+            alternating_mask,
+        )
+        members = couplings(
+            event_shape,
+            itertools.islice(itertools.cycle(masks), self.num_couplings),
+            level=0,
+            initial_gain=1.0,
+            seeds=iter(spawn_seeds(seed, self.num_couplings)),
+        )
+        return FusedChain(members, name="couplings")
+
+
+def _alternating(mask: Callable[..., MaskFunction], count: int) -> list[MaskFunction]:
+    return [functools.partial(mask, invert=bool(i % 2)) for i in range(count)]
