@@ -72,6 +72,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "num_scales": 2,
                 "filters": 32,
                 "num_blocks": 1,
+                "invertible_conv": True,
+                "crelu": False,
             }
         ),
     }
