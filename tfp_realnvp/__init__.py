@@ -20,6 +20,7 @@ from tfp_realnvp.bijectors import (
     diagonal_mask,
     rational_quadratic_spline,
 )
+from tfp_realnvp.evaluation import score_images
 from tfp_realnvp.flows import (
     PRESETS,
     RealNVPBijector,
@@ -78,4 +79,5 @@ __all__ = [
     "freeze",
     "image_flow",
     "rational_quadratic_spline",
+    "score_images",
 ]

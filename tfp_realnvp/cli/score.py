@@ -98,17 +98,17 @@ def run(arguments: argparse.Namespace) -> None:
 
 def _summary(arguments: argparse.Namespace, scores: ImageScores) -> dict[str, Any]:
     """Returns what goes into a JSON file."""
-    columns, others = scores.columns, scores.others()
+    columns, order = scores.columns, scores.order()
     errors = np.flatnonzero(columns["error"] != "")
-    p = columns["typicality"][others]
+    p = columns["typicality"][order]
     return {
         "run": str(arguments.directory),
         "weights": arguments.weights,
         "draws": arguments.draws,
         "noise_seed": arguments.seed,
-        "images": len(others),
+        "images": len(order),
         "not_scored": {columns["file"][i]: columns["error"][i] for i in errors},
-        "bits_per_dim": _mean(columns["bits_per_dim"][others]),
+        "bits_per_dim": _mean(columns["bits_per_dim"][order]),
         "reference": {
             "split": "validation",
             "images": len(scores.reference),
@@ -120,7 +120,7 @@ def _summary(arguments: argparse.Namespace, scores: ImageScores) -> dict[str, An
             name: {"value": value, "standard_error": error}
             for name, (value, error) in scores.roc_auc().items()
         },
-        "strangest": columns["file"][others[:_LISTED]].tolist(),
+        "strangest": columns["file"][order[:_LISTED]].tolist(),
     }
 
 

@@ -44,8 +44,8 @@ class ImageScores(NamedTuple):
         `bits_per_dim`; `group`, `"normal"` or `"other"`, where groups were given; and
         `error`, why a file has no scores (these are NaN), or `""`.
       reference: Bits/dim of validation images of the run, array of shape [n].
-      pictures: The strangest and the most ordinary images as the flow saw them,
-        `uint8`, by their number.
+      pictures: The first and the last of `order()` as the flow saw them, `uint8`, by
+        their number.
     """
 
     columns: dict[str, np.ndarray]
@@ -53,15 +53,11 @@ class ImageScores(NamedTuple):
     pictures: dict[int, np.ndarray]
 
     def order(self) -> np.ndarray:
-        """Returns the numbers of all images that have scores, strangest first."""
-        return _order(self.columns, self.reference)
+        """Returns the numbers of the images that have scores, strangest first.
 
-    def others(self) -> np.ndarray:
-        """Returns the same without those that were given as normal."""
-        order = self.order()
-        if "group" not in self.columns:
-            return order
-        return order[self.columns["group"][order] != "normal"]
+        Those that were given as normal are left out.
+        """
+        return _order(self.columns, self.reference)
 
     def roc_auc(self) -> dict[str, tuple[float, float]]:
         """Returns how well other images are told from normal ones, by the score.
@@ -272,11 +268,9 @@ class _Table:
                 columns[f"bits_per_dim_scale_{scale}"][read] = values
         for i in read[~np.isfinite(log_prob).all(axis=1)]:
             columns["error"][i] = "the density is not a finite number"
-        self._keep(dict(zip((first + read).tolist(), pixels, strict=True)))
-
-    def _keep(self, pixels: dict[int, np.ndarray]) -> None:
-        """Keeps the pictures of what is strangest and most ordinary so far."""
-        candidates = {**self.pictures, **pixels}
+        # Those of what is strangest and most ordinary so far.
+        places = (first + read).tolist()
+        candidates = {**self.pictures, **dict(zip(places, pixels, strict=True))}
         numbers = np.array(list(candidates))
         some = {name: column[numbers] for name, column in self.columns.items()}
         order = numbers[_order(some, self._reference)].tolist()
@@ -284,10 +278,11 @@ class _Table:
 
 
 def _order(columns: Mapping[str, np.ndarray], reference: np.ndarray) -> np.ndarray:
-    """Returns the numbers of the images that have scores, strangest first."""
+    """Returns what `ImageScores.order` does."""
     distance = np.abs(columns["bits_per_dim"] - np.median(reference))
     order = np.lexsort([-distance, columns["typicality"]])
-    return order[columns["error"][order] == ""]
+    order = order[columns["error"][order] == ""]
+    return order[columns["group"][order] != "normal"] if "group" in columns else order
 
 
 def _check_damaged(batch: Sequence[tuple[str, Decoded]]) -> None:

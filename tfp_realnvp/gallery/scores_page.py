@@ -64,7 +64,7 @@ def scores_page(scores: ImageScores, *, title: str, summary: str = "") -> str:
         summary=html.escape(summary),
         style=(files / "page.css").read_text(encoding="utf-8"),
         chart=_chart(scores),
-        count=f"{len(scores.others()):,}",
+        count=f"{len(scores.order()):,}",
         own=f"{len(scores.reference):,}",
         sections="\n".join(sections),
     )
@@ -90,8 +90,6 @@ def _card(scores: ImageScores, number: int) -> str:
     bits, error = columns["bits_per_dim"], columns["standard_error"]
     side = "more" if bits > np.median(scores.reference) else "fewer"
     facts = f"p = {columns['typicality']:.2g}, {side} than usual"
-    if "group" in columns:
-        facts = f"{columns['group']}, {facts}"
     plus_minus = "" if np.isnan(error) else f" ± {error:.3f}"
     return (
         f'<figure><img src="{data_uri(picture)}" width="{picture.shape[1]}" '
@@ -103,7 +101,7 @@ def _card(scores: ImageScores, number: int) -> str:
 
 def _chart(scores: ImageScores) -> str:
     """Returns histograms of the scores and of the reference, one upon the other."""
-    bits = scores.columns["bits_per_dim"][scores.others()]
+    bits = scores.columns["bits_per_dim"][scores.order()]
     everything = np.concatenate([bits, scores.reference])
     edges = np.histogram_bin_edges(everything, _BINS)
     shares = [np.histogram(v, edges)[0] / len(v) for v in (bits, scores.reference)]
