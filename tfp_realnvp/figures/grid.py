@@ -16,6 +16,7 @@ from tfp_realnvp.machine import check_fits
 
 _RED = (220, 30, 30)
 _INK, _HEADING = 60, 28
+_LARGEST, _SMALLEST = 20, 9
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
@@ -159,15 +160,17 @@ def with_headings(picture: np.ndarray, headings: Sequence[str]) -> np.ndarray:
 
     Args:
       picture: `uint8` array of shape [height, width, 1 or 3].
-      headings: Sequence of Python `str`, one for each column; what is too long for it
-        is cut off.
+      headings: Sequence of Python `str`, one for each column. They are made smaller
+        where they would not fit, and then cut off.
 
     Returns:
       `uint8` array of shape [height + 28, width, channels].
     """
     line = Image.new("L", (picture.shape[1], _HEADING), 255)
-    draw, font = ImageDraw.Draw(line), ImageFont.load_default(size=0.7 * _HEADING)
-    width = picture.shape[1] / len(headings)
+    draw, width = ImageDraw.Draw(line), picture.shape[1] / len(headings)
+    longest = max(draw.textlength(text, _font(_LARGEST)) for text in headings)
+    size = _LARGEST * min(1.0, 0.95 * width / max(longest, 1))
+    font = _font(max(_SMALLEST, size))
     for column, text in enumerate(headings):
         while len(text) > 1 and draw.textlength(text, font) > width:
             text = text[:-1]
@@ -175,6 +178,10 @@ def with_headings(picture: np.ndarray, headings: Sequence[str]) -> np.ndarray:
         draw.text(middle, text, _INK, font, anchor="mm")
     words = np.asarray(line)[..., np.newaxis].repeat(picture.shape[2], axis=2)
     return np.concatenate([words, picture])
+
+
+def _font(size: float) -> Any:
+    return ImageFont.load_default(size=size)
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
