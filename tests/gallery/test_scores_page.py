@@ -38,7 +38,7 @@ def test_the_page_shows_the_strangest_and_the_most_ordinary():
         assert [name for name in names if len(name) < 9] == expected
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\\udcff.png" in strange
     assert "<script" not in page and "damaged" not in page
-    assert "p = 0.2, more than usual" in strange
+    assert "p = 0.2, high" in strange
     assert "59 images" in page and "50\nvalidation images" in page
 
 

@@ -17,6 +17,7 @@ _GUTTER = 16
 _BINS = 48
 # Width, height and the place of the axis of the chart, in its own units.
 _WIDTH, _HEIGHT, _AXIS = 640, 200, 176
+_MARGIN = 36
 
 
 def scores_sheet(scores: ImageScores) -> np.ndarray:
@@ -88,13 +89,13 @@ def _card(scores: ImageScores, number: int) -> str:
     # A name of a stranger's file may be no text.
     name = columns["file"].encode("utf-8", "backslashreplace").decode("utf-8")
     bits, error = columns["bits_per_dim"], columns["standard_error"]
-    side = "more" if bits > np.median(scores.reference) else "fewer"
-    facts = f"p = {columns['typicality']:.2g}, {side} than usual"
-    plus_minus = "" if np.isnan(error) else f" ± {error:.3f}"
+    side = "high" if bits > np.median(scores.reference) else "low"
+    facts = f"p = {columns['typicality']:.2g}, {side}"
+    plus_minus = "" if np.isnan(error) else f" ± {error:.2f}"
     return (
         f'<figure><img src="{data_uri(picture)}" width="{picture.shape[1]}" '
         f'height="{picture.shape[0]}" alt=""><figcaption>{html.escape(name)} '
-        f'<span class="facts">{bits:.3f}{plus_minus} bits/dim</span>'
+        f'<span class="facts">{bits:.2f}{plus_minus} bits/dim</span>'
         f'<span class="facts">{facts}</span></figcaption></figure>'
     )
 
@@ -102,9 +103,16 @@ def _card(scores: ImageScores, number: int) -> str:
 def _chart(scores: ImageScores) -> str:
     """Returns histograms of the scores and of the reference, one upon the other."""
     bits = scores.columns["bits_per_dim"][scores.order()]
-    everything = np.concatenate([bits, scores.reference])
-    edges = np.histogram_bin_edges(everything, _BINS)
-    shares = [np.histogram(v, edges)[0] / len(v) for v in (bits, scores.reference)]
+    low, high = scores.reference.min(), scores.reference.max()
+    # A single image far out would leave no room for the others.
+    room = max(high - low, 0.1)
+    first = min(low, max(bits.min(), low - room))
+    last = max(high, min(bits.max(), high + room))
+    edges = np.linspace(first, max(last, first + room), _BINS + 1)
+    shares = [
+        np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
+        for values in (bits, scores.reference)
+    ]
     x = (edges - edges[0]) / (edges[-1] - edges[0]) * _WIDTH
     highest = max(share.max() for share in shares)
     outlines = []
@@ -113,13 +121,10 @@ def _chart(scores: ImageScores) -> str:
         points = [(0, _AXIS), *zip(np.repeat(x, 2)[1:-1], y, strict=True)]
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in [*points, (_WIDTH, _AXIS)])
         outlines.append(f'<polygon class="{name}" points="{path}"/>')
+    places = np.linspace(_MARGIN, _WIDTH - _MARGIN, 5)
     ticks = [
         f'<text x="{place:.0f}" y="{_HEIGHT - 4}">{value:.2f}</text>'
-        for place, value in zip(
-            np.linspace(20, _WIDTH - 20, 5),
-            np.interp(np.linspace(20, _WIDTH - 20, 5), x, edges),
-            strict=True,
-        )
+        for place, value in zip(places, np.interp(places, x, edges), strict=True)
     ]
     return (
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="'
