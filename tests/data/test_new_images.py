@@ -54,6 +54,7 @@ def test_what_is_left_out_is_told_and_what_is_named_twice_comes_once(folder, cap
     ("place", "content", "message"),
     [
         ("nowhere", None, "got nowhere, where nothing is"),
+        ("", None, "got , where nothing is"),
         ("*.gif", None, "got .*gif, where nothing is"),
         ("more.txt", "images/a.png\ngone.png", "got gone.png, which is no file"),
         ("empty.txt", "", "expected images, got none in empty.txt"),

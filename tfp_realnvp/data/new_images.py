@@ -74,10 +74,11 @@ def read_images(
 
 
 def _expanded(given: str | os.PathLike) -> list[pathlib.Path]:
-    path = pathlib.Path(given).expanduser()
-    if path.exists():
-        return [path]
-    matches = sorted(glob.glob(str(path), recursive=True))
+    name = os.path.expanduser(os.fspath(given))
+    # A shell leaves "" of a variable that is not set, and a path would be ".".
+    if name and os.path.exists(name):
+        return [pathlib.Path(name)]
+    matches = sorted(glob.glob(name, recursive=True))
     if not matches:
         raise FileNotFoundError(
             "paths: expected a folder, an archive, images, or a .txt file that lists "

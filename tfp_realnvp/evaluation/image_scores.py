@@ -190,8 +190,12 @@ def _scorer(
             labels = tf.fill(tf.shape(numbers), label)
             return model.log_prob_parts(pixels, labels)[0]
 
+        # One after the other, for the sake of memory.
         by_class = tf.map_fn(
-            of_class, tf.range(classes), fn_output_signature=pixels.dtype
+            of_class,
+            tf.range(classes),
+            fn_output_signature=pixels.dtype,
+            parallel_iterations=1,
         )
         mean = tf.reduce_logsumexp(by_class, axis=0) - math.log(classes)
         return mean[:, tf.newaxis]

@@ -77,8 +77,10 @@ def samples_beside_data(
         )
     scale = enlargement(data)
     # What is drawn large, and up to its edges, would run together.
-    look = {"columns": columns, "scale": scale, "gap": max(1, scale // 2)}
-    blocks = [image_grid(x, **look) for x in (data, samples)]
+    gap = max(1, scale // 2)
+    blocks = [
+        image_grid(x, columns=columns, scale=scale, gap=gap) for x in (data, samples)
+    ]
     if headings:
         blocks = [
             with_headings(with_headings(block, headings), [title])
