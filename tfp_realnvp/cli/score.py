@@ -143,7 +143,7 @@ def _told(summary: dict[str, Any]) -> list[str]:
         f"{reference['bits_per_dim']:.3f}."
     )
     lines += [
-        f"{found:,} of them have p <= {level}; of images like the run's own it would "
+        f"p <= {level}: {found:,} of them, where of images like the run's own it would "
         f"be {float(level) * count:,.0f}."
         for level, found in summary["strange"].items()
         if float(level) >= reference["smallest_p"]

@@ -86,8 +86,10 @@ def _card(scores: ImageScores, number: int) -> str:
     columns = {name: column[number] for name, column in scores.columns.items()}
     picture = scores.pictures[number][np.newaxis]
     picture = image_grid(picture, columns=1, scale=enlargement(picture))
-    # A name of a stranger's file may be no text.
-    name = columns["file"].encode("utf-8", "backslashreplace").decode("utf-8")
+    # The page may be shown to others, whom the folder's place does not concern; and a
+    # name of a stranger's file may be no text.
+    name = "/".join(columns["file"].split("/")[-2:])
+    name = name.encode("utf-8", "backslashreplace").decode("utf-8")
     bits, error = columns["bits_per_dim"], columns["standard_error"]
     side = "high" if bits > np.median(scores.reference) else "low"
     facts = f"p = {columns['typicality']:.2g}, {side}"
