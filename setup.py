@@ -63,7 +63,7 @@ setup(
     packages=find_packages(include=["tfp_realnvp", "tfp_realnvp.*"]),
     package_data={
         "tfp_realnvp": ["py.typed"],
-        "tfp_realnvp.gallery": ["page.html", "page.css", "page.js"],
+        "tfp_realnvp.gallery": ["*.html", "*.css", "*.js"],
     },
     install_requires=[
         "tensorflow>=2.18,<2.22",

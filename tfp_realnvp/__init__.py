@@ -21,6 +21,7 @@ from tfp_realnvp.bijectors import (
     checkerboard_mask,
     diagonal_mask,
 )
+from tfp_realnvp.evaluation import score_images
 from tfp_realnvp.flows import (
     PRESETS,
     CouplingStack,
@@ -88,4 +89,5 @@ __all__ = [
     "flow_health",
     "freeze",
     "image_flow",
+    "score_images",
 ]

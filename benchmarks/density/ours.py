@@ -19,7 +19,7 @@ from density.changes import CHANGES
 from density.task import Task
 from density.variational import VariationalModel
 from tfp_realnvp.data import ImageData, ImageSplit, load_images
-from tfp_realnvp.evaluation.image_scores import score_images
+from tfp_realnvp.evaluation.split_scores import score_split
 from tfp_realnvp.flows.presets import resolve_preset
 from tfp_realnvp.runs.callbacks import TimeLimit
 from tfp_realnvp.runs.learning_rate import LearningRate
@@ -130,4 +130,4 @@ def _score(
     if isinstance(model, VariationalModel):
         batches = split.batches(100, limit=limit)
         return model.evaluate(batches, verbose=0, return_dict=True)["bits_per_dim"]
-    return float(score_images(model, split, draws=1, seed=seed, limit=limit).mean())
+    return float(score_split(model, split, draws=1, seed=seed, limit=limit).mean())

@@ -12,7 +12,7 @@ import numpy as np
 
 from gpu.bridge import Bridge
 from gpu.pack import prepare, read_about
-from tfp_realnvp.evaluation.image_scores import score_images
+from tfp_realnvp.evaluation.split_scores import score_split
 from tfp_realnvp.figures import image_grid, sample_images, write_png
 from tfp_realnvp.files import write_json
 from tfp_realnvp.runs.run_config import RunConfig
@@ -65,7 +65,7 @@ def unpack(
     model = prepare(config, bridge).model
     _assign(model, state, about["names"]["weights"])
     # If this fails there is no folder yet.
-    scores = score_images(model, data.test, draws=draws, limit=images)
+    scores = score_split(model, data.test, draws=draws, limit=images)
     samples = image_grid(sample_images(model.flow, _SAMPLES, seed=0), columns=8)
     directory = RunDirectory.create(output, config)
     weights = directory.weights("last" if model.average is None else "average")

@@ -152,7 +152,7 @@ def test_a_run_is_not_resumed_with_other_arguments(runs, capsys):
     arguments = ["train", *QUICK, "--runs", str(runs), "--name", "digits", "--resume"]
     assert main([*arguments, "--learning-rate", "0.5"]) == 2
     error = capsys.readouterr().err
-    assert "resume: expected learning_rate as the run began with, 0.001" in error
+    assert "resume: expected learning_rate as the run began with, 0.004" in error
 
 
 def test_a_damaged_checkpoint_is_refused_and_stays(runs, tmp_path, capsys):

@@ -76,8 +76,8 @@ def test_figures_are_laid_out_as_they_are_described(drawn):
     # Original and ten classes.
     assert size(drawn / "attribute_change.png") == (8 * 66 - 2, 11 * 66 - 2)
     assert size(drawn / "extrapolation_3x.png") == (2 * 194 - 2, 2 * 194 - 2)
-    # Two images of each class in a row, and as many samples.
-    assert size(drawn / "samples.png") == (10 * 65 - 1, 2 * (2 * 65 - 1) + 16)
+    # Two images of each class below their names, and as many samples.
+    assert size(drawn / "samples.png") == (2 * 28 + 132, 2 * (10 * 68 - 4) + 16)
     with PIL.Image.open(drawn / "animation.png") as image:
         assert image.n_frames == 16
 

@@ -1,5 +1,6 @@
 """A run on a folder of a user's own images, from training to export."""
 
+import csv
 import json
 import shutil
 
@@ -58,6 +59,20 @@ def test_samples_are_drawn_of_a_class_by_its_name(trained, tmp_path, capsys):
     arguments = ["sample", str(trained[0] / "run"), "--condition", "fish"]
     assert main(arguments) == 2
     assert "condition: expected one of bird, cat, dog" in capsys.readouterr().err
+
+
+def test_every_file_is_scored_or_accounted_for(trained, tmp_path):
+    place, _ = trained
+    arguments = ["score", str(place / "run"), str(place / "images"), "--skip-damaged"]
+    assert main([*arguments, "--draws", "1", "--output", str(tmp_path)]) == 0
+    with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) > 300
+    for line in lines:
+        assert bool(line["error"]) != bool(line["bits_per_dim"])
+    data = RunDirectory(place / "run").load_config().load_data()
+    read = data.train.count + data.validation.count + data.test.count
+    assert sum(not line["error"] for line in lines) == read
 
 
 def test_an_export_knows_the_names_of_the_classes(own):

@@ -77,7 +77,7 @@ def refused(capsys, runs, *options):
 def test_seeds_are_not_gone_on_with_as_other_runs(runs, capsys):
     options = ["--seeds", "2", "7", "--resume", "--learning-rate", "0.5"]
     message = refused(capsys, runs, *options)
-    assert "resume: expected learning_rate as the run began with, 0.001" in message
+    assert "resume: expected learning_rate as the run began with, 0.004" in message
     assert (runs / "digits" / "evaluation.json").exists()
 
 

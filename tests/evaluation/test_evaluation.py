@@ -5,12 +5,12 @@ from scipy import special, stats
 
 from tfp_realnvp.data import ImageSplit
 from tfp_realnvp.evaluation.evaluation import summarize
-from tfp_realnvp.evaluation.image_scores import score_images
+from tfp_realnvp.evaluation.split_scores import score_split
 
 
 def test_a_uniform_density_is_exact_without_any_error():
     shape = (2, 2, 1)
-    scores = [score_images(uniform_model(shape), images(5, shape), draws=4)] * 2
+    scores = [score_split(uniform_model(shape), images(5, shape), draws=4)] * 2
     found = summarize(scores, shape, importance_samples=4)
     assert (found.flows, found.images, found.draws) == (2, 5, 4)
     for value in (found.bits_per_dim, found.bound_bits_per_dim):
@@ -81,7 +81,7 @@ def test_mean_and_bound_are_those_of_quadrature_for_a_single_pixel():
     np.testing.assert_allclose(np.log2(weights @ density), exact, rtol=1e-9)
 
     split = ImageSplit.from_array(np.full([count, 1, 1, 1], pixel, np.uint8))
-    scores = score_images(normal_model(scale=scale), split, draws=32, batch_size=count)
+    scores = score_split(normal_model(scale=scale), split, draws=32, batch_size=count)
     for samples, expected in ((1, mean), (2, weights @ of_two @ weights)):
         found = summarize([scores], (1, 1, 1), importance_samples=samples)
         error = found.bound_standard_error_over_images

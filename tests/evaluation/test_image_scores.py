@@ -1,128 +1,211 @@
+"""Image files scored by a run: where they may be, what is found, what is kept."""
+
+import csv
+import json
+import shutil
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
-from pixel_models import images, normal_model, uniform_model
+from PIL import Image
 
 import tfp_realnvp as nvp
-from tfp_realnvp.data import ImageSplit
-from tfp_realnvp.evaluation.image_scores import score_images
+from tfp_realnvp.data import ImageSplit, load_images
+from tfp_realnvp.data.image_cache import hash_of
+from tfp_realnvp.evaluation import score_images, score_split, typicality
+from tfp_realnvp.evaluation.split_scores import dequantized
+from tfp_realnvp.evaluation.typicality import reference_scores
+from tfp_realnvp.runs import RunConfig, RunDirectory
 
-tfd = tfp.distributions
-
-
-def test_a_uniform_density_costs_eight_bits_whatever_the_jitter():
-    scores = score_images(uniform_model(), images(5), draws=2)
-    assert scores.shape == (5, 2) and scores.dtype == np.float64
-    np.testing.assert_allclose(scores, 8, rtol=1e-6)
-    half = score_images(uniform_model(high=128.0), images(5, high=127), draws=2)
-    np.testing.assert_allclose(half, 7, rtol=1e-6)
+FLOW = {"event_shape": (8, 8, 1), "num_scales": 2, "filters": 2, "num_blocks": 1}
+SCALES = ["bits_per_dim_scale_1", "bits_per_dim_scale_2"]
 
 
-def test_the_jitter_is_uniform_over_the_cell_of_a_pixel_and_new_for_every_image():
-    # Under this density the score tells the jitter: log p falls linearly with it.
-    base = tfd.Exponential(tf.ones([1, 1, 1]))
-    to_pixels = tfp.bijectors.Chain(
-        # From [0, infinity) as it is, by way of the pixels' own logit.
-        [nvp.PixelLogit(), tfp.bijectors.Invert(nvp.PixelLogit())]
-    )
-    model = nvp.FlowModel(
-        tfd.TransformedDistribution(tfd.Independent(base, 3), to_pixels)
-    )
-    same = ImageSplit.from_array(np.full([2000, 1, 1, 1], 3, np.uint8))
-    jitter = score_images(model, same, draws=2) * np.log(2) - 3
-    assert 0 <= jitter.min() < 0.01 and 0.99 < jitter.max() < 1.001
-    counts, _ = np.histogram(jitter, bins=10, range=(0, 1))
-    np.testing.assert_allclose(counts, 400, atol=5 * np.sqrt(400))
-    assert abs(np.corrcoef(jitter.T)[0, 1]) < 0.1
-    assert abs(np.corrcoef(jitter[1:, 0], jitter[:-1, 0])[0, 1]) < 0.1
-
-
-def test_an_image_gets_the_same_jitter_in_any_batch():
-    model, split = normal_model((2, 2, 1), scale=1.0), images(10)
-    whole = score_images(model, split, draws=3, batch_size=10)
-    parts = score_images(model, split, draws=3, batch_size=4)
-    np.testing.assert_allclose(parts, whole, rtol=1e-6)
-    first = score_images(model, split, draws=2, batch_size=3, limit=5)
-    np.testing.assert_allclose(first, whole[:5, :2], rtol=1e-6)
-    other = score_images(model, split, draws=3, batch_size=4, seed=1)
-    assert np.all(np.abs(other - whole) > 0)
-
-
-def test_batches_of_two_sizes_and_all_draws_need_one_trace(monkeypatch):
-    model, traces = normal_model((2, 2, 1)), []
-    parts = model.log_prob_parts
-
-    def counted(*args, **kwargs):
-        traces.append(args)
-        return parts(*args, **kwargs)
-
-    monkeypatch.setattr(model, "log_prob_parts", counted)
-    assert score_images(model, images(10), draws=3, batch_size=4).shape == (10, 3)
-    assert len(traces) == 1
-
-
-def conditional_model():
-    flow = nvp.image_flow(
-        event_shape=(4, 4, 1),
-        num_scales=1,
-        filters=4,
-        num_blocks=1,
-        condition_size=2,
+def make_run(path, **flow):
+    """A run on digits whose networks say something, though it was never trained."""
+    data = load_images("digits", conditional="condition_size" in flow)
+    config = RunConfig(
+        dataset="digits",
+        flow={**FLOW, **flow},
+        batch_size=64,
+        epochs=1,
+        learning_rate=1e-3,
         seed=0,
+        images=data.fingerprint(),
     )
-    model = nvp.FlowModel(flow)
-    # As made, the networks say nothing yet.
+    model = RunDirectory.create(path, config).load_config().build_model()
     for i, weight in enumerate(model.trainable_weights):
-        weight.assign_add(keras.random.normal(weight.shape, 0.0, 0.1, seed=i))
-    return model
+        weight.assign_add(keras.random.normal(weight.shape, 0.0, 0.05, seed=i))
+    model.save_weights(path / "model.weights.h5")
+    return path
 
 
-def test_each_image_is_scored_under_its_own_condition():
-    model, pixels = conditional_model(), images(6, (4, 4, 1)).take(6)
-
-    def scores(labels):
-        split = ImageSplit.from_array(pixels, np.asarray(labels, np.int32))
-        return score_images(model, split, draws=1, batch_size=4)[:, 0]
-
-    mixed = scores([0, 1, 0, 1, 1, 0])
-    zeros, ones = scores([0] * 6), scores([1] * 6)
-    assert np.all(np.abs(zeros - ones) > 1e-4)
-    expected = np.where([0, 1, 0, 1, 1, 0], ones, zeros)
-    np.testing.assert_allclose(mixed, expected, rtol=1e-5)
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run"))
 
 
-def test_an_image_without_density_is_named():
-    model = uniform_model(high=128.0)
-    pixels = np.full([7, 2, 2, 1], 50, np.uint8)
-    pixels[5] = 250
-    with pytest.raises(FloatingPointError, match="got -inf for image 5 .draw 0"):
-        score_images(model, ImageSplit.from_array(pixels), batch_size=3)
+@pytest.fixture(scope="module")
+def digits():
+    return load_images("digits").test.take(12)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"draws": 0}, "draws: expected a positive int, got 0"),
-        ({"batch_size": 0}, "batch_size: expected a positive int, got 0"),
-        ({"limit": 6}, "limit: expected 1 to 5, the images there are; got 6"),
-        ({"limit": 0}, "limit: expected 1 to 5, the images there are; got 0"),
-    ],
-)
-def test_arguments_out_of_range_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        score_images(uniform_model(), images(5), **arguments)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, digits):
+    path = tmp_path_factory.mktemp("images")
+    for i, image in enumerate(digits):
+        Image.fromarray(image[..., 0]).save(path / f"{i:02d}.png")
+    return path
 
 
-def test_images_that_do_not_fit_the_flow_are_refused():
-    with pytest.raises(ValueError, match="x: expected batches of shape"):
-        score_images(uniform_model(), images(5, (4, 4, 1)))
-    with pytest.raises(ValueError, match="pairs .x, condition."):
-        score_images(conditional_model(), images(5, (4, 4, 1)))
+@pytest.fixture(scope="module")
+def scores(run, folder):
+    return score_images(run, folder)
 
 
-def test_a_flow_over_vectors_has_no_bits_per_dim():
-    model = nvp.FlowModel(tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2)))
-    with pytest.raises(ValueError, match="model: expected a flow over pixels"):
-        score_images(model, images(5))
+def numbers(scores):
+    return {k: v for k, v in scores.columns.items() if k not in ("file", "error")}
+
+
+def test_scores_are_those_of_the_flow(run, digits, scores):
+    model = RunDirectory(run).load_model()
+    columns = scores.columns
+    np.testing.assert_allclose(
+        columns["bits_per_dim"], nvp.bits_per_dim(columns["log_prob"], (8, 8, 1))
+    )
+    by_draw = score_split(model, ImageSplit.from_array(digits), draws=20)
+    difference = columns["bits_per_dim"] - by_draw.mean(axis=1)
+    assert np.all(np.abs(difference) < 6 * by_draw.std(axis=1) / np.sqrt(3))
+    error = by_draw.std(axis=1).mean() / np.sqrt(3)
+    assert columns["standard_error"].mean() == pytest.approx(error, rel=0.4)
+    np.testing.assert_allclose(
+        sum(columns[name] for name in SCALES), columns["bits_per_dim"], rtol=1e-5
+    )
+    # The reference comes from images as they are in the run.
+    validation = load_images("digits").validation
+    assert len(scores.reference) == validation.count
+    expected = score_split(model, validation).mean(axis=1)
+    np.testing.assert_allclose(scores.reference.mean(), expected.mean(), rtol=1e-3)
+
+
+def test_an_image_has_the_same_scores_whatever_is_beside_it(run, folder, scores):
+    found = score_images(run, [folder / "07.png", folder / "03.png"], batch_size=1)
+    for name, values in numbers(found).items():
+        np.testing.assert_allclose(values, numbers(scores)[name][[3, 7]], rtol=1e-4)
+
+
+def test_a_file_that_cannot_be_read_ends_it_unless_it_may_be_left_out(
+    run, folder, digits, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("tfp_realnvp.evaluation.image_scores.SHOWN", 2)
+    images = shutil.copytree(folder, tmp_path / "images")
+    (images / "03.png").write_bytes(b"no image")
+    output = tmp_path / "scores.csv"
+    output.write_text("of before")
+    with pytest.raises(
+        ValueError, match=r"got .*03.png \(cannot identify.*--skip-damaged"
+    ):
+        score_images(run, images, batch_size=3, output=output)
+    # What was scored before it is not lost, and neither is what was there.
+    assert len((tmp_path / "scores.csv.partial").read_text().splitlines()) == 1 + 3
+    assert output.read_text() == "of before"
+
+    scores = score_images(run, images, output=output, skip_damaged=True)
+    assert not (tmp_path / "scores.csv.partial").exists()
+    with output.open() as file:
+        lines = list(csv.DictReader(file))
+    assert list(lines[0]) == list(scores.columns)
+    for name, column in numbers(scores).items():
+        found = [float(line[name] or "nan") for line in lines]
+        np.testing.assert_allclose(found, column, rtol=1e-6)
+    assert [i for i, line in enumerate(lines) if line["error"]] == [3]
+    assert lines[3]["typicality"] == "" and "identify" in lines[3]["error"]
+    order = scores.order()
+    assert set(order) == {*range(12)} - {3}
+    assert np.all(np.diff(scores.columns["typicality"][order]) >= 0)
+    assert set(scores.pictures) == {*order[:2], *order[-2:]}
+    for number, pixels in scores.pictures.items():
+        np.testing.assert_array_equal(pixels, digits[number])
+
+
+def test_others_are_told_from_normal_ones(run, folder, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, [3, 8, 8], np.uint8)
+    for i, image in enumerate(noise):
+        Image.fromarray(image).save(tmp_path / f"{i}.png")
+    scores = score_images(run, tmp_path, normal=folder, batch_size=4)
+    assert scores.columns["group"].tolist() == 3 * ["other"] + 12 * ["normal"]
+    assert set(scores.order()) == {0, 1, 2} == set(scores.pictures)
+    np.testing.assert_array_equal(scores.pictures[2][..., 0], noise[2])
+    bits = scores.columns["bits_per_dim"]
+    assert scores.roc_auc()["likelihood"][0] == np.mean(bits[:3, np.newaxis] > bits[3:])
+
+
+@pytest.fixture
+def scored(run, tmp_path):
+    """A function that returns how many images of the reference had to be scored."""
+    directory = RunDirectory(shutil.copytree(run, tmp_path / "run"))
+    (directory.path / "reference_scores.json").unlink(missing_ok=True)
+
+    def scored(draws=1):
+        batches = []
+
+        def score(images):
+            batches.append(len(images))
+            return images.mean(axis=(1, 2, 3))
+
+        found = reference_scores(
+            directory,
+            score,
+            weights="last",
+            settings={"draws": draws},
+            data_dir=None,
+            batch_size=100,
+        )
+        pixels = load_images("digits").validation.take(200)
+        np.testing.assert_allclose(found, pixels.mean(axis=(1, 2, 3)))
+        return sum(batches)
+
+    scored.path = directory.path
+    return scored
+
+
+def test_scores_of_the_reference_are_kept_for_as_long_as_they_hold(scored):
+    assert [scored(), scored(), scored(draws=2), scored(draws=2)] == [149, 0, 149, 0]
+    path = scored.path / "model.weights.h5"
+    path.write_bytes(path.read_bytes() + b"x")
+    assert [scored(draws=2), scored(draws=2)] == [149, 0]
+    path = scored.path / "reference_scores.json"
+    kept = path.read_text()
+    path.write_text(json.dumps({**json.loads(kept), "images": "others"}))
+    assert scored(draws=2) == 149
+    path.write_text(kept[:-50])
+    assert scored(draws=2) == 149
+
+
+def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(
+    scored, monkeypatch, capsys
+):
+    def refused(*arguments):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr(typicality, "write_json", refused)
+    assert [scored(), scored()] == [149, 149]
+    assert "They are not kept: read-only" in capsys.readouterr().out
+
+
+def test_under_a_flow_of_classes_the_density_is_the_mean_over_them(
+    tmp_path, digits, folder
+):
+    run = make_run(tmp_path / "run", condition_size=10, num_scales=1)
+    columns = score_images(run, folder, draws=1).columns
+    assert not set(SCALES) & set(columns)
+    model = RunDirectory(run).load_model()
+    keys = tf.constant([hash_of(x.tobytes()) >> 1 for x in digits], tf.int64)
+    pixels = dequantized(model, tf.constant(digits), keys, tf.constant(0, tf.int64), 0)
+    labels = tf.repeat(tf.range(10), len(digits))
+    log_prob = model.log_prob_parts(tf.tile(pixels, [10, 1, 1, 1]), labels)[0]
+    by_class = log_prob.numpy().reshape(10, len(digits))
+    assert np.std(by_class, axis=0).min() > 1e-3
+    expected = np.logaddexp.reduce(by_class) - np.log(10)
+    np.testing.assert_allclose(columns["log_prob"], expected, rtol=1e-4)

@@ -58,7 +58,7 @@ def test_a_class_that_is_missing_leaves_samples_in_the_order_of_the_data(
     data = data_of(images, np.array([0, 1] * 4), ("a", "b", "c"))
     write_figures(Subject(by_class, data, count=6), tmp_path, only=["samples"])
     described = entries(tmp_path)["samples.png"]["description"]
-    assert "A class in each row" not in described
+    assert "A class in each column" not in described
 
 
 def test_what_too_few_images_do_not_allow_is_left_out(flow, images, tmp_path, capsys):

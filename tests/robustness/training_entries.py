@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tfp_realnvp as nvp
 from tfp_realnvp.evaluation.evaluation import summarize
-from tfp_realnvp.evaluation.image_scores import score_images
+from tfp_realnvp.evaluation.split_scores import score_split
 
 just = st.just
 
@@ -141,8 +141,8 @@ ENTRIES = {
         folder=True,
         names=("File name too long", "surrogates"),
     ),
-    "score_images": Entry(
-        lambda **a: score_images(**a),
+    "score_split": Entry(
+        lambda **a: score_split(**a),
         given(
             {
                 "model": small.pixel_model(),

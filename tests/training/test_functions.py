@@ -47,3 +47,24 @@ def test_a_collector_that_was_off_stays_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_steps_run_as_they_were_traced_and_nothing_else_does(fails):
+    options = tf.config.optimizer.get_experimental_options
+    before, seen = options(), []
+
+    class Noting(Model):
+        def train_step(self, data):
+            seen.append(options()["disable_meta_optimizer"])
+            return super().train_step(data)
+
+    model = Noting(fails)
+    model.compile()
+    with pytest.raises(KeyError) if fails else contextlib.nullcontext():
+        model.fit(np.zeros([4, 2], np.float32), verbose=0)
+    on_cpu = not tf.config.list_logical_devices("GPU")
+    assert set(seen) == {on_cpu}
+    after = options()
+    assert not after.pop("disable_meta_optimizer") or before["disable_meta_optimizer"]
+    assert after == {k: v for k, v in before.items() if k != "disable_meta_optimizer"}

@@ -15,6 +15,7 @@ from tfp_realnvp.cli import (
     gallery,
     health,
     sample,
+    score,
     train,
 )
 
@@ -27,7 +28,7 @@ def make_parser() -> argparse.ArgumentParser:
         "over images, draw samples and the paper's figures, export for servers.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for module in (train, evaluate, health, sample, figures, gallery, export):
+    for module in (train, evaluate, score, health, sample, figures, gallery, export):
         module.add_parser(commands)
     return parser
 

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -71,7 +71,7 @@ def load_folder(
     files = list_files(path)
     places = named_splits(path, files)
     if files.left_out:
-        print(f"{path}: {_told(files.left_out)}", flush=True)
+        print(f"{path}: {files.told_left_out()}", flush=True)
     conditions: np.ndarray | None = None
     condition_names: tuple[str, ...] | None = None
     if conditional and labels is not None:
@@ -98,7 +98,7 @@ def load_folder(
     if not np.isin(SPLITS, splits).all():
         raise ValueError(
             "dataset: expected at least 3 different images, to train, validate and "
-            f"test, in {path!s}; got {len(names)}. {_told(files.left_out)}".rstrip()
+            f"test, in {path!s}; got {len(names)}. {files.told_left_out()}".rstrip()
         )
     tell_copies(names, splits, records["pixels"])
     if conditions is not None and condition_names is not None:
@@ -160,15 +160,6 @@ class _Squares:
             top, left = (place.astype(float) * (room + 1)).astype(int)
             square[:] = strip[top : top + size, left : left + size, :channels]
         return squares
-
-
-def _told(left_out: Mapping[str, Sequence[str]]) -> str:
-    """Returns what is left out in a sentence, with an example of each kind."""
-    parts = [
-        f"{len(names):,} {reason} ({shown(min(names))})"
-        for reason, names in sorted(left_out.items())
-    ]
-    return f"Left out: {', '.join(parts)}." if parts else ""
 
 
 def _check_damaged(

@@ -96,8 +96,8 @@ def decoded_images(
     bytes_each = image_size**2 * channels
     check_fits("image_size", image_size, min(count, _FEW) * bytes_each, "images")
 
-    def decode(read: Callable[[], bytes]) -> _Decoded:
-        return _decode(read, image_size, channels, crop)
+    def decode(read: Callable[[], bytes]) -> Decoded:
+        return decode_file(read, image_size, channels, crop)
 
     if count < _FEW:
         memory = io.BytesIO()
@@ -126,15 +126,24 @@ def decoded_images(
     return loaded
 
 
-class _Decoded(NamedTuple):
+class Decoded(NamedTuple):
+    """What became of a file.
+
+    Attributes:
+      pixels: `uint8` array of shape [height, width, channels], empty if damaged.
+      contents: Hash of the file's bytes.
+      damage: Why it could not be read, or `None`.
+    """
+
     pixels: np.ndarray
     contents: int
     damage: str | None = None
 
 
-def _decode(
+def decode_file(
     read: Callable[[], bytes], image_size: int, channels: int, crop: Any
-) -> _Decoded:
+) -> Decoded:
+    """Returns the pixels that a file, read by a function, has for a flow."""
     contents = b""
     try:
         contents = read()
@@ -142,10 +151,11 @@ def _decode(
         pixels, damage = scaled_pixels(image, image_size, crop), None
     except UnreadableImage as error:
         pixels, damage = np.zeros([0, 0, channels], np.uint8), str(error)
-    return _Decoded(pixels, _hash(contents), damage)
+    return Decoded(pixels, hash_of(contents), damage)
 
 
-def _hash(data: Any) -> int:
+def hash_of(data: Any) -> int:
+    """Returns a hash of bytes, of 64 bits, that is the same in all processes."""
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
@@ -153,7 +163,7 @@ def _write(
     file: BinaryIO,
     files: ImageFiles,
     kept: DecodedImages | None,
-    decode: Callable[[Callable[[], bytes]], _Decoded],
+    decode: Callable[[Callable[[], bytes]], Decoded],
 ) -> tuple[list[str], np.ndarray, dict[str, str]]:
     """Writes pixels, those that are kept as they are, and returns the rest."""
     names: list[str] = []
@@ -165,7 +175,7 @@ def _write(
         record = records[len(names)]
         names.append(name)
         record["stamp"] = files.stamps[name]
-        record["contents"], record["pixels"] = contents, _hash(pixels)
+        record["contents"], record["pixels"] = contents, hash_of(pixels)
         record["offset"] = file.tell()
         record["height"], record["width"], _ = pixels.shape
         record["is_grey"] = np.all(pixels == pixels[..., :1])
@@ -180,7 +190,7 @@ def _write(
             add(name, kept.image(number), kept.records["contents"][number])
     done = set(names)
     left = [name for name in files.stamps if name not in done]
-    for name, decoded in _in_parallel(decode, files.read(left)):
+    for name, decoded in in_parallel(decode, files.read(left)):
         if decoded.damage is not None:
             damaged[name] = decoded.damage
         add(name, np.ascontiguousarray(decoded.pixels), decoded.contents)
@@ -201,7 +211,7 @@ def _unchanged(files: ImageFiles, kept: DecodedImages) -> np.ndarray:
     return np.flatnonzero(stamps == kept.records["stamp"])
 
 
-def _in_parallel(
+def in_parallel(
     function: Callable[[Any], Any], items: Iterator[tuple[str, Any]]
 ) -> Iterator[tuple[str, Any]]:
     """Yields names and what the function returns of each item, in their order."""

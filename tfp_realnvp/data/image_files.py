@@ -48,6 +48,14 @@ class ImageFiles:
         """Notes a name that is not read."""
         self.left_out.setdefault(reason, []).append(name)
 
+    def told_left_out(self) -> str:
+        """Returns what is left out in a sentence, with an example of each kind."""
+        parts = [
+            f"{len(names):,} {reason} ({shown(min(names))})"
+            for reason, names in sorted(self.left_out.items())
+        ]
+        return f"Left out: {', '.join(parts)}." if parts else ""
+
 
 def list_files(path: pathlib.Path) -> ImageFiles:
     """Returns the image files of a folder or an archive.
@@ -78,7 +86,7 @@ def shown(name: str) -> str:
 
 
 def _list_folder(folder: pathlib.Path) -> ImageFiles:
-    files = ImageFiles(read=functools.partial(_read_folder, folder))
+    files = ImageFiles(read=functools.partial(read_folder, folder))
     root = os.path.realpath(folder)
     # Names of folders, and the places that links on the way to them have left.
     folders: list[tuple[str, tuple[str, ...]]] = [("", (root,))]
@@ -118,9 +126,10 @@ def _stamp(status: os.stat_result) -> int:
     return hash((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
 
-def _read_folder(
+def read_folder(
     folder: pathlib.Path, names: Collection[str]
 ) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Yields names and functions that read the files, as `ImageFiles.read` does."""
     for name in names:
         yield name, functools.partial(_read_file, folder / name)
 

@@ -13,8 +13,8 @@ from tfp_realnvp.arguments import check_choice, check_path
 from tfp_realnvp.data import ImageData
 from tfp_realnvp.evaluation.evaluation import check_importance_samples, summarize
 from tfp_realnvp.evaluation.evaluation_table import markdown_table
-from tfp_realnvp.evaluation.image_scores import score_images
 from tfp_realnvp.evaluation.paper_table import paper_results
+from tfp_realnvp.evaluation.split_scores import score_split
 from tfp_realnvp.files import write_json
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
@@ -84,7 +84,7 @@ def evaluate_runs(
     settings = {"split": split, "weights": weights, "jitter_seed": seed}
     scores = []
     for directory in directories:
-        found = score_images(
+        found = score_split(
             directory.load_model(weights),
             getattr(data, split),
             draws=draws,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image, ImageDraw, ImageFont
 
 from tfp_realnvp.arguments import check_int, check_path, checked_array, shortened
 from tfp_realnvp.files import atomic_path
 from tfp_realnvp.machine import check_fits
 
 _RED = (220, 30, 30)
+_INK, _HEADING = 60, 28
+_LARGEST, _SMALLEST = 20, 9
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
@@ -150,6 +153,35 @@ def _with_borders(images: np.ndarray, marked: Collection[int]) -> np.ndarray:
         images[i] = _RED
         images[i, width:-width, width:-width] = inside
     return images
+
+
+def with_headings(picture: np.ndarray, headings: Sequence[str]) -> np.ndarray:
+    """Returns a picture with a line of words above columns of one width.
+
+    Args:
+      picture: `uint8` array of shape [height, width, 1 or 3].
+      headings: Sequence of Python `str`, one for each column. They are made smaller
+        where they would not fit, and then cut off.
+
+    Returns:
+      `uint8` array of shape [height + 28, width, channels].
+    """
+    line = Image.new("L", (picture.shape[1], _HEADING), 255)
+    draw, width = ImageDraw.Draw(line), picture.shape[1] / len(headings)
+    longest = max(draw.textlength(text, _font(_LARGEST)) for text in headings)
+    size = _LARGEST * min(1.0, 0.95 * width / max(longest, 1))
+    font = _font(max(_SMALLEST, size))
+    for column, text in enumerate(headings):
+        while len(text) > 1 and draw.textlength(text, font) > width:
+            text = text[:-1]
+        middle = (column + 0.5) * width, _HEADING / 2
+        draw.text(middle, text, _INK, font, anchor="mm")
+    words = np.asarray(line)[..., np.newaxis].repeat(picture.shape[2], axis=2)
+    return np.concatenate([words, picture])
+
+
+def _font(size: float) -> Any:
+    return ImageFont.load_default(size=size)
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:

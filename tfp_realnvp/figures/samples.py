@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_int
-from tfp_realnvp.figures.grid import checked_pictures, enlargement, image_grid
+from tfp_realnvp.figures.grid import (
+    checked_pictures,
+    enlargement,
+    image_grid,
+    with_headings,
+)
 from tfp_realnvp.figures.latents import decode_latents, draw_latents
 
 
@@ -43,7 +50,11 @@ def sample_images(
 
 
 def samples_beside_data(
-    data: np.ndarray, samples: np.ndarray, *, columns: int = 8
+    data: np.ndarray,
+    samples: np.ndarray,
+    *,
+    columns: int = 8,
+    headings: Sequence[str] = (),
 ) -> np.ndarray:
     """Returns one picture: a block of data left, a block of samples right (Fig. 5).
 
@@ -51,6 +62,8 @@ def samples_beside_data(
       data: `uint8` array of shape [N, height, width, channels].
       samples: `uint8` array of the same shape.
       columns: Python `int`, images in a row of each block.
+      headings: What to write above the columns, and above both blocks what they are;
+        nothing if it is empty.
 
     Raises:
       ValueError: If these are no images of one shape, or `columns` is not positive.
@@ -63,6 +76,15 @@ def samples_beside_data(
             f"samples: expected the shape of data, {data.shape}, got {samples.shape}."
         )
     scale = enlargement(data)
-    blocks = [image_grid(x, columns=columns, scale=scale) for x in (data, samples)]
+    # What is drawn large, and up to its edges, would run together.
+    gap = max(1, scale // 2)
+    blocks = [
+        image_grid(x, columns=columns, scale=scale, gap=gap) for x in (data, samples)
+    ]
+    if headings:
+        blocks = [
+            with_headings(with_headings(block, headings), [title])
+            for block, title in zip(blocks, ("test images", "samples"), strict=True)
+        ]
     gutter = np.full([blocks[0].shape[0], 16, blocks[0].shape[2]], 255, np.uint8)
     return np.concatenate([blocks[0], gutter, blocks[1]], axis=1)

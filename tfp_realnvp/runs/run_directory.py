@@ -16,6 +16,7 @@ from tfp_realnvp.files import remove_unfinished, write_json
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.training.flow_model import FlowModel
 
+REFERENCE_SCORES = "reference_scores.json"
 # What a new run in the folder of another must not be taken to have made.
 _WRITTEN = frozenset(
     {
@@ -29,6 +30,7 @@ _WRITTEN = frozenset(
         "history.csv",
         "learning_curve.png",
         "model.weights.h5",
+        REFERENCE_SCORES,
         "samples.png",
         "samples_drawn.png",
         "saved_model",

@@ -25,12 +25,19 @@ class StepFunction:
       step: What each replica does with its part of a batch; what it returns must be
         the same on all replicas.
       after_batch: What to call with the batch and the step's `dict`, for the logs.
+      optimized: Python `bool`, whether TensorFlow may look for a faster graph.
     """
 
     def __init__(
-        self, model: Any, step: Callable[[Any], Any], after_batch: Callable[..., Any]
+        self,
+        model: Any,
+        step: Callable[[Any], Any],
+        after_batch: Callable[..., Any],
+        *,
+        optimized: bool = True,
     ):
         self._after_batch = after_batch
+        self._optimized = optimized
         self._steps_per_execution = model.steps_per_execution
         self._on_batch = on_all_replicas(model, step, first_replica)
 
@@ -49,7 +56,8 @@ class StepFunction:
         logs: dict[str, Any] = {}
         for done in range(self._steps_per_execution):
             try:
-                batch, outputs = self._run(iterator)
+                with contextlib.nullcontext() if self._optimized else _as_traced():
+                    batch, outputs = self._run(iterator)
             except (StopIteration, tf.errors.OutOfRangeError):
                 if done == 0:
                     raise
@@ -110,9 +118,11 @@ def on_all_replicas(
 
     if model.run_eagerly:
         return on_batch
-    jit_compile = getattr(model, "jit_compile", None) or None
     return tf.function(
-        on_batch, autograph=False, reduce_retracing=True, jit_compile=jit_compile
+        on_batch,
+        autograph=False,
+        reduce_retracing=True,
+        jit_compile=getattr(model, "jit_compile", None) or None,
     )
 
 
@@ -128,6 +138,26 @@ def _packed(data: Any) -> Any:
     if weight is not None:
         return x, condition, weight
     return x if condition is None else (x, condition)
+
+
+@contextlib.contextmanager
+def _as_traced() -> Iterator[None]:
+    """Lets functions run as they were traced, without TensorFlow's graph optimizer.
+
+    On a CPU that finds nothing in a step of training that would make it faster, and
+    takes a third of the time to the first one.
+    """
+    if tf.config.list_logical_devices("GPU"):
+        yield
+        return
+    before = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options(
+            {"disable_meta_optimizer": False, **before}
+        )
 
 
 @contextlib.contextmanager

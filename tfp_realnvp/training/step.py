@@ -159,7 +159,7 @@ class StepModel(FlowLayer, keras.Model):
     def make_train_function(self, force: bool = False) -> Any:
         if self.train_function is None or force:
             self.train_function = StepFunction(
-                self, self.train_step, self._after_training_step
+                self, self.train_step, self._after_training_step, optimized=False
             )
         return self.train_function
 

@@ -23,8 +23,8 @@ _FOUR_UP_TO = 4
 
 
 def samples(subject: Subject) -> Iterator[Figure]:
-    """Yields samples beside test images (Fig. 5), a class in each row."""
-    numbers, columns = _numbers_by_class(subject)
+    """Yields samples beside test images (Fig. 5), a class in each column."""
+    numbers, is_by_class = _numbers_by_class(subject)
     data, condition = subject.examples(int(numbers.max()) + 1)
     data = data[numbers]
     condition = None if condition is None else condition[numbers]
@@ -36,14 +36,18 @@ def samples(subject: Subject) -> Iterator[Figure]:
         condition=condition,
     )
     described = "Test images left, samples right."
-    if condition is not None and columns is None:
+    if is_by_class:
+        described += f" A class in each column: {', '.join(subject.names)}."
+    elif condition is not None:
         described += " Each sample is under the condition of the image in its place."
-    elif columns is not None:
-        names = ", ".join(subject.names)
-        described += f" A class in each row: {names}."
     yield Figure(
         "samples",
-        samples_beside_data(data, drawn, columns=columns or min(8, len(data))),
+        samples_beside_data(
+            data,
+            drawn,
+            columns=subject.classes if is_by_class else min(8, len(data)),
+            headings=subject.names if is_by_class else (),
+        ),
         f"{described} Temperature {subject.temperature:g}.",
         {
             "data_bits_per_dim": Number.mean(
@@ -112,15 +116,12 @@ def _pictures(subject: Subject, factor: int) -> int:
     return min(subject.count, 4 if factor <= _FOUR_UP_TO else 1)
 
 
-def _numbers_by_class(subject: Subject) -> tuple[np.ndarray, int | None]:
-    """Returns the numbers of test images to show, and how many in a row are a class's.
-
-    The latter is `None` if rows mean nothing.
-    """
+def _numbers_by_class(subject: Subject) -> tuple[np.ndarray, bool]:
+    """Returns the numbers of test images to show, and whether columns are classes."""
     if subject.is_by_class:
         labels = subject.data.test.conditions
         classes = [np.flatnonzero(labels == k) for k in range(subject.classes)]
-        columns = min(subject.count // len(classes), *map(len, classes))
-        if columns > 0:
-            return np.concatenate([found[:columns] for found in classes]), columns
-    return np.arange(subject.count), None
+        rows = min(subject.count // len(classes), *map(len, classes))
+        if rows > 0:
+            return np.stack([found[:rows] for found in classes], axis=1).ravel(), True
+    return np.arange(subject.count), False

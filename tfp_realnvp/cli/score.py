@@ -1,0 +1,165 @@
+"""`tfp-realnvp score`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from tfp_realnvp.cli.weights_option import add_weights_option
+from tfp_realnvp.evaluation.image_scores import ImageScores, score_images
+from tfp_realnvp.figures import write_png
+from tfp_realnvp.files import atomic_path, write_json
+from tfp_realnvp.gallery.scores_page import scores_page, scores_sheet
+from tfp_realnvp.runs.run_directory import RunDirectory
+
+_LISTED = 10
+_LEVELS = (0.01, 0.05)
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Adds the command to the command line."""
+    parser = commands.add_parser(
+        "score",
+        help="find the strange ones among new images",
+        description="Scores image files by a trained flow: log-density, bits/dim, and "
+        "how typical that is among images of the run's own kind. Writes a CSV file "
+        "(Parquet too, if pyarrow is there), and a picture and a web page of the "
+        "strangest and the most ordinary.",
+    )
+    add = parser.add_argument
+    add("directory", metavar="RUN", help="folder of the run")
+    add(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="folder or archive of images, an image, a .txt file that lists images, or "
+        "a pattern",
+    )
+    add(
+        "--normal",
+        metavar="PATH",
+        nargs="+",
+        default=[],
+        help="images that are known to be of the run's kind: gives the ROC-AUC of "
+        "telling those in PATH from them",
+    )
+    add("--output", default="scores", help="folder to write to")
+    add(
+        "--skip-damaged",
+        action="store_true",
+        help="go on without images that cannot be read; they are named in the table",
+    )
+    add("--draws", type=int, default=3, help="how often noise is added to each image")
+    add("--seed", type=int, default=0, help="of the noise")
+    add("--batch-size", type=int, default=100)
+    add("--data-dir", help="where the run's own images are now, if elsewhere")
+    add_weights_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Scores as the arguments say."""
+    output = pathlib.Path(arguments.output)
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"output: expected a folder, but {output} is a file.")
+    output.mkdir(parents=True, exist_ok=True)
+    scores = score_images(
+        arguments.directory,
+        arguments.paths,
+        normal=arguments.normal,
+        draws=arguments.draws,
+        seed=arguments.seed,
+        batch_size=arguments.batch_size,
+        weights=arguments.weights,
+        data_dir=arguments.data_dir,
+        skip_damaged=arguments.skip_damaged,
+        output=output / "scores.csv",
+    )
+    written = ["scores.csv"]
+    if importlib.util.find_spec("pyarrow"):
+        _write_parquet(output / "scores.parquet", scores)
+        written.append("scores.parquet")
+    name = RunDirectory(arguments.directory).path.resolve().name
+    summary = _summary(arguments, scores)
+    told = _told(summary)
+    if scores.pictures:
+        write_png(output / "contact_sheet.png", scores_sheet(scores))
+        page = scores_page(scores, title=f"Scored by {name}", summary=" ".join(told))
+        with atomic_path(output / "scores.html") as temporary:
+            temporary.write_text(page, encoding="utf-8")
+        written += ["contact_sheet.png", "scores.html"]
+    write_json(output / "scores.json", summary)
+    print("\n".join([*told, f"Wrote {', '.join(written)}, scores.json to {output}."]))
+
+
+def _summary(arguments: argparse.Namespace, scores: ImageScores) -> dict[str, Any]:
+    """Returns what goes into a JSON file."""
+    columns, order = scores.columns, scores.order()
+    errors = np.flatnonzero(columns["error"] != "")
+    p = columns["typicality"][order]
+    return {
+        "run": str(arguments.directory),
+        "weights": arguments.weights,
+        "draws": arguments.draws,
+        "noise_seed": arguments.seed,
+        "images": len(order),
+        "not_scored": {columns["file"][i]: columns["error"][i] for i in errors},
+        "bits_per_dim": _mean(columns["bits_per_dim"][order]),
+        "reference": {
+            "split": "validation",
+            "images": len(scores.reference),
+            "bits_per_dim": _mean(scores.reference),
+            "smallest_p": 2 / (len(scores.reference) + 1),
+        },
+        "strange": {str(level): int((p <= level).sum()) for level in _LEVELS},
+        "roc_auc": {
+            name: {"value": value, "standard_error": error}
+            for name, (value, error) in scores.roc_auc().items()
+        },
+        "strangest": columns["file"][order[:_LISTED]].tolist(),
+    }
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _told(summary: dict[str, Any]) -> list[str]:
+    """Returns the same in sentences."""
+    count, reference = summary["images"], summary["reference"]
+    lines = [
+        f"{count:,} images scored"
+        + (f", {len(summary['not_scored']):,} not." if summary["not_scored"] else ".")
+    ]
+    if not count:
+        return lines
+    lines[0] += (
+        f" {summary['bits_per_dim']:.3f} bits/dim on average; the run's "
+        f"{reference['images']:,} validation images, which it was not trained on, have "
+        f"{reference['bits_per_dim']:.3f}."
+    )
+    lines += [
+        f"p <= {level}: {found:,} of them, where of images like the run's own it would "
+        f"be {float(level) * count:,.0f}."
+        for level, found in summary["strange"].items()
+        if float(level) >= reference["smallest_p"]
+    ]
+    if summary["roc_auc"]:
+        found = (
+            f"{name} {auc['value']:.3f} ± {auc['standard_error']:.3f}"
+            for name, auc in summary["roc_auc"].items()
+        )
+        lines.append(f"ROC-AUC, others against normal: {', '.join(found)}.")
+    return lines
+
+
+def _write_parquet(path: pathlib.Path, scores: ImageScores) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    with atomic_path(path) as temporary:
+        pyarrow.parquet.write_table(pyarrow.table(scores.columns), temporary)

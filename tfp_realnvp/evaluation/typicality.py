@@ -1,0 +1,158 @@
+"""How typical a score is among those of images that a run was not trained on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tfp_realnvp.data.progress import ProgressBar
+from tfp_realnvp.files import write_json
+from tfp_realnvp.runs.run_directory import REFERENCE_SCORES, RunDirectory
+
+# The smallest p-value is then 0.002.
+_MOST_IMAGES = 1000
+
+
+def typicality(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Returns the two-sided p-value of each score among those of a reference.
+
+    ```none
+    p(s) = min(1, 2 (1 + min(#{r <= s}, #{r >= s})) / (n + 1))
+    ```
+
+    for the `n` scores `r` of the reference. If an image comes from where the reference
+    does, p is at most `a` with a probability of at most `a`, whatever the flow; to be
+    too likely is as strange as to be too unlikely.
+
+    Args:
+      scores: Array of shape [N]; NaN gives NaN.
+      reference: Array of shape [n].
+
+    Returns:
+      `float64` array of shape [N], from 2 / (n + 1) to 1.
+
+    #### Example
+
+    ```python
+    >>> import numpy as np
+    >>> from tfp_realnvp.evaluation.typicality import typicality
+    >>> typicality(np.array([0.0, 2.0, 9.0]), np.array([1.0, 2.0, 3.0])).tolist()
+    [0.5, 1.0, 0.5]
+
+    ```
+
+    #### References
+
+    E. Nalisnick, A. Matsukawa, Y. W. Teh, B. Lakshminarayanan. Detecting
+    Out-of-Distribution Inputs to Deep Generative Models Using Typicality. 2019.
+    """
+    reference = np.sort(reference)
+    below = np.searchsorted(reference, scores, "right")
+    above = len(reference) - np.searchsorted(reference, scores, "left")
+    p = np.minimum(1, 2 * (1 + np.minimum(below, above)) / (len(reference) + 1))
+    return np.where(np.isnan(scores), np.nan, p)
+
+
+def roc_auc(normal: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Returns how well a score tells two groups apart, and its standard error.
+
+    Args:
+      normal: Scores of shape [N], at least two.
+      other: Scores of shape [M], at least two, which should be higher.
+
+    Returns:
+      Share of all pairs in which the other score is higher, ties counted half, and
+      its standard error by DeLong's method.
+    """
+
+    def shares(values: np.ndarray, among: np.ndarray) -> np.ndarray:
+        among = np.sort(among)
+        sides = [np.searchsorted(among, values, side) for side in ("left", "right")]
+        return np.mean(sides, axis=0) / len(among)
+
+    wins, losses = shares(other, normal), shares(normal, other)
+    variance = wins.var(ddof=1) / len(other) + losses.var(ddof=1) / len(normal)
+    return float(wins.mean()), float(np.sqrt(variance))
+
+
+def reference_scores(
+    directory: RunDirectory,
+    score: Callable[[np.ndarray], np.ndarray],
+    *,
+    weights: str,
+    settings: dict[str, Any],
+    data_dir: str | os.PathLike | None,
+    batch_size: int,
+) -> np.ndarray:
+    """Returns the bits/dim of the run's validation images, at most 1,000 of them.
+
+    Training images would do worse: the flow was fitted to them, so that images of the
+    same kind that it has not seen look strange beside them.
+
+    They are kept in the run's folder, where that can be written to, for as long as
+    weights, images and settings are the same.
+
+    Args:
+      directory: The run's folder.
+      score: Function of images that returns their bits/dim.
+      weights: Which weights, see `RunDirectory.weights`.
+      settings: What else the scores depend on.
+      data_dir: Where the run's images are now; `None` is where they were.
+      batch_size: Python `int`, images to score at a time.
+
+    Raises:
+      FileNotFoundError: If the images are not there.
+      ValueError: If they are not those that the run was trained on, or the run is
+        conditioned on more than a class.
+    """
+    config = directory.load_config()
+    contents = directory.weights(weights).read_bytes()
+    made_from = {
+        "weights": hashlib.sha256(contents).hexdigest(),
+        "flow": config.flow,
+        "images": config.images,
+        "split": "validation",
+        **settings,
+    }
+    path = directory.path / REFERENCE_SCORES
+    kept = _load(path, made_from)
+    if kept is not None:
+        return kept
+    split = config.load_data(data_dir).validation
+    if split.conditions is not None and split.conditions.ndim > 1:
+        raise ValueError(
+            "run: expected one without conditions, or conditioned on a class, over "
+            "which its density can be averaged; got one conditioned on numbers."
+        )
+    count = min(split.count, _MOST_IMAGES)
+    print(f"Scoring {count} validation images of the run, once.", flush=True)
+    progress, found = ProgressBar(count), np.empty([0])
+    batches = split.unconditional().batches(batch_size, limit=count)
+    for images in batches.as_numpy_iterator():
+        found = np.append(found, score(images))
+        progress.update(len(found))
+    if not np.isfinite(found).all():
+        raise FloatingPointError("run: expected finite densities, got others.")
+    try:
+        if config.images is not None:
+            write_json(path, {**made_from, "bits_per_dim": found.tolist()})
+    except OSError as error:
+        print(f"They are not kept: {error}")
+    return found
+
+
+def _load(path: Any, made_from: dict[str, Any]) -> np.ndarray | None:
+    """Returns the scores in a file, or nothing if others or none are there."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        found = np.array(kept.pop("bits_per_dim"), np.float64)
+        # As JSON has them: it knows no tuples.
+        same = kept == json.loads(json.dumps(made_from))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return found if same and found.ndim == 1 and len(found) else None

@@ -1,0 +1,135 @@
+"""The strangest and the most ordinary of scored images: a picture, and a page."""
+
+from __future__ import annotations
+
+import html
+import importlib.resources
+import string
+
+import numpy as np
+
+from tfp_realnvp.evaluation.image_scores import SHOWN, ImageScores
+from tfp_realnvp.figures.grid import enlargement, image_grid, with_headings
+from tfp_realnvp.gallery.pictures import data_uri
+
+_COLUMNS = 8
+_GUTTER = 16
+_BINS = 48
+# Width, height and the place of the axis of the chart, in its own units.
+_WIDTH, _HEIGHT, _AXIS = 640, 200, 176
+_MARGIN = 36
+
+
+def scores_sheet(scores: ImageScores) -> np.ndarray:
+    """Returns one picture: the strangest images left, the most ordinary right.
+
+    Args:
+      scores: What `score_images` returned, of at least one image that could be read.
+    """
+    blocks = []
+    for heading, numbers in _shown(scores).items():
+        images = np.stack([scores.pictures[i] for i in numbers])
+        scale = enlargement(images)
+        grid = image_grid(images, columns=min(_COLUMNS, len(images)), scale=scale)
+        blocks.append(with_headings(grid, [heading]))
+    height = max(map(len, blocks))
+    padded = [
+        np.pad(
+            block,
+            [(0, height - len(block)), (_GUTTER * (i > 0), 0), (0, 0)],
+            constant_values=255,
+        )
+        for i, block in enumerate(blocks)
+    ]
+    return np.concatenate(padded, axis=1)
+
+
+def scores_page(scores: ImageScores, *, title: str, summary: str = "") -> str:
+    """Returns a web page in one string, which loads nothing from anywhere.
+
+    Args:
+      scores: What `score_images` returned, of at least one image that could be read.
+      title: Python `str`, heading of the page.
+      summary: Python `str`, a few sentences below it.
+    """
+    files = importlib.resources.files("tfp_realnvp.gallery")
+    template = (files / "scores.html").read_text(encoding="utf-8")
+    sections = [
+        f'<section class="run"><h2>{heading}</h2>\n<div class="cards">\n'
+        + "\n".join(_card(scores, number) for number in numbers)
+        + "\n</div></section>"
+        for heading, numbers in _shown(scores).items()
+    ]
+    return string.Template(template).substitute(
+        title=html.escape(title),
+        summary=html.escape(summary),
+        style=(files / "page.css").read_text(encoding="utf-8"),
+        chart=_chart(scores),
+        count=f"{len(scores.order()):,}",
+        own=f"{len(scores.reference):,}",
+        sections="\n".join(sections),
+    )
+
+
+def _shown(scores: ImageScores) -> dict[str, list[int]]:
+    """Returns the numbers of images to show, by what they are; none is in both."""
+    order = scores.order().tolist()
+    half = min(SHOWN, (len(order) + 1) // 2)
+    parts = {
+        "Strangest first": order[:half],
+        "Most ordinary first": order[half:][-SHOWN:][::-1],
+    }
+    return {heading: numbers for heading, numbers in parts.items() if numbers}
+
+
+def _card(scores: ImageScores, number: int) -> str:
+    columns = {name: column[number] for name, column in scores.columns.items()}
+    picture = scores.pictures[number][np.newaxis]
+    picture = image_grid(picture, columns=1, scale=enlargement(picture))
+    # The page may be shown to others, whom the folder's place does not concern; and a
+    # name of a stranger's file may be no text.
+    name = "/".join(columns["file"].split("/")[-2:])
+    name = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    bits, error = columns["bits_per_dim"], columns["standard_error"]
+    side = "high" if bits > np.median(scores.reference) else "low"
+    facts = f"p = {columns['typicality']:.2g}, {side}"
+    plus_minus = "" if np.isnan(error) else f" ± {error:.2f}"
+    return (
+        f'<figure><img src="{data_uri(picture)}" width="{picture.shape[1]}" '
+        f'height="{picture.shape[0]}" alt=""><figcaption>{html.escape(name)} '
+        f'<span class="facts">{bits:.2f}{plus_minus} bits/dim</span>'
+        f'<span class="facts">{facts}</span></figcaption></figure>'
+    )
+
+
+def _chart(scores: ImageScores) -> str:
+    """Returns histograms of the scores and of the reference, one upon the other."""
+    bits = scores.columns["bits_per_dim"][scores.order()]
+    low, high = scores.reference.min(), scores.reference.max()
+    # A single image far out would leave no room for the others.
+    room = max(high - low, 0.1)
+    first = min(low, max(bits.min(), low - room))
+    last = max(high, min(bits.max(), high + room))
+    edges = np.linspace(first, max(last, first + room), _BINS + 1)
+    shares = [
+        np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
+        for values in (bits, scores.reference)
+    ]
+    x = (edges - edges[0]) / (edges[-1] - edges[0]) * _WIDTH
+    highest = max(share.max() for share in shares)
+    outlines = []
+    for name, share in zip(("new", "own"), shares, strict=True):
+        y = np.repeat(_AXIS * (1 - share / highest), 2)
+        points = [(0, _AXIS), *zip(np.repeat(x, 2)[1:-1], y, strict=True)]
+        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in [*points, (_WIDTH, _AXIS)])
+        outlines.append(f'<polygon class="{name}" points="{path}"/>')
+    places = np.linspace(_MARGIN, _WIDTH - _MARGIN, 5)
+    ticks = [
+        f'<text x="{place:.0f}" y="{_HEIGHT - 4}">{value:.2f}</text>'
+        for place, value in zip(places, np.interp(places, x, edges), strict=True)
+    ]
+    return (
+        f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="'
+        f'Histogram of bits/dim">{"".join(outlines)}<line class="axis" x1="0" '
+        f'x2="{_WIDTH}" y1="{_AXIS}" y2="{_AXIS}"/>{"".join(ticks)}</svg>'
+    )
