@@ -23,9 +23,8 @@ from tfp_realnvp.nets.frozen import frozen
 def freeze(flow: tfd.Distribution) -> tfd.Distribution:
     """Returns a copy of a trained flow that scores and samples faster and cannot train.
 
-    Kernels are normalized once instead of at every call, and the batch normalizations
-    inside the networks are folded into the kernels of the convolutions before them.
-    What it computes is the same but for rounding, whatever `training` says.
+    Kernels are normalized once instead of at every call. What it computes is the same
+    but for rounding, whatever `training` says.
 
     What is frozen are the couplings, batch normalizations and convolutions of this
     package, wherever they are in a `tfd.TransformedDistribution`; their weights are

@@ -15,7 +15,6 @@ import tensorflow as tf
 from tfp_realnvp.bijectors import AffineCoupling, BatchNorm
 from tfp_realnvp.bijectors.masks import resolve_mask
 from tfp_realnvp.nets import MLP, BatchNormalization, ResNet, ShiftAndLogScale
-from tfp_realnvp.nets.frozen_resnet import FrozenResNet
 from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.parts import observed, part_names
 
@@ -200,9 +199,6 @@ def _readers_of_activations(
     if isinstance(network, ResNet):
         convs = [c for block in network.blocks for c in (block.conv_in, block.conv_out)]
         return [(conv, "scaled_and_shifted") for conv in (*convs, network.conv_out)]
-    if isinstance(network, FrozenResNet):
-        convs = [*network.block_convs_in, *network.block_convs_out, network.conv_out]
-        return [(conv, "call") for conv in convs]
     if isinstance(network, MLP):
         return [
             (dense, "call") for dense in (*network.hidden[1:], network.output_layer)

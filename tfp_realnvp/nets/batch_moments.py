@@ -147,15 +147,6 @@ class BatchMoments(keras.layers.Layer):
         total = sum_over_replicas(tf.reduce_sum(squares, axes))
         return mean, tf.math.divide_no_nan(total, count), count
 
-    def frozen(self) -> FrozenMoments:
-        """Returns a copy that gives the moving averages and never moves them."""
-        moments = FrozenMoments(
-            momentum=self.momentum, dtype=self.dtype_policy, name=self.name
-        )
-        moments.build((None, *self.moving_mean.shape))
-        moments.set_weights(self.get_weights())
-        return moments
-
     def compute_output_shape(
         self,
         inputs_shape: tuple[int | None, ...],
@@ -176,17 +167,3 @@ def _count_positions(value: tf.Tensor) -> int | tf.Tensor:
     if None in positions:
         return tf.size(value) // channels
     return math.prod(positions)
-
-
-@keras.saving.register_keras_serializable(package="tfp_realnvp")
-class FrozenMoments(BatchMoments):
-    """Mean and variance that stay what they are, in training too."""
-
-    def call(
-        self,
-        inputs: tf.Tensor,
-        weights: tf.Tensor | None = None,
-        training: bool = False,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the moving averages."""
-        return self.moving()

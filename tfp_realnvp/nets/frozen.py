@@ -6,15 +6,18 @@ import copy
 
 import keras
 
+from tfp_realnvp.nets.weight_norm import WeightNormConv2D
+
 
 def frozen(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Returns a copy of a layer that computes the same, faster where it knows how.
+    """Returns a copy of a layer that computes the same, faster where it can.
 
-    Its weights are its own and cannot be trained. A layer with a method `frozen` is
-    asked for the copy; any other is copied as it is.
+    Its weights are its own and not to be trained, and kernels are normalized once and
+    for all.
     """
-    if hasattr(layer, "frozen"):
-        return layer.frozen()
     copied = copy.deepcopy(layer)
     copied.trainable = False
+    for part in copied._flatten_layers():
+        if isinstance(part, WeightNormConv2D):
+            part.freeze()
     return copied

@@ -16,7 +16,6 @@ from tfp_realnvp.nets.checks import (
     check_res_net_fits,
     checked_regularizer,
 )
-from tfp_realnvp.nets.frozen_conv import FrozenConv2D
 from tfp_realnvp.nets.seeds import spawn_seeds
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D, short_direction
 
@@ -98,17 +97,6 @@ class ResidualBlock(keras.layers.Layer):
     def _norm_out(self) -> tuple[tf.Tensor, ...]:
         """Returns scale and offset of `norm_out` in inference, if it has any."""
         return () if self.batch_norm is None else self.norm_out.scale_and_offset()
-
-    def freeze_into(
-        self,
-        norm_in: keras.layers.Layer,
-        conv_in: FrozenConv2D,
-        conv_out: FrozenConv2D,
-    ) -> None:
-        """Sets the weights of layers that compute the same in inference."""
-        norm_in.set_weights(self.norm_in.get_weights())
-        conv_in.take(*self.conv_in.kernel_and_bias(*self._norm_out()))
-        conv_out.take(*self.conv_out.kernel_and_bias())
 
     def compute_output_shape(
         self, inputs_shape: tuple[int | None, ...]

@@ -16,7 +16,6 @@ from tfp_realnvp.nets.checks import (
 )
 from tfp_realnvp.nets.condition import check_condition
 from tfp_realnvp.nets.features import features, features_shape
-from tfp_realnvp.nets.frozen_resnet import FrozenResNet
 from tfp_realnvp.nets.residual_block import ResidualBlock, norm_factory
 from tfp_realnvp.nets.seeds import spawn_seeds
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D, short_direction
@@ -168,7 +167,6 @@ class ResNet(keras.layers.Layer):
         context_shape: tuple[int | None, ...] | None = None,
         condition_shape: tuple[int | None, ...] | None = None,
     ) -> None:
-        self._build_shapes = (inputs_shape, context_shape, condition_shape)
         hidden_shape = (*inputs_shape[:-1], self.filters)
         self.norm_in.build(inputs_shape)
         self.conv_in.build(features_shape(inputs_shape, context_shape, self.crelu))
@@ -209,36 +207,6 @@ class ResNet(keras.layers.Layer):
         if not folds:
             outputs = self.norm_out(outputs, training=training)
         return self.conv_out(tf.nn.relu(outputs))
-
-    def frozen(self) -> FrozenResNet:
-        """Returns a copy for inference alone, see `FrozenResNet`."""
-        has_norms = self.batch_norm is not None
-        network = FrozenResNet(
-            self.output_channels,
-            filters=self.filters,
-            num_blocks=self.num_blocks,
-            has_norms=has_norms,
-            crelu=self.crelu,
-            condition_size=self.condition_size,
-            dtype=self.dtype_policy,
-            name=self.name,
-        )
-        network.build(*self._build_shapes)
-        network.conv_in.take(*self.conv_in.kernel_and_bias())
-        scale, offset = self.norm_out.scale_and_offset() if has_norms else (None, None)
-        for i, (frozen, skip) in enumerate(zip(network.skips, self.skips, strict=True)):
-            frozen.take(*skip.kernel_and_bias(scale, None if i else offset))
-        for i, block in enumerate(self.blocks):
-            block.freeze_into(
-                network.block_norms[i],
-                network.block_convs_in[i],
-                network.block_convs_out[i],
-            )
-        network.conv_out.take(*self.conv_out.kernel_and_bias())
-        network.norm_in.set_weights(self.norm_in.get_weights())
-        if self.project is not None and network.project is not None:
-            network.project.set_weights(self.project.get_weights())
-        return network
 
     def compute_output_shape(
         self,

@@ -10,7 +10,6 @@ import tensorflow as tf
 from tfp_realnvp.arguments import check_number, shortened
 from tfp_realnvp.nets.checks import checked_regularizer
 from tfp_realnvp.nets.conditioner import build
-from tfp_realnvp.nets.frozen import frozen
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
@@ -102,16 +101,6 @@ class ShiftAndLogScale(keras.layers.Layer):
         outputs = self.network(inputs, training=training, **kwargs)
         shift, raw = tf.split(tf.cast(outputs, self.variable_dtype), 2, axis=-1)
         return shift, tf.convert_to_tensor(self.gain) * tf.tanh(raw)
-
-    def frozen(self) -> ShiftAndLogScale:
-        """Returns a copy for inference alone."""
-        head = ShiftAndLogScale(
-            frozen(self.network), dtype=self.dtype_policy, name=self.name
-        )
-        head.build(())
-        head.gain.assign(self.gain)
-        head.trainable = False
-        return head
 
     def compute_output_shape(
         self,

@@ -33,6 +33,8 @@ class WeightNormConv2D(keras.layers.Layer):
         released code learns it only where a branch of the network ends.
       initial_magnitude: Python `float`, where a learned magnitude starts.
       use_bias: Python `bool`, whether to add a bias.
+      normalize: Python `bool`. If `False`, the direction is the kernel as it is; so it
+        is in copies for inference alone, see `freeze`.
       magnitude_regularizer: Keras regularizer of the magnitude, for instance the
         paper's `keras.regularizers.L2(5e-5)`.
       direction_initializer: Keras initializer of the direction. `None` draws a short
@@ -64,6 +66,7 @@ class WeightNormConv2D(keras.layers.Layer):
         learn_magnitude: bool = True,
         initial_magnitude: float = 1.0,
         use_bias: bool = True,
+        normalize: bool = True,
         magnitude_regularizer: Any = None,
         direction_initializer: Any = None,
         **kwargs: Any,
@@ -73,12 +76,14 @@ class WeightNormConv2D(keras.layers.Layer):
         check_int("kernel_size", kernel_size)
         check_flag("learn_magnitude", learn_magnitude)
         check_flag("use_bias", use_bias)
+        check_flag("normalize", normalize)
         check_number("initial_magnitude", initial_magnitude)
         self.filters = filters
         self.kernel_size = kernel_size
         self.learn_magnitude = learn_magnitude
         self.initial_magnitude = float(initial_magnitude)
         self.use_bias = use_bias
+        self.normalize = normalize
         self.magnitude_regularizer = checked_regularizer(
             "magnitude_regularizer", magnitude_regularizer
         )
@@ -137,18 +142,26 @@ class WeightNormConv2D(keras.layers.Layer):
         self, scale: tf.Tensor | None = None, offset: tf.Tensor | None = None
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns kernel and bias, if any, of the convolution, scaled and shifted."""
-        direction = tf.convert_to_tensor(self.direction)
-        factor = tf.math.rsqrt(tf.reduce_sum(tf.square(direction), axis=[0, 1, 2]))
-        if self.learn_magnitude:
-            factor *= tf.convert_to_tensor(self.magnitude)
-        if scale is not None:
-            factor *= scale
+        kernel = tf.convert_to_tensor(self.direction)
+        factor = scale
+        if self.normalize:
+            factor = tf.math.rsqrt(tf.reduce_sum(tf.square(kernel), axis=[0, 1, 2]))
+            if self.learn_magnitude:
+                factor *= tf.convert_to_tensor(self.magnitude)
+            if scale is not None:
+                factor *= scale
         bias = tf.convert_to_tensor(self.bias) if self.use_bias else None
         if bias is not None and scale is not None:
             bias = tf.cast(bias, scale.dtype) * scale
         if offset is not None:
             bias = offset if bias is None else bias + offset
-        return direction * factor, bias
+        return kernel if factor is None else kernel * factor, bias
+
+    def freeze(self) -> None:
+        """Makes the direction the kernel as it is now, which cannot be undone."""
+        kernel, _ = self.kernel_and_bias()
+        self.direction.assign(kernel)
+        self.normalize = False
 
     def compute_output_shape(
         self, inputs_shape: tuple[int | None, ...]
@@ -163,6 +176,7 @@ class WeightNormConv2D(keras.layers.Layer):
             "learn_magnitude": self.learn_magnitude,
             "initial_magnitude": self.initial_magnitude,
             "use_bias": self.use_bias,
+            "normalize": self.normalize,
             "magnitude_regularizer": keras.regularizers.serialize(
                 self.magnitude_regularizer
             ),
