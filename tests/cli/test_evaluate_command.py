@@ -120,9 +120,6 @@ def test_a_run_whose_training_has_not_ended_is_said_to_be_one(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["--limit", "301"], "limit: expected 1 to 300, the images there are; got 301"),
-        (["--limit", "0"], "limit: expected a positive int, got 0"),
-        (["--draws", "0"], "draws: expected a positive int, got 0"),
-        (["--batch-size", "0"], "batch_size: expected a positive int, got 0"),
         (
             ["--draws", "3", "--importance-samples", "2"],
             "importance_samples: expected a divisor of the 3 draws",
@@ -137,10 +134,7 @@ def test_bad_arguments_end_evaluation_before_it_begins(
     assert message in error(capsys, runs[1], *arguments)
 
 
-def test_a_split_that_there_is_not_is_refused(runs, capsys):
-    with pytest.raises(SystemExit):
-        main(["evaluate", runs[0], "--split", "held-out"])
-    assert "choose from" in capsys.readouterr().err
+def test_a_split_that_there_is_not_is_refused(runs):
     with pytest.raises(
         ValueError, match='split: expected "train", "validation" or "test"'
     ):

@@ -5,26 +5,8 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.serving import export_saved_model, next_version, run_origin
-
-
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command to the command line."""
-    parser = commands.add_parser(
-        "export",
-        help="write a trained flow for servers",
-        description="Writes a trained flow as a SavedModel, which TensorFlow loads "
-        "without this package: it scores, samples, encodes and decodes. Each export is "
-        "a new version, OUTPUT/1, OUTPUT/2, and so on, as TensorFlow Serving expects.",
-    )
-    parser.add_argument("directory", metavar="RUN", help="folder of the run")
-    parser.add_argument(
-        "--output", help="folder of all versions; RUN/saved_model if not"
-    )
-    add_weights_option(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -11,7 +11,6 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.cli.dry_run import dry_run
-from tfp_realnvp.cli.train_options import add_options
 from tfp_realnvp.cli.train_seeds import check_seeds, train_seeds
 from tfp_realnvp.data import ImageData, load_images
 from tfp_realnvp.flows.presets import dataset_of, preset_for, resolve_preset
@@ -40,19 +39,6 @@ _COPIED = (
     "on_non_finite",
     "max_skipped_in_a_row",
 )
-
-
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command to the command line."""
-    parser = commands.add_parser(
-        "train",
-        help="train a flow on images",
-        description="Trains a flow and writes config, checkpoints, weights, pictures "
-        "and a summary into a folder of its own. Without arguments: on scikit-learn's "
-        "digits, in about two minutes on two CPU cores.",
-    )
-    add_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -128,16 +114,6 @@ def _train(
 
 
 def _config(arguments: argparse.Namespace) -> RunConfig:
-    for name in (
-        "batch_size",
-        "epochs",
-        "learning_rate",
-        "minutes",
-        "checkpoint_steps",
-    ):
-        value = getattr(arguments, name)
-        if value is not None and not value > 0:
-            raise ValueError(f"{name}: expected a positive number, got {value}.")
     dataset = arguments.dataset or dataset_of(arguments.preset or "digits")
     preset = arguments.preset or preset_for(dataset)
     flow, recipe = resolve_preset(preset), recipe_of(preset)

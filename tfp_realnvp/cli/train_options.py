@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 
-from tfp_realnvp.data.folder import CROPS
-from tfp_realnvp.data.load import DATA_SETS
-from tfp_realnvp.flows import PRESETS
-from tfp_realnvp.flows.memory import MEMORY
-from tfp_realnvp.runs.learning_rate import SCHEDULES
-from tfp_realnvp.runs.strategy import STRATEGIES
+from tfp_realnvp.choices import (
+    AUGMENT,
+    CROPS,
+    DATA_SETS,
+    MEMORY,
+    ON_NON_FINITE,
+    PRESETS,
+    SCHEDULES,
+    STRATEGIES,
+)
+from tfp_realnvp.cli.option_types import number, seed, text, whole
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -17,15 +23,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("data").add_argument
     add(
         "--dataset",
+        type=_dataset,
         help=f"{', '.join(DATA_SETS)}, or folder:PATH (of images, or a .zip or .tar "
         "of them); by default the preset's own, or digits",
     )
     add(
         "--data-dir",
+        type=text,
         help="folder of prepared TFDS data, or of LSUN's databases; or where what was "
         "in PATH is now",
     )
-    add("--image-size", type=int, help="side of the images, where one can choose")
+    add("--image-size", type=whole(1), help="side of the images, where one can choose")
     add(
         "--conditional",
         action="store_true",
@@ -34,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--augment",
-        choices=("flip",),
+        choices=AUGMENT,
         help="mirror training images at random, where that is as good an image",
     )
 
@@ -59,6 +67,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--labels",
+        type=text,
         help="with --conditional, CSV file of classes (file,label) or of columns of "
         "numbers, in the folder or elsewhere",
     )
@@ -66,11 +75,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("flow").add_argument
     add(
         "--preset",
+        choices=PRESETS,
+        metavar="PRESET",
         help=f"sizes of the flow: {', '.join(PRESETS)}; by default those for the data",
     )
-    add("--num-scales", type=int, help="override the preset's number of scales")
-    add("--filters", type=int, help="override the preset's feature maps")
-    add("--num-blocks", type=int, help="override the preset's residual blocks")
+    add("--num-scales", type=whole(1), help="override the preset's number of scales")
+    add("--filters", type=whole(1), help="override the preset's feature maps")
+    add("--num-blocks", type=whole(1), help="override the preset's residual blocks")
     add(
         "--precision",
         choices=("float32", "mixed_bfloat16"),
@@ -86,16 +97,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("training")
     add = group.add_argument
-    add("--batch-size", type=int, help="images in an update; by default the preset's")
+    add(
+        "--batch-size",
+        type=whole(1),
+        help="images in an update; by default the preset's",
+    )
     add(
         "--accumulate",
-        type=int,
+        type=whole(1),
         default=1,
         help="process each batch in so many parts, to save memory",
     )
-    add("--epochs", type=int, default=20, help="passes through the data")
-    add("--minutes", type=float, help="end training after so many minutes")
-    add("--learning-rate", type=float, help="the highest; by default the preset's")
+    add("--epochs", type=whole(1), default=20, help="passes through the data")
+    add("--minutes", type=number(above=0), help="end training after so many minutes")
+    add(
+        "--learning-rate",
+        type=number(above=0),
+        help="the highest; by default the preset's",
+    )
     add(
         "--schedule",
         choices=SCHEDULES,
@@ -103,32 +122,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--warmup-steps",
-        type=int,
+        type=whole(0),
         help="steps over which the learning rate first rises; by default the preset's",
     )
     either = group.add_mutually_exclusive_group().add_argument
-    either("--seed", type=int, default=0, help="the same seed gives the same run")
+    either("--seed", type=seed, default=0, help="the same seed gives the same run")
     either(
         "--seeds",
-        type=int,
+        type=seed,
         nargs="+",
         help="train one run after the other with these seeds, and score them together",
     )
     add(
         "--average-decay",
-        type=float,
+        type=number(least=0, below=1),
         help="keep a moving average of the weights too, for instance 0.999, or none "
         "with 0; by default as the preset's",
     )
     add(
         "--on-non-finite",
-        choices=("stop", "skip"),
+        choices=ON_NON_FINITE,
         default="stop",
         help="what to do when loss or gradient is NaN or infinite",
     )
     add(
         "--max-skipped-in-a-row",
-        type=int,
+        type=whole(1),
         default=10,
         help="with --on-non-finite skip, give up after so many",
     )
@@ -136,8 +155,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--jit-compile", action="store_true", help="let XLA compile the steps")
 
     add = parser.add_argument_group("run").add_argument
-    add("--runs", default="runs", help="folder of all runs")
-    add("--name", help="folder of this run in RUNS; by default a new one")
+    add("--runs", type=text, default="runs", help="folder of all runs")
+    add("--name", type=_name, help="folder of this run in RUNS; by default a new one")
     either = parser.add_mutually_exclusive_group().add_argument
     either("--overwrite", action="store_true", help="write over the run of that name")
     either(
@@ -146,10 +165,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="go on with the run of that name, or with the latest; if there is none, "
         "begin one",
     )
-    add("--checkpoint-steps", type=int, default=500, help="steps between checkpoints")
+    add(
+        "--checkpoint-steps",
+        type=whole(1),
+        default=500,
+        help="steps between checkpoints",
+    )
     add("--tensorboard", action="store_true", help="write for TensorBoard too")
     add(
         "--dry-run",
         action="store_true",
         help="print what training would cost, make one step, and write no run",
     )
+
+
+def _dataset(value: str) -> str:
+    path = value.removeprefix("folder:")
+    # A shell leaves nothing of a variable that is not set.
+    if value not in DATA_SETS and (path == value or not path.strip()):
+        raise argparse.ArgumentTypeError(
+            f"expected {', '.join(DATA_SETS)} or folder:PATH, got {value!r}"
+        )
+    return value
+
+
+def _name(value: str) -> str:
+    path = pathlib.PurePath(value)
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise argparse.ArgumentTypeError(
+            f"expected the name of a folder in RUNS, got {value!r}"
+        )
+    return value

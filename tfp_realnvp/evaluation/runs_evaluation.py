@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from tfp_realnvp.arguments import check_choice, check_path
+from tfp_realnvp.choices import SPLITS
 from tfp_realnvp.data import ImageData
 from tfp_realnvp.evaluation.evaluation import check_importance_samples, summarize
 from tfp_realnvp.evaluation.evaluation_table import markdown_table
@@ -18,8 +19,6 @@ from tfp_realnvp.evaluation.paper_table import paper_results
 from tfp_realnvp.files import write_json
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
-
-SPLITS = ("train", "validation", "test")
 
 
 class RunsEvaluation(NamedTuple):

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tfp_realnvp.arguments import check_choice
-
-MEMORY = ("stored", "recompute")
+from tfp_realnvp.choices import MEMORY
 
 
 def check_memory(memory: Any) -> None:

@@ -9,8 +9,7 @@ from typing import Literal
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_choice
-
-STRATEGIES = ("auto", "none", "mirrored", "multiworker")
+from tfp_realnvp.choices import STRATEGIES
 
 
 def make_strategy(
