@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import resource
 
 import keras
 import numpy as np
@@ -8,7 +9,8 @@ import tensorflow as tf
 from small_model import assert_same, state, variables_of
 
 from tfp_realnvp.data import ImageData, ImageSplit
-from tfp_realnvp.runs.checkpoint import load_checkpoint, save_checkpoint
+from tfp_realnvp.runs.checkpoint import Progress, load_checkpoint, save_checkpoint
+from tfp_realnvp.runs.keeper import Keeper
 from tfp_realnvp.runs.run import train
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
@@ -285,3 +287,26 @@ def test_checkpoints_hold_no_code(whole):
     with np.load(RunDirectory(path).checkpoint, allow_pickle=False) as file:
         progress = json.loads(str(file["progress"]))
     assert progress["step"] == 3 * STEPS
+
+
+def test_another_run_is_kept_by_whatever_name_its_folder_is_reached(tmp_path):
+    old = tmp_path / "old" / "config.json"
+    old.parent.mkdir()
+    old.write_text("theirs")
+    with pytest.raises(FileExistsError, match=r"old is not empty\. Choose another"):
+        RunDirectory.create(tmp_path / "runs" / ".." / "old", CONFIG)
+    assert old.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("room", [1000, 5000, 9000, 13_000])
+def test_weights_that_the_disk_has_no_room_for_are_an_error(room, whole, tmp_path):
+    keeper = Keeper(RunDirectory(tmp_path), Progress(), 1)
+    keeper.set_model(whole[1])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            keeper._save_weights("last")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())

@@ -130,12 +130,14 @@ class RunDirectory:
           FileExistsError: If it is a file, or holds anything and `overwrite` is
             `False`.
         """
-        if not self.path.exists():
+        # `runs/../old` is there even where `runs` is not.
+        path = self.path.resolve()
+        if not path.exists():
             return
-        if not self.path.is_dir():
+        if not path.is_dir():
             raise FileExistsError(f"run: expected a folder, but {self.path} is a file.")
-        remove_unfinished(self.path)
-        if any(self.path.iterdir()) and not overwrite:
+        remove_unfinished(path)
+        if any(path.iterdir()) and not overwrite:
             raise FileExistsError(
                 f"run: {self.path} is not empty. Choose another --name, or pass "
                 "--resume to go on with it, or --overwrite to lose what is there."
