@@ -155,6 +155,22 @@ def test_a_run_is_not_resumed_with_other_arguments(runs, capsys):
     assert "resume: expected learning_rate as the run began with, 0.001" in error
 
 
+def test_a_run_goes_on_for_more_epochs(runs, tmp_path, capsys):
+    shutil.copytree(runs / "digits", tmp_path / "digits")
+    arguments = ["train", *QUICK, "--runs", str(tmp_path), "--resume"]
+    assert main([*arguments, "--epochs", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "2 epochs for 1: the learning rate's cosine schedule goes on as one" in said
+    assert "Going on after step 21 of 42." in said
+    lines = said.splitlines()
+    assert [line for line in lines if line.startswith("epoch 2/2, ")]
+    assert not [line for line in lines if line.startswith("epoch 1/")]
+    assert not {"\r", "\b", "\x1b"} & set(said)
+    assert json.loads((tmp_path / "digits" / "summary.json").read_text())["epochs"] == 2
+    assert main(arguments) == 2
+    assert "resume: expected epochs as the run began with, 2" in capsys.readouterr().err
+
+
 def test_a_damaged_checkpoint_is_refused_and_stays(runs, tmp_path, capsys):
     shutil.copytree(runs / "digits", tmp_path / "digits")
     path = tmp_path / "digits" / "checkpoint.npz"

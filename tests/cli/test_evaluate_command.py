@@ -112,8 +112,13 @@ def test_weights_that_one_run_lacks_are_missed_before_any_is_scored(tmp_path, ca
 def test_a_run_whose_training_has_not_ended_is_said_to_be_one(tmp_path, capsys):
     run = make_run(tmp_path / "run")
     (tmp_path / "run" / "summary.json").unlink()
-    assert main(["evaluate", run, "--limit", "5", "--draws", "1"]) == 0
-    assert f"Training of {run} has not ended." in capsys.readouterr().out
+    # The scores are shown where they cannot be kept too.
+    (tmp_path / "run" / "evaluation.json").mkdir()
+    assert main(["evaluate", run, "--limit", "5", "--draws", "1"]) == 2
+    said = capsys.readouterr()
+    assert f"Training of {run} has not ended." in said.out
+    assert "| digits, test | -- | -- | " in said.out
+    assert "Is a directory" in said.err and "evaluation.json" in said.err
 
 
 @pytest.mark.parametrize(

@@ -310,3 +310,32 @@ def test_weights_that_the_disk_has_no_room_for_are_an_error(room, whole, tmp_pat
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_written_by_one_process_at_a_time(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    with (
+        run.lock(),
+        pytest.raises(BlockingIOError, match="run: another process is writing into"),
+        run.lock(),
+    ):
+        pass
+    assert not list(run.path.iterdir())
+    # As a process that was killed leaves it.
+    (run.path / ".lock").touch()
+    with run.lock():
+        RunDirectory.create(run.path, CONFIG)
+
+
+def test_a_run_goes_on_for_more_epochs_and_not_for_fewer(tmp_path):
+    short = dataclasses.replace(CONFIG, epochs=1)
+    _, progress = run(tmp_path / "run", config=short)
+    directory = RunDirectory(tmp_path / "run")
+    (directory.path / "summary.json").touch()
+    CONFIG.check_goes_on_from(directory.load_config())
+    directory.extend(CONFIG)
+    assert directory.load_config().epochs == 3 and not directory.is_finished
+    with pytest.raises(ValueError, match="resume: expected epochs as .* 3; got 1"):
+        short.check_goes_on_from(directory.load_config())
+    _, progress = run(tmp_path / "run")
+    assert (progress.step, len(progress.history)) == (3 * STEPS, 3)

@@ -29,8 +29,9 @@ def run(arguments: argparse.Namespace) -> None:
         weights=arguments.weights,
         data_dir=arguments.data_dir,
     )
-    print(found.table)
+    print(found.table, flush=True)
     if output is not None:
         write_json(output, found.values)
     elif len(directories) > 1:
         print(json.dumps(found.values, indent=2))
+    found.check_written()

@@ -28,5 +28,5 @@ def run(arguments: argparse.Namespace) -> None:
         "weights": arguments.weights,
         "seed": arguments.seed,
     }
+    print(report, flush=True)
     write_json(directory.path / "health.json", {**settings, **report.to_dict()})
-    print(report)

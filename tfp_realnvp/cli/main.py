@@ -6,10 +6,14 @@ import contextlib
 import importlib
 import os
 import re
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
+from tfp_realnvp.cli.output import Output
 from tfp_realnvp.cli.parser import make_parser
 
 # What TensorFlow prints before it reads what it is told to print.
@@ -22,6 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
       argv: Arguments after the program's name; `None` takes them from `sys.argv`.
     """
+    output, errors = Output(sys.stdout), Output(sys.stderr)
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        try:
+            return _run(argv)
+        finally:
+            output.flush()
+            errors.flush()
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = make_parser().parse_args(argv)
     except SystemExit as end:
@@ -38,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             tf.config.list_physical_devices()
         command = importlib.import_module(f"tfp_realnvp.cli.{arguments.command}")
-        command.run(arguments)
+        with _clean_end():
+            command.run(arguments)
     except (ValueError, OSError, ImportError) as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return 2
@@ -48,12 +63,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{name}: interrupted.", file=sys.stderr)
         return 130
+    except _Terminated:
+        print(f"{name}: terminated.", file=sys.stderr)
+        return 143
     except Exception as error:
         if not isinstance(error, tf.errors.OpError):
             raise
         print(f"{name}: error: {error.message}", file=sys.stderr)
         return 1
     return 0
+
+
+class _Terminated(BaseException):
+    """SIGTERM, which removes what is half written as Ctrl-C does."""
+
+
+@contextlib.contextmanager
+def _clean_end() -> Iterator[None]:
+    def end(*_: object) -> NoReturn:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -76,4 +113,4 @@ def _without_start_up_lines() -> Iterator[None]:
             held.seek(0)
             for line in held:
                 if not _START_UP.match(line):
-                    os.write(2, line)
+                    sys.stderr.write(line.decode(errors="replace"))

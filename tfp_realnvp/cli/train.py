@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import itertools
 import pathlib
@@ -22,6 +23,7 @@ from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.runs.strategy import is_chief, make_strategy
 from tfp_realnvp.runs.tensorboard import TensorBoard
+from tfp_realnvp.training.flow_model import FlowModel
 
 _COPIED = (
     "epochs",
@@ -97,6 +99,18 @@ def _train(
 ) -> None:
     """Trains one run into its folder."""
     model = config.build_model(strategy)
+    with directory.lock() if is_chief(strategy) else contextlib.nullcontext():
+        _train_alone(model, directory, config, arguments, data, strategy)
+
+
+def _train_alone(
+    model: FlowModel,
+    directory: RunDirectory,
+    config: RunConfig,
+    arguments: argparse.Namespace,
+    data: ImageData,
+    strategy: tf.distribute.Strategy,
+) -> None:
     _begin(directory, arguments, config, strategy)
     print(f"Training on {data.train.count} images of {data.name}: {directory.path}")
     print(f"Replicas: {strategy.num_replicas_in_sync}.", flush=True)
@@ -154,7 +168,15 @@ def _begin(
 ) -> None:
     """Makes the folder of a new run, or checks that the run in it can go on."""
     if arguments.resume and directory.is_begun:
-        config.check_goes_on_from(directory.load_config())
+        before = directory.load_config()
+        config.check_goes_on_from(before)
+        if config.epochs > before.epochs and is_chief(strategy):
+            print(
+                f"{config.epochs} epochs for {before.epochs}: the learning rate's "
+                f"{config.schedule} schedule goes on as one that ends after "
+                f"{config.epochs}."
+            )
+            directory.extend(config)
         return
     if arguments.resume:
         print(f"Nothing to go on with in {directory.path}: a new run begins.")

@@ -221,10 +221,14 @@ class RunConfig:
     def check_goes_on_from(self, before: RunConfig) -> None:
         """Checks that a run made from `before` can be continued with this.
 
+        There may be more epochs than there were to be.
+
         Raises:
           ValueError: Naming the first thing that differs.
         """
         differences = before.differences(self)
+        if self.epochs > before.epochs:
+            differences.pop("epochs")
         if differences:
             name, (began, got) = next(iter(differences.items()))
             raise ValueError(
