@@ -109,6 +109,5 @@ def test_the_folder_of_all_seeds_is_told_from_that_of_a_run(runs, capsys):
 
 
 def test_one_seed_and_several_exclude_each_other(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        train(tmp_path, "--seed", "1", "--seeds", "1", "2")
-    assert "not allowed with argument" in capsys.readouterr().err
+    message = refused(capsys, tmp_path, "--seed", "1", "--seeds", "1", "2")
+    assert "not allowed with argument" in message

@@ -260,7 +260,7 @@ def test_all_files_are_there_when_a_run_is_cut_off_after_its_last_checkpoint(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 4}, "resume: expected epochs as the run began with, 3; got 4"),
+        ({"epochs": 2}, "resume: expected epochs as the run began with, 3; got 2"),
         ({"seed": 2}, "resume: expected seed as the run began with, 1; got 2"),
         (
             {"flow": {**CONFIG.flow, "filters": 9}},
@@ -272,7 +272,8 @@ def test_a_run_is_not_continued_as_another(change, message, whole):
     path, *_ = whole
     before = RunDirectory(path).load_config()
     CONFIG.check_goes_on_from(before)
-    dataclasses.replace(CONFIG, data_dir="moved").check_goes_on_from(before)
+    for allowed in ({"data_dir": "moved"}, {"epochs": 4}):
+        dataclasses.replace(CONFIG, **allowed).check_goes_on_from(before)
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(CONFIG, **change).check_goes_on_from(before)
 
@@ -327,15 +328,11 @@ def test_a_run_is_written_by_one_process_at_a_time(tmp_path):
         RunDirectory.create(run.path, CONFIG)
 
 
-def test_a_run_goes_on_for_more_epochs_and_not_for_fewer(tmp_path):
-    short = dataclasses.replace(CONFIG, epochs=1)
-    _, progress = run(tmp_path / "run", config=short)
+def test_a_run_goes_on_for_more_epochs(tmp_path):
+    _, progress = run(tmp_path / "run", config=dataclasses.replace(CONFIG, epochs=1))
     directory = RunDirectory(tmp_path / "run")
     (directory.path / "summary.json").touch()
-    CONFIG.check_goes_on_from(directory.load_config())
     directory.extend(CONFIG)
     assert directory.load_config().epochs == 3 and not directory.is_finished
-    with pytest.raises(ValueError, match="resume: expected epochs as .* 3; got 1"):
-        short.check_goes_on_from(directory.load_config())
     _, progress = run(tmp_path / "run")
     assert (progress.step, len(progress.history)) == (3 * STEPS, 3)

@@ -116,6 +116,7 @@ def train(
                 validation_data=validation,
                 callbacks=every,
                 verbose=0,
+                shuffle=False,
             )
             is_over = model.stop_training
     except FloatingPointError:
