@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from tfp_realnvp.choices import FIGURES, SPLITS, WEIGHTS
 from tfp_realnvp.cli import train_options
-from tfp_realnvp.cli.option_types import number, seed, text, whole
+from tfp_realnvp.cli.option_types import path, positive_int, seed, temperature
 
 # What `evaluate` and `figures` do unless told otherwise.
 DRAWS, SAMPLES = 3, 64
@@ -109,22 +109,22 @@ def _evaluate(parser: argparse.ArgumentParser) -> None:
     _of_data(parser)
     add = parser.add_argument
     add("--split", choices=SPLITS, default="test", help="which images")
-    add("--limit", type=whole(1), help="only the first so many images")
+    add("--limit", type=positive_int, help="only the first so many images")
     add(
         "--draws",
-        type=whole(1),
+        type=positive_int,
         help=f"how often each image is jittered: {DRAWS}, or what "
         "--importance-samples says",
     )
     add(
         "--importance-samples",
-        type=whole(1),
+        type=positive_int,
         help="give a bound on the likelihood of the discrete images too, from so many "
         "draws of the jitter; it is tighter than the paper's figure, and another one",
     )
     add("--seed", type=seed, default=0, help="of the jitter")
-    add("--batch-size", type=whole(1), default=100)
-    add("--output", type=text, help="JSON file for what was found on all runs together")
+    add("--batch-size", type=positive_int, default=100)
+    add("--output", type=path, help="JSON file for what was found on all runs together")
 
 
 def _health(parser: argparse.ArgumentParser) -> None:
@@ -132,11 +132,11 @@ def _health(parser: argparse.ArgumentParser) -> None:
     _of_data(parser)
     add = parser.add_argument
     add("--split", choices=SPLITS, default="test", help="which images")
-    add("--limit", type=whole(1), default=256, help="only the first so many images")
+    add("--limit", type=positive_int, default=256, help="only the first so many images")
     add("--seed", type=seed, default=0, help="of the jitter and of the samples")
     add(
         "--batch-size",
-        type=whole(1),
+        type=positive_int,
         help="images whose statistics are taken together; those of a step of training "
         "if not said",
     )
@@ -147,7 +147,7 @@ def _sample(parser: argparse.ArgumentParser) -> None:
     _of_data(parser)
     _of_draws(parser)
     add = parser.add_argument
-    add("--count", type=whole(1), default=64, help="number of images")
+    add("--count", type=positive_int, default=64, help="number of images")
     add(
         "--condition",
         nargs="+",
@@ -156,7 +156,7 @@ def _sample(parser: argparse.ArgumentParser) -> None:
         "that the images shall have, or NAME=NUMBER; if not, the conditions of test "
         "images",
     )
-    add("--output", type=text, help="PNG to write; RUN/samples_drawn.png if not")
+    add("--output", type=path, help="PNG to write; RUN/samples_drawn.png if not")
 
 
 def _figures(parser: argparse.ArgumentParser) -> None:
@@ -171,18 +171,18 @@ def _figures(parser: argparse.ArgumentParser) -> None:
         metavar="FIGURE",
         help=f"which; all by default: {', '.join(FIGURES)}",
     )
-    add("--output", type=text, help="folder to write to; RUN/figures if not")
-    add("--count", type=whole(1), help=f"number of samples; {SAMPLES} if not")
+    add("--output", type=path, help="folder to write to; RUN/figures if not")
+    add("--count", type=positive_int, help=f"number of samples; {SAMPLES} if not")
     add(
         "--factors",
-        type=whole(1),
+        type=positive_int,
         nargs="+",
         default=[2, 10],
         help="how many times larger than the data samples are drawn; 2 10 if not",
     )
     add(
         "--classifier-epochs",
-        type=whole(1),
+        type=positive_int,
         default=4,
         help="of the classifier that judges changed attributes; 4 if not",
     )
@@ -193,7 +193,7 @@ def _gallery(parser: argparse.ArgumentParser) -> None:
     _of_data(parser)
     _of_draws(parser)
     parser.add_argument(
-        "--output", type=text, default="gallery.html", help="HTML file to write"
+        "--output", type=path, default="gallery.html", help="HTML file to write"
     )
 
 
@@ -201,17 +201,17 @@ def _export(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     _weights(parser)
     parser.add_argument(
-        "--output", type=text, help="folder of all versions; RUN/saved_model if not"
+        "--output", type=path, help="folder of all versions; RUN/saved_model if not"
     )
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", type=text, metavar="RUN", help="folder of the run")
+    parser.add_argument("directory", type=path, metavar="RUN", help="folder of the run")
 
 
 def _runs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "directories", type=text, metavar="RUN", nargs="+", help="folders of the runs"
+        "directories", type=path, metavar="RUN", nargs="+", help="folders of the runs"
     )
 
 
@@ -227,7 +227,7 @@ def _weights(parser: argparse.ArgumentParser) -> None:
 def _of_data(parser: argparse.ArgumentParser) -> None:
     _weights(parser)
     parser.add_argument(
-        "--data-dir", type=text, help="where the data are now, if elsewhere"
+        "--data-dir", type=path, help="where the data are now, if elsewhere"
     )
 
 
@@ -235,7 +235,7 @@ def _of_draws(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=seed, default=0, help="of the latents")
     parser.add_argument(
         "--temperature",
-        type=number(least=0),
+        type=temperature,
         default=1.0,
         help="factor on the latents",
     )

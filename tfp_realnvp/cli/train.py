@@ -23,7 +23,6 @@ from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.runs.strategy import is_chief, make_strategy
 from tfp_realnvp.runs.tensorboard import TensorBoard
-from tfp_realnvp.training.flow_model import FlowModel
 
 _COPIED = (
     "epochs",
@@ -100,31 +99,20 @@ def _train(
     """Trains one run into its folder."""
     model = config.build_model(strategy)
     with directory.lock() if is_chief(strategy) else contextlib.nullcontext():
-        _train_alone(model, directory, config, arguments, data, strategy)
-
-
-def _train_alone(
-    model: FlowModel,
-    directory: RunDirectory,
-    config: RunConfig,
-    arguments: argparse.Namespace,
-    data: ImageData,
-    strategy: tf.distribute.Strategy,
-) -> None:
-    _begin(directory, arguments, config, strategy)
-    print(f"Training on {data.train.count} images of {data.name}: {directory.path}")
-    print(f"Replicas: {strategy.num_replicas_in_sync}.", flush=True)
-    progress = train(
-        model,
-        config,
-        data,
-        directory,
-        checkpoint_steps=arguments.checkpoint_steps,
-        callbacks=_callbacks(arguments, config, data, directory, strategy),
-    )
-    summary = evaluate_run(model, data, config, progress)
-    if is_chief(strategy):
-        write_report(model, data, config, progress, summary, directory)
+        _begin(directory, arguments, config, strategy)
+        print(f"Training on {data.train.count} images of {data.name}: {directory.path}")
+        print(f"Replicas: {strategy.num_replicas_in_sync}.", flush=True)
+        progress = train(
+            model,
+            config,
+            data,
+            directory,
+            checkpoint_steps=arguments.checkpoint_steps,
+            callbacks=_callbacks(arguments, config, data, directory, strategy),
+        )
+        summary = evaluate_run(model, data, config, progress)
+        if is_chief(strategy):
+            write_report(model, data, config, progress, summary, directory)
 
 
 def _config(arguments: argparse.Namespace) -> RunConfig:

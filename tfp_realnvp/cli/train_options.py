@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import pathlib
 
 from tfp_realnvp.choices import (
     AUGMENT,
@@ -15,7 +14,16 @@ from tfp_realnvp.choices import (
     SCHEDULES,
     STRATEGIES,
 )
-from tfp_realnvp.cli.option_types import number, seed, text, whole
+from tfp_realnvp.cli.option_types import (
+    dataset,
+    decay,
+    natural,
+    path,
+    positive,
+    positive_int,
+    run_name,
+    seed,
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -23,17 +31,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("data").add_argument
     add(
         "--dataset",
-        type=_dataset,
+        type=dataset,
         help=f"{', '.join(DATA_SETS)}, or folder:PATH (of images, or a .zip or .tar "
         "of them); by default the preset's own, or digits",
     )
     add(
         "--data-dir",
-        type=text,
+        type=path,
         help="folder of prepared TFDS data, or of LSUN's databases; or where what was "
         "in PATH is now",
     )
-    add("--image-size", type=whole(1), help="side of the images, where one can choose")
+    add(
+        "--image-size",
+        type=positive_int,
+        help="side of the images, where one can choose",
+    )
     add(
         "--conditional",
         action="store_true",
@@ -67,7 +79,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--labels",
-        type=text,
+        type=path,
         help="with --conditional, CSV file of classes (file,label) or of columns of "
         "numbers, in the folder or elsewhere",
     )
@@ -79,9 +91,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PRESET",
         help=f"sizes of the flow: {', '.join(PRESETS)}; by default those for the data",
     )
-    add("--num-scales", type=whole(1), help="override the preset's number of scales")
-    add("--filters", type=whole(1), help="override the preset's feature maps")
-    add("--num-blocks", type=whole(1), help="override the preset's residual blocks")
+    add(
+        "--num-scales", type=positive_int, help="override the preset's number of scales"
+    )
+    add("--filters", type=positive_int, help="override the preset's feature maps")
+    add("--num-blocks", type=positive_int, help="override the preset's residual blocks")
     add(
         "--precision",
         choices=("float32", "mixed_bfloat16"),
@@ -99,20 +113,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = group.add_argument
     add(
         "--batch-size",
-        type=whole(1),
+        type=positive_int,
         help="images in an update; by default the preset's",
     )
     add(
         "--accumulate",
-        type=whole(1),
+        type=positive_int,
         default=1,
         help="process each batch in so many parts, to save memory",
     )
-    add("--epochs", type=whole(1), default=20, help="passes through the data")
-    add("--minutes", type=number(above=0), help="end training after so many minutes")
+    add("--epochs", type=positive_int, default=20, help="passes through the data")
+    add("--minutes", type=positive, help="end training after so many minutes")
     add(
         "--learning-rate",
-        type=number(above=0),
+        type=positive,
         help="the highest; by default the preset's",
     )
     add(
@@ -122,7 +136,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--warmup-steps",
-        type=whole(0),
+        type=natural,
         help="steps over which the learning rate first rises; by default the preset's",
     )
     either = group.add_mutually_exclusive_group().add_argument
@@ -135,7 +149,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--average-decay",
-        type=number(least=0, below=1),
+        type=decay,
         help="keep a moving average of the weights too, for instance 0.999, or none "
         "with 0; by default as the preset's",
     )
@@ -147,7 +161,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--max-skipped-in-a-row",
-        type=whole(1),
+        type=positive_int,
         default=10,
         help="with --on-non-finite skip, give up after so many",
     )
@@ -155,8 +169,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--jit-compile", action="store_true", help="let XLA compile the steps")
 
     add = parser.add_argument_group("run").add_argument
-    add("--runs", type=text, default="runs", help="folder of all runs")
-    add("--name", type=_name, help="folder of this run in RUNS; by default a new one")
+    add("--runs", type=path, default="runs", help="folder of all runs")
+    add(
+        "--name", type=run_name, help="folder of this run in RUNS; by default a new one"
+    )
     either = parser.add_mutually_exclusive_group().add_argument
     either("--overwrite", action="store_true", help="write over the run of that name")
     either(
@@ -167,7 +183,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--checkpoint-steps",
-        type=whole(1),
+        type=positive_int,
         default=500,
         help="steps between checkpoints",
     )
@@ -177,22 +193,3 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print what training would cost, make one step, and write no run",
     )
-
-
-def _dataset(value: str) -> str:
-    path = value.removeprefix("folder:")
-    # A shell leaves nothing of a variable that is not set.
-    if value not in DATA_SETS and (path == value or not path.strip()):
-        raise argparse.ArgumentTypeError(
-            f"expected {', '.join(DATA_SETS)} or folder:PATH, got {value!r}"
-        )
-    return value
-
-
-def _name(value: str) -> str:
-    path = pathlib.PurePath(value)
-    if path.is_absolute() or ".." in path.parts or not path.parts:
-        raise argparse.ArgumentTypeError(
-            f"expected the name of a folder in RUNS, got {value!r}"
-        )
-    return value
