@@ -1,7 +1,7 @@
 import pytest
 
-from tfp_realnvp.serving import directory, next_version, take_version
-from tfp_realnvp.serving.directory import atomic_directory
+from tfp_realnvp.serving import directory, next_version
+from tfp_realnvp.serving.directory import atomic_directory, take_version
 
 
 def test_versions_are_counted_from_the_highest_that_is_there(tmp_path):

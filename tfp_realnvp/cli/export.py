@@ -7,12 +7,8 @@ import os
 import pathlib
 
 from tfp_realnvp.runs.run_directory import RunDirectory
-from tfp_realnvp.serving import (
-    export_saved_model,
-    next_version,
-    run_origin,
-    take_version,
-)
+from tfp_realnvp.serving import export_saved_model, next_version, run_origin
+from tfp_realnvp.serving.directory import take_version
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -20,7 +16,7 @@ def run(arguments: argparse.Namespace) -> None:
     directory = RunDirectory(arguments.directory)
     origin = run_origin(directory, arguments.weights)
     versions = pathlib.Path(arguments.output or directory.path / "saved_model")
-    print(f"Writing {next_version(versions)}.", flush=True)
+    print(f"Writing version {next_version(versions).name} or later.", flush=True)
     model = directory.load_model(arguments.weights)
     # Several exports at once may have the same next version in view.
     written = versions / f".{os.getpid()}.new"
