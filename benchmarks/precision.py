@@ -53,7 +53,7 @@ def score(arguments, data, seed, precision):
     flow = nvp.image_flow(arguments.preset, network_dtype=precision, seed=seed)
     model = nvp.FlowModel(flow, seed=seed)
     model.compile()
-    throughput = Throughput(arguments.batch_size, arguments.steps)
+    throughput = Throughput(arguments.batch_size)
     model.fit(
         data.training_batches(arguments.batch_size, seed=seed),
         steps_per_epoch=arguments.steps,

@@ -45,4 +45,27 @@ def test_the_version_is_that_of_the_wheel(wheel):
 def test_public_names_are_those_that_are_imported():
     public = {name for name in vars(nvp) if not name.startswith("_")}
     modules = {name for name in public if type(vars(nvp)[name]).__name__ == "module"}
-    assert public - modules == set(nvp.__all__)
+    assert public - modules - {"TYPE_CHECKING", "Any"} == set(nvp.__all__)
+
+
+def test_public_names_are_there_whatever_was_imported_first():
+    code = """
+import pickle, sys
+import tfp_realnvp as nvp
+assert "tensorflow" not in sys.modules
+assert nvp.nets.MLP is nvp.MLP
+assert all(getattr(nvp, name) is not None for name in nvp.__all__)
+assert pickle.loads(pickle.dumps(nvp.FlowModel)) is nvp.FlowModel
+import keras
+assert keras.saving.get_registered_object("tfp_realnvp>FlowModel") is nvp.FlowModel
+for name in [name for name in sys.modules if name.startswith("tfp_realnvp")]:
+    del sys.modules[name]
+keras.config.backend = lambda: "torch"
+import tfp_realnvp
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    *_, last = result.stderr.splitlines()
+    assert last.startswith("ImportError: tfp_realnvp needs Keras on TensorFlow, got")
+    assert "'torch'; set KERAS_BACKEND=tensorflow" in last

@@ -9,8 +9,17 @@ import reprlib
 from collections.abc import Collection
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
+
+# Everything is above this file.
+if keras.config.backend() != "tensorflow":
+    raise ImportError(
+        "tfp_realnvp needs Keras on TensorFlow, got the backend "
+        f"{keras.config.backend()!r}; set KERAS_BACKEND=tensorflow, or backend in "
+        "~/.keras/keras.json, before Keras is imported."
+    )
 
 # What fits into an int64, as TensorFlow's sizes do.
 _LARGEST = 2**63 - 1

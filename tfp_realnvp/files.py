@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
 import shutil
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +39,50 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike, message: str) -> Iterator[None]:
+    """Holds a lock that one process at a time can have, and that ends with it.
+
+    Args:
+      path: File to lock, which is made, and removed at the end.
+      message: Of the error.
+
+    Raises:
+      BlockingIOError: If another process holds it.
+    """
+    path = pathlib.Path(path)
+    with open(path, "a") as file:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            # A file system without locks is no reason not to write to it.
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise BlockingIOError(message) from error
+        try:
+            is_there = os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+        except FileNotFoundError:
+            is_there = False
+        if not is_there:
+            # The other one removed it, at its end, after this one had opened it.
+            raise BlockingIOError(message)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _lock(number: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def remove_unfinished(directory: str | os.PathLike) -> None:

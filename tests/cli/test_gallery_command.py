@@ -100,7 +100,6 @@ def test_the_gallery_is_of_the_weights_seed_and_temperature_asked_for(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--temperature", "-1"], "temperature: expected 0 or more, and finite"),
         (["--output", "nowhere/page.html"], "output: expected a file in a folder"),
         (["--output", "."], "output: expected a file in a folder that exists, got ."),
         (["elsewhere"], "got elsewhere without config.json"),

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from tfp_realnvp.cli.main import make_parser
+from tfp_realnvp.cli import make_parser
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAMS = {"pip", "cc", "./run_signature", "saved_model_cli", "pytest", "ruff", "mypy"}

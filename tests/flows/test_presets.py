@@ -1,7 +1,7 @@
 import pytest
 
 import tfp_realnvp as nvp
-from tfp_realnvp.data.load import DATA_SETS
+from tfp_realnvp.choices import DATA_SETS
 from tfp_realnvp.flows.presets import dataset_of, preset_for
 
 

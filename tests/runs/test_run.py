@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import resource
 
 import keras
 import numpy as np
@@ -8,7 +9,8 @@ import tensorflow as tf
 from small_model import assert_same, state, variables_of
 
 from tfp_realnvp.data import ImageData, ImageSplit
-from tfp_realnvp.runs.checkpoint import load_checkpoint, save_checkpoint
+from tfp_realnvp.runs.checkpoint import Progress, load_checkpoint, save_checkpoint
+from tfp_realnvp.runs.keeper import Keeper
 from tfp_realnvp.runs.run import train
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
@@ -258,7 +260,7 @@ def test_all_files_are_there_when_a_run_is_cut_off_after_its_last_checkpoint(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epochs": 4}, "resume: expected epochs as the run began with, 3; got 4"),
+        ({"epochs": 2}, "resume: expected epochs as the run began with, 3; got 2"),
         ({"seed": 2}, "resume: expected seed as the run began with, 1; got 2"),
         (
             {"flow": {**CONFIG.flow, "filters": 9}},
@@ -270,7 +272,8 @@ def test_a_run_is_not_continued_as_another(change, message, whole):
     path, *_ = whole
     before = RunDirectory(path).load_config()
     CONFIG.check_goes_on_from(before)
-    dataclasses.replace(CONFIG, data_dir="moved").check_goes_on_from(before)
+    for allowed in ({"data_dir": "moved"}, {"epochs": 4}):
+        dataclasses.replace(CONFIG, **allowed).check_goes_on_from(before)
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(CONFIG, **change).check_goes_on_from(before)
 
@@ -285,3 +288,51 @@ def test_checkpoints_hold_no_code(whole):
     with np.load(RunDirectory(path).checkpoint, allow_pickle=False) as file:
         progress = json.loads(str(file["progress"]))
     assert progress["step"] == 3 * STEPS
+
+
+def test_another_run_is_kept_by_whatever_name_its_folder_is_reached(tmp_path):
+    old = tmp_path / "old" / "config.json"
+    old.parent.mkdir()
+    old.write_text("theirs")
+    with pytest.raises(FileExistsError, match=r"old is not empty\. Choose another"):
+        RunDirectory.create(tmp_path / "runs" / ".." / "old", CONFIG)
+    assert old.read_text() == "theirs"
+
+
+@pytest.mark.parametrize("room", [1000, 5000, 9000, 13_000])
+def test_weights_that_the_disk_has_no_room_for_are_an_error(room, whole, tmp_path):
+    keeper = Keeper(RunDirectory(tmp_path), Progress(), 1)
+    keeper.set_model(whole[1])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            keeper._save_weights("last")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_is_written_by_one_process_at_a_time(tmp_path):
+    run = RunDirectory(tmp_path / "run")
+    with (
+        run.lock(),
+        pytest.raises(BlockingIOError, match="run: another process is writing into"),
+        run.lock(),
+    ):
+        pass
+    assert not list(run.path.iterdir())
+    # As a process that was killed leaves it.
+    (run.path / ".lock").touch()
+    with run.lock():
+        RunDirectory.create(run.path, CONFIG)
+
+
+def test_a_run_goes_on_for_more_epochs(tmp_path):
+    _, progress = run(tmp_path / "run", config=dataclasses.replace(CONFIG, epochs=1))
+    directory = RunDirectory(tmp_path / "run")
+    (directory.path / "summary.json").touch()
+    directory.extend(CONFIG)
+    assert directory.load_config().epochs == 3 and not directory.is_finished
+    _, progress = run(tmp_path / "run")
+    assert (progress.step, len(progress.history)) == (3 * STEPS, 3)

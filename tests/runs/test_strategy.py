@@ -1,11 +1,17 @@
 import pytest
 import tensorflow as tf
 
-from tfp_realnvp.runs.strategy import is_chief, make_strategy
+from tfp_realnvp.runs.strategy import (
+    is_chief,
+    make_strategy,
+    slurm_cluster_resolver,
+)
 
 
 def test_one_device_is_enough_where_there_are_no_more(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
+    # A job of one task, or a script outside of `srun`.
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
     for name in ("auto", "none"):
         strategy = make_strategy(name)
         assert strategy is tf.distribute.get_strategy()
@@ -60,3 +66,25 @@ def test_one_process_of_a_cluster_is_its_chief(kind, index, jobs, chief):
         )
 
     assert is_chief(Strategy()) is chief
+
+
+def test_tasks_of_slurm_are_workers_that_find_one_another(monkeypatch):
+    step = {
+        "SLURM_JOB_ID": "40005",
+        "SLURM_PROCID": "2",
+        "SLURM_STEP_NODELIST": "gpu[07-08]",
+        "SLURM_STEP_NUM_TASKS": "3",
+        "SLURM_STEP_TASKS_PER_NODE": "2,1",
+    }
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    resolver = slurm_cluster_resolver()
+    assert resolver.cluster_spec().as_dict() == {
+        "worker": ["gpu07:12005", "gpu07:12006", "gpu08:12005"]
+    }
+    assert (resolver.task_type, resolver.task_id) == ("worker", 2)
+    made = []
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", made.append)
+    make_strategy("auto")
+    assert made[0].cluster_spec() == resolver.cluster_spec()

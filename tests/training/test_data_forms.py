@@ -102,7 +102,7 @@ def test_a_float64_flow_sees_every_digit_of_arrays():
     )
 
 
-@pytest.mark.parametrize("floatx", ["float16", "float64"])
+@pytest.mark.parametrize("floatx", ["bfloat16", "float16", "float64"])
 def test_the_dtype_of_keras_changes_nothing(floatx):
     expected = normal_model().evaluate(points(), return_dict=True, verbose=0)
     keras.config.set_floatx(floatx)
@@ -110,7 +110,8 @@ def test_the_dtype_of_keras_changes_nothing(floatx):
         result = normal_model().evaluate(points(), return_dict=True, verbose=0)
     finally:
         keras.config.set_floatx("float32")
-    np.testing.assert_allclose(result["nll"], expected["nll"], rtol=1e-6)
+    for name in ("loss", "nll"):
+        np.testing.assert_allclose(result[name], expected[name], rtol=1e-6)
 
 
 @pytest.mark.parametrize("absent", [(None,), (None, None)])

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pathlib
 
-from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.serving import export_saved_model, next_version, run_origin
-
-
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command to the command line."""
-    parser = commands.add_parser(
-        "export",
-        help="write a trained flow for servers",
-        description="Writes a trained flow as a SavedModel, which TensorFlow loads "
-        "without this package: it scores, samples, encodes and decodes. Each export is "
-        "a new version, OUTPUT/1, OUTPUT/2, and so on, as TensorFlow Serving expects.",
-    )
-    parser.add_argument("directory", metavar="RUN", help="folder of the run")
-    parser.add_argument(
-        "--output", help="folder of all versions; RUN/saved_model if not"
-    )
-    add_weights_option(parser)
-    parser.set_defaults(run=run)
+from tfp_realnvp.serving.directory import take_version
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -32,10 +16,11 @@ def run(arguments: argparse.Namespace) -> None:
     directory = RunDirectory(arguments.directory)
     origin = run_origin(directory, arguments.weights)
     versions = pathlib.Path(arguments.output or directory.path / "saved_model")
-    output = next_version(versions)
+    print(f"Writing version {next_version(versions).name} or later.", flush=True)
     model = directory.load_model(arguments.weights)
-    print(f"Writing {output}.", flush=True)
-    export_saved_model(model, output, run=origin)
+    # Several exports at once may have the same next version in view.
+    written = versions / f".{os.getpid()}.new"
+    output = take_version(export_saved_model(model, written, run=origin), versions)
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(f"Wrote {output} ({size / 2**20:.1f} MiB): {_score(origin, directory)}")
     print(f"Show its signatures with: saved_model_cli show --dir {output} --all")

@@ -8,8 +8,6 @@ import time
 
 import numpy as np
 
-from tfp_realnvp.cli.weights_option import add_weights_option
-from tfp_realnvp.figures.latents import check_draws
 from tfp_realnvp.files import atomic_path, check_output
 from tfp_realnvp.gallery.caption import run_facts
 from tfp_realnvp.gallery.draw import EXAMPLES, draw_row
@@ -18,32 +16,8 @@ from tfp_realnvp.gallery.row import Row
 from tfp_realnvp.runs.run_directory import RunDirectory
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command to the command line."""
-    parser = commands.add_parser(
-        "gallery",
-        help="show trained flows on a web page",
-        description="Writes one HTML file with a row for each run: test images, "
-        "samples of the size trained on, of twice and ten times that size, images "
-        "that are forgotten step by step, and an animated manifold between images. "
-        "The file needs no network.",
-    )
-    parser.add_argument(
-        "directories", metavar="RUN", nargs="+", help="folders of runs, one for a row"
-    )
-    parser.add_argument("--output", default="gallery.html", help="HTML file to write")
-    parser.add_argument("--data-dir", help="where the data are now, if elsewhere")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--temperature", type=float, default=1.0, help="factor on the samples' latents"
-    )
-    add_weights_option(parser)
-    parser.set_defaults(run=run)
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Draws the gallery as the arguments say."""
-    check_draws(arguments.seed, arguments.temperature)
     output = pathlib.Path(arguments.output)
     check_output(output)
     directories = [RunDirectory(path) for path in arguments.directories]

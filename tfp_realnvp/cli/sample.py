@@ -9,48 +9,16 @@ from typing import cast
 
 import numpy as np
 
-from tfp_realnvp.arguments import check_int
-from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.figures import image_grid, sample_images, write_png
 from tfp_realnvp.figures.grid import enlargement
-from tfp_realnvp.figures.latents import check_draws
 from tfp_realnvp.files import check_output
 from tfp_realnvp.machine import check_fits
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command to the command line."""
-    parser = commands.add_parser(
-        "sample",
-        help="draw images from a trained flow",
-        description="Draws images from a trained flow and writes them as one PNG.",
-    )
-    parser.add_argument("directory", metavar="RUN", help="folder of the run")
-    add_weights_option(parser)
-    parser.add_argument("--count", type=int, default=64, help="number of images")
-    parser.add_argument(
-        "--temperature", type=float, default=1.0, help="factor on the latents"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--condition",
-        nargs="+",
-        metavar="LABEL",
-        help="of a conditional run: name or number of a class, or of those attributes "
-        "that the images shall have, or NAME=NUMBER; if not, the conditions of test "
-        "images",
-    )
-    parser.add_argument("--data-dir", help="where the data are now, if elsewhere")
-    parser.add_argument("--output", help="PNG to write; RUN/samples_drawn.png if not")
-    parser.set_defaults(run=run)
-
-
 def run(arguments: argparse.Namespace) -> None:
     """Samples as the arguments say."""
-    check_int("count", arguments.count)
-    check_draws(arguments.seed, arguments.temperature)
     directory = RunDirectory(arguments.directory)
     output = pathlib.Path(arguments.output or directory.path / "samples_drawn.png")
     check_output(output)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from tfp_realnvp.cli.weights_option import add_weights_option
 from tfp_realnvp.evaluation.image_scores import ImageScores, score_images
 from tfp_realnvp.figures import write_png
 from tfp_realnvp.files import atomic_path, write_json
@@ -18,47 +17,6 @@ from tfp_realnvp.runs.run_directory import RunDirectory
 
 _LISTED = 10
 _LEVELS = (0.01, 0.05)
-
-
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command to the command line."""
-    parser = commands.add_parser(
-        "score",
-        help="find the strange ones among new images",
-        description="Scores image files by a trained flow: log-density, bits/dim, and "
-        "how typical that is among images of the run's own kind. Writes a CSV file "
-        "(Parquet too, if pyarrow is there), and a picture and a web page of the "
-        "strangest and the most ordinary.",
-    )
-    add = parser.add_argument
-    add("directory", metavar="RUN", help="folder of the run")
-    add(
-        "paths",
-        metavar="PATH",
-        nargs="+",
-        help="folder or archive of images, an image, a .txt file that lists images, or "
-        "a pattern",
-    )
-    add(
-        "--normal",
-        metavar="PATH",
-        nargs="+",
-        default=[],
-        help="images that are known to be of the run's kind: gives the ROC-AUC of "
-        "telling those in PATH from them",
-    )
-    add("--output", default="scores", help="folder to write to")
-    add(
-        "--skip-damaged",
-        action="store_true",
-        help="go on without images that cannot be read; they are named in the table",
-    )
-    add("--draws", type=int, default=3, help="how often noise is added to each image")
-    add("--seed", type=int, default=0, help="of the noise")
-    add("--batch-size", type=int, default=100)
-    add("--data-dir", help="where the run's own images are now, if elsewhere")
-    add_weights_option(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:

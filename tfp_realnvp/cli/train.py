@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import itertools
 import pathlib
@@ -11,7 +12,6 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.cli.dry_run import dry_run
-from tfp_realnvp.cli.train_options import add_options
 from tfp_realnvp.cli.train_seeds import check_seeds, train_seeds
 from tfp_realnvp.data import ImageData, load_images
 from tfp_realnvp.flows.presets import dataset_of, preset_for, resolve_preset
@@ -40,19 +40,6 @@ _COPIED = (
     "on_non_finite",
     "max_skipped_in_a_row",
 )
-
-
-def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Adds the command to the command line."""
-    parser = commands.add_parser(
-        "train",
-        help="train a flow on images",
-        description="Trains a flow and writes config, checkpoints, weights, pictures "
-        "and a summary into a folder of its own. Without arguments: on scikit-learn's "
-        "digits, in about two minutes on two CPU cores.",
-    )
-    add_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -111,33 +98,24 @@ def _train(
 ) -> None:
     """Trains one run into its folder."""
     model = config.build_model(strategy)
-    _begin(directory, arguments, config, strategy)
-    print(f"Training on {data.train.count} images of {data.name}: {directory.path}")
-    print(f"Replicas: {strategy.num_replicas_in_sync}.", flush=True)
-    progress = train(
-        model,
-        config,
-        data,
-        directory,
-        checkpoint_steps=arguments.checkpoint_steps,
-        callbacks=_callbacks(arguments, config, data, directory, strategy),
-    )
-    summary = evaluate_run(model, data, config, progress)
-    if is_chief(strategy):
-        write_report(model, data, config, progress, summary, directory)
+    with directory.lock() if is_chief(strategy) else contextlib.nullcontext():
+        _begin(directory, arguments, config, strategy)
+        print(f"Training on {data.train.count} images of {data.name}: {directory.path}")
+        print(f"Replicas: {strategy.num_replicas_in_sync}.", flush=True)
+        progress = train(
+            model,
+            config,
+            data,
+            directory,
+            checkpoint_steps=arguments.checkpoint_steps,
+            callbacks=_callbacks(arguments, config, data, directory, strategy),
+        )
+        summary = evaluate_run(model, data, config, progress)
+        if is_chief(strategy):
+            write_report(model, data, config, progress, summary, directory)
 
 
 def _config(arguments: argparse.Namespace) -> RunConfig:
-    for name in (
-        "batch_size",
-        "epochs",
-        "learning_rate",
-        "minutes",
-        "checkpoint_steps",
-    ):
-        value = getattr(arguments, name)
-        if value is not None and not value > 0:
-            raise ValueError(f"{name}: expected a positive number, got {value}.")
     dataset = arguments.dataset or dataset_of(arguments.preset or "digits")
     preset = arguments.preset or preset_for(dataset)
     flow, recipe = resolve_preset(preset), recipe_of(preset)
@@ -178,7 +156,15 @@ def _begin(
 ) -> None:
     """Makes the folder of a new run, or checks that the run in it can go on."""
     if arguments.resume and directory.is_begun:
-        config.check_goes_on_from(directory.load_config())
+        before = directory.load_config()
+        config.check_goes_on_from(before)
+        if config.epochs > before.epochs and is_chief(strategy):
+            print(
+                f"{config.epochs} epochs for {before.epochs}: the learning rate's "
+                f"{config.schedule} schedule goes on as one that ends after "
+                f"{config.epochs}."
+            )
+            directory.extend(config)
         return
     if arguments.resume:
         print(f"Nothing to go on with in {directory.path}: a new run begins.")

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import argparse
 
-from tfp_realnvp.data.folder import CROPS
-from tfp_realnvp.data.load import DATA_SETS
-from tfp_realnvp.flows import PRESETS
-from tfp_realnvp.flows.real_nvp import MEMORY
-from tfp_realnvp.runs.learning_rate import SCHEDULES
-from tfp_realnvp.runs.strategy import STRATEGIES
+from tfp_realnvp.choices import (
+    AUGMENT,
+    CROPS,
+    DATA_SETS,
+    MEMORY,
+    ON_NON_FINITE,
+    PRESETS,
+    SCHEDULES,
+    STRATEGIES,
+)
+from tfp_realnvp.cli.option_types import (
+    dataset,
+    decay,
+    natural,
+    path,
+    positive,
+    positive_int,
+    run_name,
+    seed,
+)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -17,15 +31,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("data").add_argument
     add(
         "--dataset",
+        type=dataset,
         help=f"{', '.join(DATA_SETS)}, or folder:PATH (of images, or a .zip or .tar "
         "of them); by default the preset's own, or digits",
     )
     add(
         "--data-dir",
+        type=path,
         help="folder of prepared TFDS data, or of LSUN's databases; or where what was "
         "in PATH is now",
     )
-    add("--image-size", type=int, help="side of the images, where one can choose")
+    add(
+        "--image-size",
+        type=positive_int,
+        help="side of the images, where one can choose",
+    )
     add(
         "--conditional",
         action="store_true",
@@ -34,7 +54,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--augment",
-        choices=("flip",),
+        choices=AUGMENT,
         help="mirror training images at random, where that is as good an image",
     )
 
@@ -59,6 +79,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--labels",
+        type=path,
         help="with --conditional, CSV file of classes (file,label) or of columns of "
         "numbers, in the folder or elsewhere",
     )
@@ -66,11 +87,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("flow").add_argument
     add(
         "--preset",
+        choices=PRESETS,
+        metavar="PRESET",
         help=f"sizes of the flow: {', '.join(PRESETS)}; by default those for the data",
     )
-    add("--num-scales", type=int, help="override the preset's number of scales")
-    add("--filters", type=int, help="override the preset's feature maps")
-    add("--num-blocks", type=int, help="override the preset's residual blocks")
+    add(
+        "--num-scales", type=positive_int, help="override the preset's number of scales"
+    )
+    add("--filters", type=positive_int, help="override the preset's feature maps")
+    add("--num-blocks", type=positive_int, help="override the preset's residual blocks")
     add(
         "--precision",
         choices=("float32", "mixed_bfloat16"),
@@ -86,16 +111,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("training")
     add = group.add_argument
-    add("--batch-size", type=int, help="images in an update; by default the preset's")
+    add(
+        "--batch-size",
+        type=positive_int,
+        help="images in an update; by default the preset's",
+    )
     add(
         "--accumulate",
-        type=int,
+        type=positive_int,
         default=1,
         help="process each batch in so many parts, to save memory",
     )
-    add("--epochs", type=int, default=20, help="passes through the data")
-    add("--minutes", type=float, help="end training after so many minutes")
-    add("--learning-rate", type=float, help="the highest; by default the preset's")
+    add("--epochs", type=positive_int, default=20, help="passes through the data")
+    add("--minutes", type=positive, help="end training after so many minutes")
+    add(
+        "--learning-rate",
+        type=positive,
+        help="the highest; by default the preset's",
+    )
     add(
         "--schedule",
         choices=SCHEDULES,
@@ -103,32 +136,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--warmup-steps",
-        type=int,
+        type=natural,
         help="steps over which the learning rate first rises; by default the preset's",
     )
     either = group.add_mutually_exclusive_group().add_argument
-    either("--seed", type=int, default=0, help="the same seed gives the same run")
+    either("--seed", type=seed, default=0, help="the same seed gives the same run")
     either(
         "--seeds",
-        type=int,
+        type=seed,
         nargs="+",
         help="train one run after the other with these seeds, and score them together",
     )
     add(
         "--average-decay",
-        type=float,
+        type=decay,
         help="keep a moving average of the weights too, for instance 0.999, or none "
         "with 0; by default as the preset's",
     )
     add(
         "--on-non-finite",
-        choices=("stop", "skip"),
+        choices=ON_NON_FINITE,
         default="stop",
         help="what to do when loss or gradient is NaN or infinite",
     )
     add(
         "--max-skipped-in-a-row",
-        type=int,
+        type=positive_int,
         default=10,
         help="with --on-non-finite skip, give up after so many",
     )
@@ -136,8 +169,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--jit-compile", action="store_true", help="let XLA compile the steps")
 
     add = parser.add_argument_group("run").add_argument
-    add("--runs", default="runs", help="folder of all runs")
-    add("--name", help="folder of this run in RUNS; by default a new one")
+    add("--runs", type=path, default="runs", help="folder of all runs")
+    add(
+        "--name", type=run_name, help="folder of this run in RUNS; by default a new one"
+    )
     either = parser.add_mutually_exclusive_group().add_argument
     either("--overwrite", action="store_true", help="write over the run of that name")
     either(
@@ -146,7 +181,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="go on with the run of that name, or with the latest; if there is none, "
         "begin one",
     )
-    add("--checkpoint-steps", type=int, default=500, help="steps between checkpoints")
+    add(
+        "--checkpoint-steps",
+        type=positive_int,
+        default=500,
+        help="steps between checkpoints",
+    )
     add("--tensorboard", action="store_true", help="write for TensorBoard too")
     add(
         "--dry-run",

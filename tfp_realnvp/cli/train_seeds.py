@@ -29,9 +29,6 @@ def check_seeds(
     """
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds: expected different ones, got {list(seeds)}.")
-    bad = [seed for seed in seeds if not 0 <= seed < 2**32]
-    if bad:
-        raise ValueError(f"seeds: expected 0 to 2**32 - 1, got {bad[0]}.")
     if directory.is_begun:
         raise ValueError(
             f"seeds: expected a folder for a run of each seed, got {directory.path}, "
@@ -81,13 +78,16 @@ def train_seeds(
         # They would not be those of the runs beside them.
         path.unlink(missing_ok=True)
     for run, its_config in runs.items():
-        if run in begun and run.is_finished:
+        is_extended = run in begun and run.load_config().epochs < config.epochs
+        if run in begun and run.is_finished and not is_extended:
             print(f"{run.path} is finished.", flush=True)
         else:
             train(run, its_config)
     print("Evaluating all seeds on test images.", flush=True)
     found = evaluate_runs(list(runs), data=data)
+    print(found.table, flush=True)
+    found.check_written()
     write_json(results[0], found.values)
     with atomic_path(results[1]) as temporary:
         temporary.write_text(f"{found.table}\n", encoding="utf-8")
-    print(f"{found.table}\nWrote {results[0]} and {results[1].name}.")
+    print(f"Wrote {results[0]} and {results[1].name}.")

@@ -13,15 +13,15 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_int
+from tfp_realnvp.choices import SPLITS
 from tfp_realnvp.data.image_cache import DecodedImages, decoded_images
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.image_files import list_files, shown
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.labels import classes_of_folders, read_labels
 from tfp_realnvp.data.memory_mapped import split_of_mapped
-from tfp_realnvp.data.splits import SPLITS, named_splits, share_out, tell_copies
+from tfp_realnvp.data.splits import named_splits, share_out, tell_copies
 
-CROPS = ("center", "random", "none")
 _NAMED = 5
 
 

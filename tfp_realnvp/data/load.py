@@ -16,11 +16,12 @@ from tfp_realnvp.arguments import (
     check_text,
     check_whole,
 )
+from tfp_realnvp.choices import CROPS, DATA_SETS
 from tfp_realnvp.data.celeb_a import load_celeb_a
 from tfp_realnvp.data.cifar10 import load_cifar10
 from tfp_realnvp.data.digits import load_digits
 from tfp_realnvp.data.downsampled_imagenet import load_downsampled_imagenet
-from tfp_realnvp.data.folder import CROPS, load_folder
+from tfp_realnvp.data.folder import load_folder
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.lsun import CATEGORIES, load_lsun
 from tfp_realnvp.data.photos import load_photos
@@ -40,7 +41,6 @@ _LOADERS: Mapping[str, Callable[..., ImageData]] = {
 }
 _CONDITIONAL = frozenset({"digits", "cifar10", "celeb_a"})
 _FIXED_SIZES = {"digits": 8, "cifar10": 32, "imagenet32": 32, "imagenet64": 64}
-DATA_SETS = tuple(_LOADERS)
 
 
 def load_images(

@@ -1,28 +1,72 @@
-"""A progress bar for what takes long."""
+"""How far something is, told on a terminal and in a log file."""
 
 from __future__ import annotations
 
-import keras
+import os
+import shutil
+import sys
+import time
 
-_FEW = 1000
+# Seconds between two lines.
+_ON_A_TERMINAL, _IN_A_FILE = 0.2, 10.0
+
+
+class ProgressLine:
+    """A line that a terminal shows in one place, and a file gets now and then.
+
+    There are no colours and no escape codes in it.
+    """
+
+    def __init__(self) -> None:
+        is_terminal = sys.stdout is not None and sys.stdout.isatty()
+        self._rewrites = is_terminal and os.environ.get("TERM") != "dumb"
+        self._every = _ON_A_TERMINAL if self._rewrites else _IN_A_FILE
+        self._last = time.monotonic()
+        self._width = 0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for another one."""
+        return time.monotonic() - self._last >= self._every
+
+    def show(self, text: str) -> None:
+        """Shows it, unless it is too early for another one."""
+        if not self.is_due:
+            return
+        self._last = time.monotonic()
+        if self._rewrites:
+            text = text[: shutil.get_terminal_size().columns - 1]
+            print("\r" + text.ljust(self._width), end="", flush=True)
+            self._width = len(text)
+        else:
+            print(text, flush=True)
+
+    def end(self, text: str) -> None:
+        """Shows a last one, which stays."""
+        self.clear()
+        print(text, flush=True)
+
+    def clear(self) -> None:
+        """Leaves what a terminal shows empty."""
+        if self._width:
+            print("\r" + " " * self._width, end="\r", flush=True)
+        self._width = 0
 
 
 class ProgressBar:
-    """A progress bar that is shown if there are many images to read.
+    """How many of some images are done, if it takes long.
 
     Args:
       count: Python `int`, how many there are.
     """
 
     def __init__(self, count: int):
-        # A log file has one line for each update.
-        self._bar = (
-            keras.utils.Progbar(count, unit_name="image", interval=1.0)
-            if count >= _FEW
-            else None
-        )
+        self._count = count
+        self._line = ProgressLine()
 
     def update(self, done: int) -> None:
-        """Shows that so many images have been read."""
-        if self._bar is not None:
-            self._bar.update(done)
+        """Shows that so many have been gone through."""
+        if done < self._count:
+            self._line.show(f"{done:,} of {self._count:,} images")
+        else:
+            self._line.clear()

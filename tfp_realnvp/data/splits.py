@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfp_realnvp.choices import SPLITS
 from tfp_realnvp.data.image_files import LINKS, ImageFiles, shown
 
-SPLITS = ("train", "validation", "test")
 _SPLIT_NAMES = {
     "train": "train",
     "training": "train",

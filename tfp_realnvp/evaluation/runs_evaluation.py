@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from tfp_realnvp.arguments import check_choice, check_path
+from tfp_realnvp.choices import SPLITS
 from tfp_realnvp.data import ImageData
 from tfp_realnvp.evaluation.evaluation import check_importance_samples, summarize
 from tfp_realnvp.evaluation.evaluation_table import markdown_table
@@ -19,8 +20,6 @@ from tfp_realnvp.files import write_json
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
 
-SPLITS = ("train", "validation", "test")
-
 
 class RunsEvaluation(NamedTuple):
     """What `evaluate_runs` has found.
@@ -28,10 +27,17 @@ class RunsEvaluation(NamedTuple):
     Attributes:
       values: What goes into a JSON file.
       table: The same as a table in Markdown, beside the paper's figures.
+      unwritten: Why `evaluation.json` could not be written, one error for each run.
     """
 
     values: dict[str, Any]
     table: str
+    unwritten: Sequence[OSError] = ()
+
+    def check_written(self) -> None:
+        """Raises `OSError` if a file could not be written."""
+        for error in self.unwritten:
+            raise error
 
 
 def evaluate_runs(
@@ -82,7 +88,7 @@ def evaluate_runs(
         directory.check_weights(weights)
     data = data or configs[0].load_data(data_dir)
     settings = {"split": split, "weights": weights, "jitter_seed": seed}
-    scores = []
+    scores, unwritten = [], []
     for directory in directories:
         found = score_split(
             directory.load_model(weights),
@@ -94,8 +100,13 @@ def evaluate_runs(
         )
         scores.append(found)
         single = _report(data, [found], [directory], importance_samples, settings)
-        write_json(directory.path / "evaluation.json", single.values)
-    return _report(data, scores, directories, importance_samples, settings)
+        try:
+            write_json(directory.path / "evaluation.json", single.values)
+        except OSError as error:
+            # Scores take hours, and their caller has yet to see them.
+            unwritten.append(error)
+    all_of_them = _report(data, scores, directories, importance_samples, settings)
+    return all_of_them._replace(unwritten=unwritten)
 
 
 def _report(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
-import keras
 import numpy as np
 
 from tfp_realnvp.arguments import check_int
-
-# Seconds before a bar is shown: quick work needs none.
-_PATIENCE = 3.0
+from tfp_realnvp.data.progress import ProgressBar
 
 
 def map_batches(
@@ -21,7 +17,7 @@ def map_batches(
 ) -> np.ndarray:
     """Returns what `function` makes of the arrays, computed batch by batch.
 
-    A progress bar is shown if it takes longer than a few seconds.
+    What takes long says how far it is.
 
     Args:
       function: Takes batches of all arrays, returns an array with one entry for each
@@ -36,15 +32,9 @@ def map_batches(
     check_int("batch_size", batch_size)
     count = next(len(a) for a in arrays if a is not None)
     results = []
-    # It counts the time from here on, and prints nothing before its first update.
-    bar = keras.utils.Progbar(count, unit_name="image", interval=1.0)
-    begin, is_shown = time.monotonic(), False
+    progress = ProgressBar(count)
     for start in range(0, count, batch_size):
         part = slice(start, start + batch_size)
         results.append(function(*(None if a is None else a[part] for a in arrays)))
-        done = min(start + batch_size, count)
-        is_late = time.monotonic() - begin > _PATIENCE
-        is_shown = is_shown or (is_late and done < count)
-        if is_shown:
-            bar.update(done)
+        progress.update(min(start + batch_size, count))
     return np.concatenate(results)

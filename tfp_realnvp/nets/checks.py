@@ -157,8 +157,8 @@ def check_mlp_fits(hidden_units: Sequence[int], outputs: int) -> None:
     """
     weights = sum(a * b for a, b in itertools.pairwise(hidden_units))
     last = hidden_units[-1] * outputs
-    culprit, value = "hidden_units", hidden_units
+    needed = _WEIGHT * (weights + last)
     if last > weights:
-        culprit, value = "output_units", outputs
-    check_fits(culprit, value, _WEIGHT * (weights + last), "weights")
+        check_fits("output_units", outputs, needed, "weights")
+    check_fits("hidden_units", hidden_units, needed, "weights")
     check_fits("hidden_units", hidden_units, _LAYER * len(hidden_units), "layers")

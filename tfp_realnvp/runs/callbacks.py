@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 import time
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import keras
 
 from tfp_realnvp.arguments import check_number
+from tfp_realnvp.data.progress import ProgressLine
 
 
 class TimeLimit(keras.callbacks.Callback):
@@ -47,32 +49,32 @@ class TimeLimit(keras.callbacks.Callback):
 
 
 class Throughput(keras.callbacks.Callback):
-    """Adds images per second and the minutes left to what the progress bar shows.
+    """Measures images per second, and adds them to the logs of an epoch.
 
     The first step, which compiles, does not count, nor does validation.
 
     Args:
       batch_size: Python `int`, images in a step.
-      steps: Python `int`, steps of the whole training.
-      time_limit: `TimeLimit` of the same `fit`, or `None`.
     """
 
-    def __init__(
-        self, batch_size: int, steps: int, time_limit: TimeLimit | None = None
-    ):
+    def __init__(self, batch_size: int):
         super().__init__()
         self._batch_size = batch_size
-        self._total_steps = steps
-        self._time_limit = time_limit
         self._steps = 0
         self._seconds = 0.0
 
     @property
-    def images_per_second(self) -> float:
-        """NaN before the second step."""
+    def images_per_second(self) -> float | None:
+        """`None` before the second step."""
         if self._steps < 2:
-            return float("nan")
+            return None
         return self._batch_size * (self._steps - 1) / self._seconds
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """`None` before the second step."""
+        speed = self.images_per_second
+        return None if speed is None else self._batch_size / speed
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._begin = time.perf_counter()
@@ -81,19 +83,69 @@ class Throughput(keras.callbacks.Callback):
         if self._steps:
             self._seconds += time.perf_counter() - self._begin
         self._steps += 1
-        if logs is None or self._steps < 2:
-            return
-        left = self._total_steps - self.model.step
-        minutes = left * self._batch_size / self.images_per_second / 60
-        if self._time_limit is not None:
-            limit = self._time_limit
-            minutes = min(minutes, max(0.0, (1 - limit.progress) * limit.minutes))
-        logs["images_per_second"] = self.images_per_second
-        logs["minutes_left"] = minutes
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if logs is not None:
+        if logs is not None and self.images_per_second is not None:
             logs["images_per_second"] = self.images_per_second
+
+
+class Report(keras.callbacks.Callback):
+    """Prints how far training is, in place of Keras's bar, see `ProgressLine`.
+
+    Args:
+      steps: Python `int`, steps in an epoch.
+      epochs: Python `int`, of the whole run, which may have begun earlier.
+      throughput: `Throughput` of the same `fit`.
+      time_limit: `TimeLimit` of the same `fit`, or `None`.
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        epochs: int,
+        throughput: Throughput,
+        time_limit: TimeLimit | None = None,
+    ):
+        super().__init__()
+        self._steps, self._epochs = steps, epochs
+        self._throughput, self._time_limit = throughput, time_limit
+        self._line = ProgressLine()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self._line.is_due:
+            return
+        step, total = self.model.step, self._steps * self._epochs
+        words = [self._epoch((step - 1) // self._steps), f"step {step}/{total}"]
+        words += _words(logs or {})
+        each = self._throughput.seconds_per_step
+        if each is not None:
+            left = (total - step) * each
+            if self._time_limit is not None:
+                limit = self._time_limit
+                left = min(left, max(0.0, (1 - limit.progress) * 60 * limit.minutes))
+            words += _words({"images_per_second": self._throughput.images_per_second})
+            words.append(f"{datetime.timedelta(seconds=round(left))} left")
+        self._line.show(", ".join(words))
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._line.show(f"evaluation, batch {batch + 1}")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._line.end(", ".join([self._epoch(epoch), *_words(logs or {})]))
+
+    def _epoch(self, number: int) -> str:
+        return f"epoch {number + 1}/{self._epochs}"
+
+
+def _words(logs: dict[str, Any]) -> list[str]:
+    return [
+        f"{value:.0f} images/s"
+        if name == "images_per_second"
+        else f"{name} {float(value):.4g}"
+        for name, value in logs.items()
+        # The loss is the score and what the layers add to it.
+        if not name.endswith("loss")
+    ]
 
 
 class EvaluateAverage(keras.callbacks.Callback):

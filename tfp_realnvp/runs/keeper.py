@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import time
 from typing import Any
 
@@ -105,17 +104,18 @@ class Keeper(keras.callbacks.Callback):
     def _save_weights(self, which: str) -> None:
         if self._directory is None:
             return
-        path = self._directory.weights(which)
-        try:
-            with atomic_path(path) as temporary:
-                self.model.save_weights(temporary)
-        except RuntimeError as error:
-            # h5py's word for a full disk, and its message is for its authors.
-            reason = re.search(r"error message = '([^']*)'", str(error))
-            raise OSError(
-                f"weights: {path} could not be written: "
-                f"{reason[1] if reason else error}"
-            ) from error
+        # On a disk that fills HDF5 can crash.
+        weights = _WeightsInMemory()
+        self.model.save_weights(weights)
+        with atomic_path(self._directory.weights(which)) as temporary:
+            temporary.write_bytes(weights.getbuffer())
+
+
+class _WeightsInMemory(io.BytesIO):
+    """What Keras takes for a file of weights."""
+
+    def __str__(self) -> str:
+        return "in_memory.weights.h5"
 
 
 def _write_csv(path: Any, history: list[dict[str, float]]) -> None:

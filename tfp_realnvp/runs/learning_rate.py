@@ -8,9 +8,9 @@ from typing import Any, Literal
 import keras
 
 from tfp_realnvp.arguments import check_choice
+from tfp_realnvp.choices import SCHEDULES
 from tfp_realnvp.runs.callbacks import TimeLimit
 
-SCHEDULES = ("constant", "cosine", "trapezoid")
 # Part of the run in which a trapezoid falls.
 FALL = 0.3
 

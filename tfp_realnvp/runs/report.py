@@ -15,6 +15,7 @@ from tfp_realnvp.figures import (
     write_png,
 )
 from tfp_realnvp.files import write_json
+from tfp_realnvp.runs.callbacks import Report, Throughput
 from tfp_realnvp.runs.checkpoint import Progress
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
@@ -42,12 +43,14 @@ def evaluate_run(
       config: What the run was made from.
       progress: How far it came.
     """
+    size = config.step_size
+    print("Evaluating on training and test images.", flush=True)
+    line = Report(1, 1, Throughput(size))
 
     def score(images: Any) -> float:
-        return model.evaluate(images, return_dict=True)["bits_per_dim"]
+        found = model.evaluate(images, callbacks=[line], verbose=0, return_dict=True)
+        return found["bits_per_dim"]
 
-    size = config.step_size
-    print("Evaluating on training and test images.")
     summary = {
         "train_bits_per_dim": score(data.training_sample(data.test.count, size)),
         "test_bits_per_dim": score(data.test_batches(size)),
@@ -58,11 +61,10 @@ def evaluate_run(
     if model.has_average:
         with model.averaged_weights():
             summary["average_test_bits_per_dim"] = score(data.test_batches(size))
-    speed = progress.history[-1]["images_per_second"]
     return {
         **summary,
-        # A single step compiles and tells nothing; JSON knows no NaN.
-        "images_per_second": None if math.isnan(speed) else speed,
+        # A single step compiles and tells nothing.
+        "images_per_second": progress.history[-1].get("images_per_second"),
         "pipeline_images_per_second": pipeline_images_per_second(
             data.training_batches(size, seed=config.seed), size
         ),
@@ -86,6 +88,8 @@ def write_report(
 
     Arguments as for `evaluate_run`, then its result and the run's folder.
     """
+    # Whatever becomes of the files.
+    _print_scores(data, summary)
     examples = data.test.take(min(_PICTURED, data.test.count))
     samples = sample_images(
         model.flow,
@@ -94,7 +98,6 @@ def write_report(
         condition=data.test.take_conditions(len(examples)),
     )
     write_png(directory.path / "samples.png", samples_beside_data(examples, samples))
-    gaussian = summary["gaussian_test_bits_per_dim"]
     write_learning_curve(
         directory.path / "learning_curve.png",
         {
@@ -102,11 +105,24 @@ def write_report(
             for name in _CURVES
             if name in progress.history[-1]
         },
-        references={"Gaussian per pixel": gaussian, "uniform": 8.0},
+        references={
+            "Gaussian per pixel": summary["gaussian_test_bits_per_dim"],
+            "uniform": 8.0,
+        },
     )
     # Last, for it says that the run has come to its end.
     write_json(directory.path / "summary.json", summary)
-    speed = summary["images_per_second"]
+    print(
+        f"Wrote {directory.path}/samples.png, learning_curve.png, summary.json, "
+        f"{directory.history.name}, {directory.weights().name}, "
+        f"{directory.weights('best').name} and config.json."
+    )
+
+
+def _print_scores(data: ImageData, summary: dict[str, Any]) -> None:
+    speed, gaussian = (
+        summary[name] for name in ("images_per_second", "gaussian_test_bits_per_dim")
+    )
     average = summary.get("average_test_bits_per_dim")
     skipped = summary["skipped_steps"]
     print(
@@ -116,8 +132,6 @@ def write_report(
         + (f"{speed:.0f} images/s" if speed else "speed unknown after one step")
         + f" (the input alone: {summary['pipeline_images_per_second']:.0f})."
         + (f"\nWith averaged weights: {average:.3f} on test images." if average else "")
-        + (f"\n{skipped} steps were skipped, see above." if skipped else "")
-        + f"\nWrote {directory.path}/samples.png, learning_curve.png, summary.json, "
-        f"{directory.history.name}, {directory.weights().name}, "
-        f"{directory.weights('best').name} and config.json."
+        + (f"\n{skipped} steps were skipped, see above." if skipped else ""),
+        flush=True,
     )

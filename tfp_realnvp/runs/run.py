@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfp_realnvp.data import ImageData
 from tfp_realnvp.runs.callbacks import (
     EvaluateAverage,
+    Report,
     Throughput,
     TimeLimit,
 )
@@ -33,7 +34,7 @@ def train(
     *,
     checkpoint_steps: int = 500,
     callbacks: list[keras.callbacks.Callback] | None = None,
-    verbose: Any = "auto",
+    verbose: bool = True,
 ) -> Progress:
     """Trains a model, going on from the folder's checkpoint if there is one.
 
@@ -47,7 +48,7 @@ def train(
       directory: The run's folder, where checkpoints, weights and history are kept.
       checkpoint_steps: Python `int`, steps between checkpoints.
       callbacks: More Keras callbacks.
-      verbose: As for `keras.Model.fit`.
+      verbose: Python `bool`, whether to print how far it is.
 
     Returns:
       How far it has come.
@@ -84,6 +85,7 @@ def train(
     keeper = Keeper(
         directory if is_chief(strategy) else None, progress, checkpoint_steps
     )
+    throughput = Throughput(config.step_size)
     every = [
         # The others ask the limit, so it must begin first.
         *([] if limit is None else [limit]),
@@ -94,9 +96,10 @@ def train(
             warmup_steps=config.warmup_steps,
             time_limit=limit,
         ),
-        Throughput(config.step_size, total, limit),
+        throughput,
         *([] if config.average_decay is None else [EvaluateAverage(validation)]),
         *(callbacks or []),
+        *([Report(steps, config.epochs, throughput, limit)] if verbose else []),
         # Last: what the others do at the end of an epoch is not done again after it.
         keeper,
     ]
@@ -112,7 +115,8 @@ def train(
                 epochs=epoch + 1 if done else config.epochs,
                 validation_data=validation,
                 callbacks=every,
-                verbose=verbose,
+                verbose=0,
+                shuffle=False,
             )
             is_over = model.stop_training
     except FloatingPointError:

@@ -21,9 +21,9 @@ from tfp_realnvp.arguments import (
     check_text,
     shortened,
 )
+from tfp_realnvp.choices import ON_NON_FINITE, SCHEDULES
 from tfp_realnvp.data import ImageData, load_images
 from tfp_realnvp.flows import image_flow
-from tfp_realnvp.runs.learning_rate import SCHEDULES
 from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.weight_average import check_decay
 
@@ -127,7 +127,7 @@ class RunConfig:
         check_flag("jit_compile", self.jit_compile)
         if self.average_decay is not None:
             check_decay(self.average_decay)
-        check_choice("on_non_finite", self.on_non_finite, ("stop", "skip"))
+        check_choice("on_non_finite", self.on_non_finite, ON_NON_FINITE)
         if self.batch_size % self.accumulate:
             raise ValueError(
                 "accumulate: expected a divisor of the batch size, "
@@ -221,10 +221,14 @@ class RunConfig:
     def check_goes_on_from(self, before: RunConfig) -> None:
         """Checks that a run made from `before` can be continued with this.
 
+        There may be more epochs than there were to be.
+
         Raises:
           ValueError: Naming the first thing that differs.
         """
         differences = before.differences(self)
+        if self.epochs > before.epochs:
+            differences.pop("epochs")
         if differences:
             name, (began, got) = next(iter(differences.items()))
             raise ValueError(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
 import os
 import pathlib
 import shutil
+from collections.abc import Iterator
 
 import numpy as np
 
 from tfp_realnvp.arguments import check_choice, check_path
-from tfp_realnvp.files import remove_unfinished, write_json
+from tfp_realnvp.files import locked, remove_unfinished, write_json
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.training.flow_model import FlowModel
 
@@ -115,6 +117,7 @@ class RunDirectory:
         run = cls(path)
         run.check_free(overwrite=overwrite)
         run.path.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(run.path)
         for path in run.path.iterdir():
             if path.name in _WRITTEN and path.is_dir():
                 shutil.rmtree(path)
@@ -125,6 +128,31 @@ class RunDirectory:
         write_json(run._config, {**dataclasses.asdict(config), "versions": versions})
         return run
 
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes from writing a run into the folder, which is made.
+
+        The lock is over when the process is, however it ends.
+
+        Raises:
+          BlockingIOError: If another process does.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        message = f"run: another process is writing into {self.path}."
+        with locked(self.path / ".lock", message):
+            yield
+
+    def extend(self, config: RunConfig) -> None:
+        """Makes the run one of more epochs, which it has yet to be trained for.
+
+        Args:
+          config: The run's own configuration, but for `epochs`.
+        """
+        values = json.loads(self._config.read_text(encoding="utf-8"))
+        # It says that the run has come to its end.
+        (self.path / "summary.json").unlink(missing_ok=True)
+        write_json(self._config, {**values, "epochs": config.epochs})
+
     def check_free(self, *, overwrite: bool) -> None:
         """Checks that a new run may have the folder.
 
@@ -132,12 +160,15 @@ class RunDirectory:
           FileExistsError: If it is a file, or holds anything and `overwrite` is
             `False`.
         """
-        if not self.path.exists():
+        # `runs/../old` is there even where `runs` is not.
+        path = self.path.resolve()
+        if not path.exists():
             return
-        if not self.path.is_dir():
+        if not path.is_dir():
             raise FileExistsError(f"run: expected a folder, but {self.path} is a file.")
-        remove_unfinished(self.path)
-        if any(self.path.iterdir()) and not overwrite:
+        # What is hidden is half written, or not a run's.
+        seen = (p for p in path.iterdir() if not p.name.startswith("."))
+        if any(seen) and not overwrite:
             raise FileExistsError(
                 f"run: {self.path} is not empty. Choose another --name, or pass "
                 "--resume to go on with it, or --overwrite to lose what is there."

@@ -9,8 +9,7 @@ from typing import Literal
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_choice
-
-STRATEGIES = ("auto", "none", "mirrored", "multiworker")
+from tfp_realnvp.choices import STRATEGIES
 
 
 def make_strategy(
@@ -21,9 +20,10 @@ def make_strategy(
     Args:
       name: `"none"` is one device; `"mirrored"` all GPUs of this machine, or its CPU
         if it has none; `"multiworker"` all machines that the environment variable
-        TF_CONFIG names, which is to be asked for before TensorFlow runs anything.
-        `"auto"` is `"multiworker"` where there is a TF_CONFIG, `"mirrored"` where
-        there are two GPUs or more, and `"none"` elsewhere.
+        TF_CONFIG names, or all tasks of a step of Slurm, which is to be asked for
+        before TensorFlow runs anything. `"auto"` is `"multiworker"` where there is a
+        TF_CONFIG or a step of several tasks, `"mirrored"` where there are two GPUs or
+        more, and `"none"` elsewhere.
 
     Raises:
       ValueError: If there is no such strategy, or TF_CONFIG does not name a cluster.
@@ -31,7 +31,7 @@ def make_strategy(
     """
     check_choice("strategy", name, STRATEGIES)
     if name == "auto":
-        if os.environ.get("TF_CONFIG"):
+        if os.environ.get("TF_CONFIG") or _slurm_tasks() > 1:
             name = "multiworker"
         elif len(tf.config.list_logical_devices("GPU")) > 1:
             name = "mirrored"
@@ -41,8 +41,39 @@ def make_strategy(
         return tf.distribute.get_strategy()
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
+    if _slurm_tasks() > 1 and not os.environ.get("TF_CONFIG"):
+        resolver = slurm_cluster_resolver()
+        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
     _check_cluster()
     return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def slurm_cluster_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
+    """Returns the tasks of this step of Slurm (`srun`) as workers.
+
+    Each has the GPUs that Slurm lets it see, as with `srun --gpus-per-task=1`.
+    """
+    # As TensorFlow would share out the GPUs it takes a machine to have some, and a
+    # task to see all of them. Two jobs on one machine are to have their own ports.
+    found = tf.distribute.cluster_resolver.SlurmClusterResolver(
+        port_base=12_000 + int(os.environ.get("SLURM_JOB_ID", 0)) % 20_000,
+        gpus_per_node=_slurm_tasks(),
+        gpus_per_task=1,
+        auto_set_gpu=False,
+    )
+    cluster = found.cluster_spec()
+    kind, index = found.get_task_info()
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        cluster,
+        task_type=kind,
+        task_id=index,
+        num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+        rpc_layer="grpc",
+    )
+
+
+def _slurm_tasks() -> int:
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
@@ -59,7 +90,7 @@ def _check_cluster() -> None:
     text = os.environ.get("TF_CONFIG")
     expected = (
         'strategy: expected TF_CONFIG like {"cluster": {"worker": ["host:port", ...]}, '
-        '"task": {"type": "worker", "index": 0}} for multiworker'
+        '"task": {"type": "worker", "index": 0}} for multiworker, or srun\'s tasks'
     )
     if not text:
         raise ValueError(f"{expected}; it is not set.")

@@ -50,12 +50,37 @@ def next_version(directory: str | os.PathLike) -> pathlib.Path:
     return directory / str(1 + max((int(name) for name in names), default=0))
 
 
+def take_version(written: pathlib.Path, directory: pathlib.Path) -> pathlib.Path:
+    """Moves a folder to `next_version`, another one if an export just took that.
+
+    Args:
+      written: The folder, which holds something, on the same disk.
+      directory: Folder of all versions.
+
+    Returns:
+      Where it is now.
+    """
+    while True:
+        version = next_version(directory)
+        try:
+            # Refused where there is a folder that holds anything.
+            os.rename(written, version)
+        except OSError:
+            if not version.exists():
+                raise
+        else:
+            return version
+
+
 @contextlib.contextmanager
-def atomic_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+def atomic_directory(
+    path: str | os.PathLike, *, overwrite: bool
+) -> Iterator[pathlib.Path]:
     """Yields a folder to write to, which takes the place of `path` when all is well.
 
     The temporary folder lies beside `path`. If the writer fails it is removed, with
-    the parents that were made for it, and `path` stays as it was.
+    the parents that were made for it, and `path` stays as it was; without `overwrite`
+    also if it holds anything by then.
     """
     # What a symbolic link points to is replaced, not the link.
     path = pathlib.Path(os.path.realpath(path))
@@ -65,8 +90,10 @@ def atomic_directory(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     try:
         temporary.mkdir(parents=True)
         yield temporary
-        if path.exists():
+        if path.exists() and overwrite:
             os.rename(path, replaced)
+        elif path.exists():
+            path.rmdir()
         try:
             os.rename(temporary, path)
         except OSError:

@@ -92,7 +92,8 @@ def export_saved_model(
     >>> sizes = {"num_scales": 1, "filters": 4, "num_blocks": 1}
     >>> flow = nvp.image_flow(event_shape=(4, 4, 1), **sizes)
     >>> directory = nvp.export_saved_model(flow, tempfile.mkdtemp())
-    >>> signatures = tf.saved_model.load(directory).signatures
+    >>> served = tf.saved_model.load(directory)  # to be kept: it has the variables
+    >>> signatures = served.signatures
     >>> sorted(signatures)
     ['decode', 'encode', 'sample', 'score_images', 'serving_default']
     >>> outputs = signatures["serving_default"](x=tf.zeros([2, 4, 4, 1]))
@@ -120,7 +121,7 @@ def export_saved_model(
     # Traced before anything is written.
     signatures = served.by_name()
     metadata = describe(flow, signatures, run)
-    with atomic_directory(directory) as temporary:
+    with atomic_directory(directory, overwrite=overwrite) as temporary:
         tf.saved_model.save(served, temporary, signatures=signatures)
         path = metadata_path(temporary)
         path.parent.mkdir()

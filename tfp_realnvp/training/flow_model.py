@@ -140,12 +140,19 @@ class FlowModel(StepModel):
             likelihood = MeanLikelihood(
                 "bits_per_dim" if self.is_over_pixels else "nll"
             )
-            super().compile(
-                optimizer=optimizer,
-                jit_compile=jit_compile,
-                weighted_metrics=[likelihood],
-                **kwargs,
-            )
+            floatx = keras.config.floatx()
+            if floatx in ("float16", "bfloat16"):
+                # Keras's mean of the loss would be rounded to it at every step.
+                keras.config.set_floatx("float32")
+            try:
+                super().compile(
+                    optimizer=optimizer,
+                    jit_compile=jit_compile,
+                    weighted_metrics=[likelihood],
+                    **kwargs,
+                )
+            finally:
+                keras.config.set_floatx(floatx)
             # Keras's list of metrics is complete only once it was used.
             nothing = tf.zeros([])
             self.distribute_strategy.run(

@@ -52,7 +52,8 @@ def attribute_change(subject: Subject) -> Iterator[Figure]:
         subject.data,
         epochs=subject.classifier_epochs,
         seed=subject.seed,
-        verbose="auto",
+        # A line an epoch.
+        verbose=2,
     )
     real = _examples(subject, _REAL)
     judge = _labels if subject.is_by_class else _attributes

@@ -41,7 +41,7 @@ def write_figures(
       ValueError: Before anything is written, if there is no such figure, or choices of
         the subject do not allow it; if none is left.
     """
-    names = check_names(only)
+    names = _check_names(only)
     obstacles = {name: CATALOG[name].obstacle(subject) for name in names}
     for name, obstacle in obstacles.items():
         if obstacle is not None:
@@ -73,7 +73,7 @@ def write_figures(
             begin = time.perf_counter()
 
 
-def check_names(only: Sequence[str] | None) -> list[str]:
+def _check_names(only: Sequence[str] | None) -> list[str]:
     """Returns the names of the figures that are wanted, each once.
 
     Raises:
