@@ -39,7 +39,7 @@ class Limits:
     max_images: int = 256
     """Images, or samples, of one request."""
     max_draws: int = 16
-    """Draws of the jitter in one request."""
+    """Draws of the noise in one request."""
     max_body: int = 4 * 2**20
     """Bytes of a request's body."""
     max_connections: int = 256

@@ -16,8 +16,8 @@ def gaussian_bits_per_dim(train: ImageSplit, test: ImageSplit) -> float:
     """Returns the bits/dim of an independent Gaussian for each pixel.
 
     Mean and variance of each pixel are those of the training images with the same
-    uniform jitter that flows are trained with, or of the first 50,000 if there are
-    more; the test score is the exact expectation over the jitter.
+    uniform noise that flows are trained with, or of the first 50,000 if there are
+    more; the test score is the exact expectation over the noise.
 
     Args:
       train: `ImageSplit` to take mean and variance from.
@@ -25,7 +25,7 @@ def gaussian_bits_per_dim(train: ImageSplit, test: ImageSplit) -> float:
     """
     mean, squares = _moments(train, min(train.count, _MOST_IMAGES))
     test_mean, test_squares = _moments(test, test.count)
-    # Jitter that is uniform in [0, 1) shifts both means by 1/2, which cancels, and
+    # Noise that is uniform in [0, 1) shifts both means by 1/2, which cancels, and
     # adds 1/12 to the mean square distances.
     variance = squares - mean**2 + 1 / 12
     distance = test_squares - 2 * mean * test_mean + mean**2 + 1 / 12

@@ -17,7 +17,7 @@ def load_digits() -> ImageData:
     """Returns scikit-learn's 1,797 real digits as 8 x 8 x 1 images, with their classes.
 
     They have 17 grey levels. To be modelled as 8-bit images each level is spread
-    evenly over its 256 / 17 values: the jitter of the paper, at the depth these images
+    evenly over its 256 / 17 values: the noise of the paper, at the depth these images
     really have. No density over them can then gain by finding 17 spikes. The noise is
     new in every epoch of training, and always the same on validation and test images.
 

@@ -21,11 +21,11 @@ class Evaluation:
     Attributes:
       flows: Python `int`, how many flows.
       images: Python `int`, how many images each has scored.
-      draws: Python `int`, how often each image was jittered.
+      draws: Python `int`, how often noise was added to each image.
       bits_per_dim: Mean over flows, images and draws; what the paper reports.
       standard_error_over_images: Of `bits_per_dim`, for the choice of images.
       standard_error_over_seeds: Of `bits_per_dim`, for the choice of training seeds.
-      spread_over_draws: Standard deviation of what single draws of the jitter give
+      spread_over_draws: Standard deviation of what single draws of the noise give
         for the whole split; `None` for a single draw.
       importance_samples: Number `K` of draws in the bound, or `None` for no bound.
       bound_bits_per_dim: The importance-weighted bound, see `summarize`.
@@ -56,7 +56,7 @@ def summarize(
 
     The probability of an image of integers `x` under a density `p` over pixels is the
     integral of `p` over its cell, `P(x) = E[p(x + u)]` with `u` uniform in [0, 1)^D.
-    By Jensen's inequality, for draws `u_1, ..., u_K` of the jitter,
+    By Jensen's inequality, for draws `u_1, ..., u_K` of the noise,
 
     ```none
     E[log p(x + u)]  <=  E[log(1/K sum_k p(x + u_k))]  <=  log P(x)
@@ -69,7 +69,7 @@ def summarize(
 
     Args:
       scores: For each flow, bits/dim of shape [images, draws], of the same images
-        under the same jitter.
+        under the same noise.
       event_shape: Sequence of Python `int`s, shape of one image.
       importance_samples: Python `int`, a divisor of the number of draws, which are
         taken in groups of so many; `None` for no bound.

@@ -70,7 +70,7 @@ def _explained(evaluation: Evaluation) -> str:
     known = [name for name, error in sampled.items() if error is not None]
     errors = f"; ± is the standard error over {', then over '.join(known)}"
     return (
-        f"Bits/dim, mean over {evaluation.images} images (draws of the jitter for "
+        f"Bits/dim, mean over {evaluation.images} images (draws of the noise for "
         f"each: {evaluation.draws}){errors if known else ''}."
     )
 

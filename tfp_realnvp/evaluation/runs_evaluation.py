@@ -58,9 +58,9 @@ def evaluate_runs(
     Args:
       directories: Folders of the runs.
       split: Which images.
-      draws: Python `int`, how often each image is jittered.
+      draws: Python `int`, how often noise is added to each image.
       importance_samples: Number of draws in the bound of `summarize`, or `None`.
-      seed: Python `int`, of the jitter, which is the same for all runs.
+      seed: Python `int`, of the noise, which is the same for all runs.
       limit: Python `int`, only the first so many images; `None` is all of them.
       batch_size: Python `int`.
       weights: Which weights of the runs, see `RunDirectory.weights`.
@@ -87,7 +87,7 @@ def evaluate_runs(
     for directory in directories:
         directory.check_weights(weights)
     data = data or configs[0].load_data(data_dir)
-    settings = {"split": split, "weights": weights, "jitter_seed": seed}
+    settings = {"split": split, "weights": weights, "noise_seed": seed}
     scores, unwritten = [], []
     for directory in directories:
         found = score_split(

@@ -1,4 +1,4 @@
-"""Bits/dim of single images under single draws of the jitter."""
+"""Bits/dim of single images under single draws of the dequantization noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfp_realnvp.machine import check_fits
 from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.inputs import check_data
 
-# Arbitrary, so that a model trained with the same seed has not seen this jitter.
+# Arbitrary, so that a model trained with the same seed has not seen this noise.
 _FOR_EVALUATION = 0x0DA7A2
 
 
@@ -28,7 +28,7 @@ def score_split(
     limit: int | None = None,
     batch_size: int = 100,
 ) -> np.ndarray:
-    """Returns the bits/dim of every image of a split under several draws of jitter.
+    """Returns the bits/dim of every image of a split under several draws of the noise.
 
     Normalization is by running statistics. The noise of an image is a function of
     `seed`, of the draw and of the image's number, and so the same for every model,
@@ -37,8 +37,8 @@ def score_split(
     Args:
       model: Model of a flow over pixels.
       split: The images, with conditions if the flow takes them.
-      draws: Python `int`, how often each image is jittered.
-      seed: Python `int`, of the jitter.
+      draws: Python `int`, how often noise is added to each image.
+      seed: Python `int`, of the noise.
       limit: Python `int`, only the first so many images; `None` is all of them.
       batch_size: Python `int`; a matter of memory and speed alone.
 
@@ -79,7 +79,7 @@ def score_split(
         pixels=True,
         condition_size=model.condition_size,
     )
-    log_prob = _jittered_log_prob(model, seed, batches.element_spec)
+    log_prob = _noisy_log_prob(model, seed, batches.element_spec)
     result = np.empty([count, draws], np.float64)
     progress, done = ProgressBar(count), 0
     for batch in batches:
@@ -94,7 +94,7 @@ def score_split(
     return bits_per_dim(result, model.flow.event_shape)
 
 
-def _jittered_log_prob(
+def _noisy_log_prob(
     model: FlowModel, seed: int, batch_spec: tf.TypeSpec
 ) -> tf.types.experimental.GenericFunction:
     """Returns a function of a batch, its first image's number, and a draw."""
@@ -145,5 +145,5 @@ def _check_finite(log_probs: np.ndarray, *, first: int) -> None:
         image, draw = bad[0]
         raise FloatingPointError(
             f"log_prob: expected finite numbers, got {log_probs[image, draw]} for "
-            f"image {first + image} (draw {draw} of its jitter)."
+            f"image {first + image} (draw {draw} of its noise)."
         )

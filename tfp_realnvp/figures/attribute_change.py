@@ -34,7 +34,7 @@ def change_attributes(
       condition: Labels or vectors of the images.
       new_condition: Labels or vectors to decode them with, for instance
         `condition[shuffled_numbers(N)]`.
-      seed: Python `int`, of the jitter.
+      seed: Python `int`, of the noise.
 
     Returns:
       `uint8` array of shape [N, height, width, channels].

@@ -44,7 +44,7 @@ def conceptual_compression(
       kept: Sequence of fractions of the latents, of those that `kept_fractions` tells;
         `None` is these down to 1/16.
       condition: Labels or vectors, one for each image, if the flow takes a condition.
-      seed: Python `int`, of the jitter and of the latents that are drawn.
+      seed: Python `int`, of the noise and of the latents that are drawn.
 
     Returns:
       `uint8` array of shape [len(kept), N, height, width, channels].

@@ -20,7 +20,7 @@ _LARGEST, _SMALLEST = 20, 9
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Returns real-valued pixels as the 8-bit pixels they are jittered versions of.
+    """Returns real-valued pixels as the 8-bit pixels they are, plus noise.
 
     Args:
       pixels: Array of any shape; what is outside of [0, 256) becomes 0 or 255.

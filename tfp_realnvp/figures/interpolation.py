@@ -43,7 +43,7 @@ def interpolations(
       condition: If the flow takes a condition: N labels or vectors, each of both
         images of a pair; or a `tuple` of those of the first and of the second images,
         which are mixed evenly on the way.
-      seed: Python `int`, of the jitter.
+      seed: Python `int`, of the noise.
 
     Returns:
       `uint8` array of shape [N, steps, height, width, channels].

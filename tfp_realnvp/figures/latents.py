@@ -39,11 +39,11 @@ def encode_images(
 
     Args:
       flow: Transformed distribution from `image_flow`.
-      images: Array of shape [N, height, width, channels]. `uint8` images are jittered,
+      images: Array of shape [N, height, width, channels]. `uint8` images get noise,
         floating ones are taken as they are.
       condition: Integer labels of shape [N] or vectors of shape [N, condition_size],
         if the flow takes a condition.
-      seed: Python `int`, of the jitter.
+      seed: Python `int`, of the noise.
       batch_size: Python `int`, a matter of memory and speed alone.
 
     Returns:
@@ -179,7 +179,7 @@ def check_flow(flow: tfd.Distribution, name: str = "flow") -> None:
 def as_pixels(
     flow: tfd.Distribution, images: np.ndarray, *, seed: int = 0, name: str = "images"
 ) -> np.ndarray:
-    """Returns images as a flow over pixels takes them: those of integers jittered.
+    """Returns images as a flow over pixels takes them: those of integers with noise.
 
     The noise of an image is a function of `seed` and of its place alone.
 

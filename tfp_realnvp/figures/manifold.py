@@ -46,7 +46,7 @@ def latent_manifold(
       images: Array of shape [4, height, width, channels], as for `encode_images`.
       angles: Python `int`, number of values of each angle.
       condition: Labels or vectors of the four images, if the flow takes a condition.
-      seed: Python `int`, of the jitter.
+      seed: Python `int`, of the noise.
 
     Returns:
       `uint8` array of shape [angles, angles, height, width, channels].
@@ -86,7 +86,7 @@ def manifold_animation(
       frames: Python `int`, number of values of the third angle.
       angles: Python `int`, number of values of the other two.
       condition: Labels or vectors of the eight images, if the flow takes a condition.
-      seed: Python `int`, of the jitter.
+      seed: Python `int`, of the noise.
 
     Returns:
       `uint8` array of shape [frames, angles, angles, height, width, channels].
@@ -124,7 +124,7 @@ def manifold_weights(angles: int, *, frames: int | None = None) -> np.ndarray:
 def _checked(
     flow: tfd.Distribution, images: np.ndarray, wanted: int, seed: int, **numbers: int
 ) -> np.ndarray:
-    """Returns the images jittered, if there are as many as wanted and all else fits."""
+    """Returns images with noise, if there are as many as wanted and all else fits."""
     check_flow(flow)
     images = as_pixels(flow, images, seed=seed)
     if len(images) != wanted:

@@ -68,7 +68,7 @@ def image_bits_per_dim(
       flow: Transformed distribution from `image_flow`.
       images: As for `encode_images`.
       condition: As for `encode_images`.
-      seed: Python `int`, of the jitter.
+      seed: Python `int`, of the noise.
       batch_size: Python `int`, a matter of memory and speed alone.
 
     Returns:

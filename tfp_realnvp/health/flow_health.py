@@ -66,14 +66,14 @@ def flow_health(
       data: Array or `Tensor` of events, of shape [N, *event_shape], a
         `tf.data.Dataset` of batches or of pairs of a batch and its conditions, or a
         split of `tfp_realnvp.data` such as `data.test`. Over pixels, in [0, 256);
-        integer images are jittered.
+        integer images get noise.
       condition: Labels or vectors, one for each event, if the flow takes a condition
         and `data` does not bring them.
       limit: Python `int`, how many examples to take at most, the first; `None` takes
         all.
       batch_size: Python `int`. Statistics are taken over so many examples, so the gap
         depends on it: make it that of training.
-      seed: Python `int`, of the jitter and of the samples.
+      seed: Python `int`, of the noise and of the samples.
 
     Returns:
       `HealthReport`; `print` shows it.

@@ -50,9 +50,9 @@ def export_saved_model(
     [N, condition_size], in each.
 
     All of them are deterministic. `serving_default` adds no noise: its pixels are real
-    values in [0, 256). `score_images` jitters 8-bit images (Section 4.1) by noise that
+    values in [0, 256). `score_images` adds noise to 8-bit images (Section 4.1) that
     `seed` fixes, the same for every image, and gives the logarithm of the mean density
-    over `num_draws` draws of it: 1 is one fixed jitter, more come nearer to the
+    over `num_draws` draws of it: 1 is one fixed draw, more come nearer to the
     likelihood of the discrete image. `log_prob` of `sample` is that of `samples`, of
     which `images` are the whole part.
 
