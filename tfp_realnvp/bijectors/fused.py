@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 import inspect
 import itertools
 from typing import Any
@@ -14,7 +15,7 @@ from tensorflow_probability.python.bijectors.invert import _Invert
 
 from tfp_realnvp.bijectors.cache import PassCache
 from tfp_realnvp.bijectors.condition import broadcast_batch, encode_condition
-from tfp_realnvp.bijectors.moment import Weights
+from tfp_realnvp.bijectors.moment import Weights, tell_which_are_trainable
 from tfp_realnvp.bijectors.pickling import rebuild
 from tfp_realnvp.bijectors.recompute import recomputed
 
@@ -69,7 +70,9 @@ class FusedBijector(tfb.Bijector):
         self._layers = layers
         self._condition_size = condition_size
         self._hash: int | None = None
-        self._layer_variables = [v for layer in layers for v in _variables(layer)]
+        weights = [weight for layer in layers for weight in layer.weights]
+        self._layer_variables = [weight.value for weight in weights]
+        self._tell = functools.partial(tell_which_are_trainable, weights)
         self._found_weights: Weights | None = None
         self._known_arguments: set[str] | None = None
         self._cache = PassCache(self._transform, self._all_weights)
@@ -90,6 +93,26 @@ class FusedBijector(tfb.Bijector):
     def condition_size(self) -> int | None:
         """Number of classes, or length of the vectors, of `condition`, if any."""
         return self._condition_size
+
+    @property
+    def trainable(self) -> bool:
+        """Whether Keras layers in it are trained; to set it is to set it of them all.
+
+        As of a Keras layer: what is not trained is in inference mode in training too,
+        and a compiled model sees the change when it is compiled again.
+        """
+        return any(layer.trainable for layer in self._all_layers())
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self._all_layers():
+            layer.trainable = value
+
+    @property
+    def _TF_MODULE_IGNORED_PROPERTIES(self) -> frozenset[str]:
+        # Where TFP looks for trainable variables, which may have been frozen since.
+        self._tell()
+        return tfb.Bijector._TF_MODULE_IGNORED_PROPERTIES
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Constructor arguments say all: layers among them bring their weights along.
@@ -164,6 +187,7 @@ class FusedBijector(tfb.Bijector):
         **kwargs: Any,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the result for values with one batch axis, and its log-det."""
+        self._tell()
         run = self._inverse_and_log_det if inverse else self._forward_and_log_det
         if recompute and self._layers:
             return recomputed(run, self._layers, value, **kwargs)
@@ -188,11 +212,16 @@ class FusedBijector(tfb.Bijector):
                     "takes training and condition."
                 )
 
+    def _all_layers(self) -> list[keras.layers.Layer]:
+        """Returns the layers of this bijector and of those within it."""
+        members = (self, *self.submodules)
+        layers = [m._layers for m in members if isinstance(m, FusedBijector)]
+        return list(itertools.chain(*layers))
+
     def _all_weights(self) -> Weights:
         """Returns the weights of this bijector and of those within it."""
         if self._found_weights is None:
             members = (self, *self.submodules)
-            layers = [m._layers for m in members if isinstance(m, FusedBijector)]
             parameters = [
                 value
                 for member in members
@@ -202,7 +231,7 @@ class FusedBijector(tfb.Bijector):
                 )
             ]
             self._found_weights = Weights(
-                [v for layer in itertools.chain(*layers) for v in layer.weights],
+                [v for layer in self._all_layers() for v in layer.weights],
                 self.variables,
                 [p for p in parameters if isinstance(p, tf.Tensor)],
             )
@@ -246,15 +275,6 @@ def _ensured(tensor: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
         tensor.shape.merge_with(shape).as_list() == tensor.shape.as_list()
     )
     return tensor if known else tf.ensure_shape(tensor, shape)
-
-
-def _variables(layer: keras.layers.Layer) -> list[tf.Variable]:
-    for weight in layer.weights:
-        # TFP asks the variables themselves, and Keras tells them nothing of it.
-        for variable in getattr(weight.value, "values", [weight.value]):
-            variable._trainable = weight.trainable
-        weight.value._trainable = weight.trainable
-    return [weight.value for weight in layer.weights]
 
 
 def check_no_batch(name: str, bijector: tfb.Bijector, event_ndims: int) -> None:
