@@ -10,10 +10,12 @@ from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp import bijectors
+from tfp_realnvp.flows.image_flow import ImageFlow
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 
 _OURS = {
     **{name: getattr(bijectors, name) for name in bijectors.__all__},
+    "ImageFlow": ImageFlow,
     "RealNVPBijector": RealNVPBijector,
 }
 SPACES = {"tfp_realnvp": _OURS, "tfb": vars(tfb), "tfd": vars(tfd)}
