@@ -154,11 +154,27 @@ class FusedBijector(tfb.Bijector):
             return self._checked_shape(input_shape, "input_shape")
         except ValueError as error:
             # Here TFP asks with the event shape of the base.
+            raise ValueError(f"{error} {self._about_bases()}") from error
+
+    def experimental_batch_shape(
+        self, x_event_ndims: int | None = None, y_event_ndims: int | None = None
+    ) -> tf.TensorShape:
+        # TFP asks with the rank of the base's events before each draw. Batches of
+        # single numbers would be taken for events of several.
+        ndims = x_event_ndims if y_event_ndims is None else y_event_ndims
+        if ndims is not None and ndims < self.event_ndims:
             raise ValueError(
-                f"{error} A base distribution must have events of that shape, such as "
-                "tfd.Independent(tfd.Normal(tf.zeros(event_shape), 1.0), "
-                f"{self.event_ndims})."
-            ) from error
+                f"{self.name}: expected events of rank {self.event_ndims}, got rank "
+                f"{ndims}. {self._about_bases()}"
+            )
+        return super().experimental_batch_shape(x_event_ndims, y_event_ndims)
+
+    def _about_bases(self) -> str:
+        return (
+            "A base distribution must have events of that shape, such as "
+            "tfd.Independent(tfd.Normal(tf.zeros(event_shape), 1.0), "
+            f"{self.event_ndims})."
+        )
 
     def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
         return self._checked_shape(output_shape, "output_shape")
