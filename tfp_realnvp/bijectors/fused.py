@@ -190,6 +190,12 @@ class FusedBijector(tfb.Bijector):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the result for values of any leading shape, and its log-det."""
         self._check_known(kwargs)
+        for name, argument in {"y" if inverse else "x": value, **kwargs}.items():
+            if isinstance(argument, keras.KerasTensor):
+                raise TypeError(
+                    f"{name}: expected numbers, got a symbolic tensor of Keras. "
+                    "tfp_realnvp.FlowLayer(flow), a Keras layer, takes these."
+                )
         return self._with_one_batch_axis(
             value, "y" if inverse else "x", {**kwargs, "inverse": inverse}
         )
