@@ -36,7 +36,7 @@ class FlowModel(StepModel):
     loss = mean(-log_prob(x | condition)) + penalties of the layers
     ```
 
-    If the flow is over pixels (it contains a `PixelLogit`), `x` are images with
+    If the flow is over pixels (its last bijector is `PixelLogit`), `x` are images with
     values in [0, 256). To integer images the model adds uniform noise in [0, 1)
     itself (Section 4.1), other noise at every step of training and the same at every
     evaluation; loss and the metric `bits_per_dim` are in bits per dimension.
