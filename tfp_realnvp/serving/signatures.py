@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import cast
 
@@ -131,7 +130,7 @@ class _Functions:
             score = self._score(pixels + noise, condition)
             return draw + 1, tf.reduce_logsumexp(tf.stack([total, score]), axis=0)
 
-        none = tf.fill([tf.shape(x)[0]], tf.constant(-math.inf, pixels.dtype))
+        none = tf.fill([tf.shape(x)[0]], tf.constant(pixels.dtype.min, pixels.dtype))
         _, total = tf.while_loop(
             lambda draw, _: draw < num_draws,
             add_draw,

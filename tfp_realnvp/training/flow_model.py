@@ -147,10 +147,7 @@ class FlowModel(StepModel):
                 **kwargs,
             )
             # Keras's list of metrics is complete only once it was used.
-            nothing = tf.zeros([])
-            self.distribute_strategy.run(
-                lambda: self.compute_metrics(None, nothing, nothing, nothing)
-            )
+            self.distribute_strategy.run(self._use_metrics, args=(tf.ones([]),))
             self.reset_metrics()
             self.optimizer.build(self.trainable_variables)
             self._average = None
@@ -301,6 +298,10 @@ class FlowModel(StepModel):
             "export: expected tfp_realnvp.export_saved_model(model, directory), which "
             "writes a SavedModel that scores, samples, encodes and decodes."
         )
+
+    def _use_metrics(self, value: tf.Tensor) -> None:
+        self.metrics[0].update_state(value)
+        self.compute_metrics(None, value, value, value)
 
     def _prepare(self, given: dict[str, Any], steps: str) -> None:
         """Puts what Keras is to have as x, y and sample_weight into `given`."""
