@@ -58,6 +58,9 @@ class BatchNormalization(keras.layers.Layer):
         self.affine = affine
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
+        self.input_spec = keras.layers.InputSpec(
+            axes={-1: inputs_shape[-1]}, name="inputs"
+        )
         self.moments.build(inputs_shape)
         if self.affine:
             channels = (inputs_shape[-1],)

@@ -32,6 +32,9 @@ class FrozenConv2D(keras.layers.Layer):
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
         size = self.kernel_size
+        self.input_spec = keras.layers.InputSpec(
+            ndim=4, axes={-1: inputs_shape[-1]}, name="inputs"
+        )
         # In the dtype of the computation: nobody will add small steps to it any more.
         self.kernel = self.add_weight(
             shape=(size, size, inputs_shape[-1], self.filters),

@@ -89,6 +89,7 @@ class ResNet(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self.input_spec = keras.layers.InputSpec(ndim=4, name="inputs")
         for argument, value in (
             ("output_channels", output_channels),
             ("filters", filters),
@@ -169,6 +170,9 @@ class ResNet(keras.layers.Layer):
         condition_shape: tuple[int | None, ...] | None = None,
     ) -> None:
         self._build_shapes = (inputs_shape, context_shape, condition_shape)
+        self.input_spec = keras.layers.InputSpec(
+            ndim=4, axes={-1: inputs_shape[-1]}, name="inputs"
+        )
         hidden_shape = (*inputs_shape[:-1], self.filters)
         self.norm_in.build(inputs_shape)
         self.conv_in.build(features_shape(inputs_shape, context_shape, self.crelu))
