@@ -82,6 +82,10 @@ def train(kind, strategy, memory, output):
         for count in (1, EXAMPLES):
             scores = model.predict(x[:count], batch_size=BATCH_SIZE, verbose=0)
             predictions += list(scores)
+        none_first = tf.data.Dataset.from_tensors(x[:0]).concatenate(batches)
+        predictions += list(model.predict(none_first, verbose=0))
+        predictions += list(model.predict_on_batch(x[:5]))
+        predictions += model.test_on_batch(x[:5])
     if not is_chief(strategy):
         return
     np.savez(

@@ -92,3 +92,16 @@ def test_bases_of_other_events_are_refused_with_what_to_do(base, got):
     message = rf"expected shape \(\.\.\., 2\), got {got}. A base .* tfd.Independent"
     with pytest.raises(ValueError, match=message):
         distribution.log_prob(tf.zeros([4, 2]))
+
+
+@pytest.mark.parametrize("count", [2, 3, [3, 3]])
+def test_a_base_of_single_numbers_is_not_taken_for_one_of_events(count):
+    bijector = nvp.RealNVPBijector((3,), num_couplings=2, hidden_units=(4,))
+    for around in (bijector, tfb.Chain([bijector]), nvp.FusedChain([bijector])):
+        flow = tfd.TransformedDistribution(tfd.Normal(0.0, 1.0), around)
+        with pytest.raises(
+            ValueError, match="events of rank 1, got .* tfd.Independent"
+        ):
+            flow.sample(count)
+    with pytest.raises(ValueError, match="A base .* tfd.Independent"):
+        nvp.FlowModel(flow)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -6,6 +7,7 @@ import tfp_realnvp as nvp
 from tfp_realnvp.flows.call_arguments import (
     condition_size_of_flow,
     distribution_kwargs,
+    pixel_logit_of,
     reached_bijectors,
 )
 
@@ -48,3 +50,41 @@ def test_conditions_of_two_sizes_are_refused():
     both = flow(flow(condition_size=2), condition_size=3)
     with pytest.raises(ValueError, match="one condition_size .* got 2, 3"):
         condition_size_of_flow(both)
+
+
+LOGIT = nvp.PixelLogit()
+SCALED = [tfb.Shift(-0.5), tfb.Scale(1 / 256), LOGIT]
+
+
+@pytest.mark.parametrize(
+    ("bijector", "expected"),
+    [
+        (LOGIT, True),
+        (tfb.Chain([LOGIT, tfb.Scale(2.0)]), True),
+        (nvp.FusedChain([tfb.Chain([LOGIT]), tfb.Scale(2.0)]), True),
+        (tfb.Chain([tfb.Reshape([2, 2]), nvp.FusedChain([LOGIT])]), True),
+        (tfb.Chain(SCALED), False),
+        (nvp.FusedChain(SCALED), False),
+        (tfb.Chain([tfb.Scale(256.0), LOGIT]), False),
+        (tfb.Invert(LOGIT), False),
+        (tfb.Blockwise([LOGIT, tfb.Exp()], block_sizes=[2, 2]), False),
+        (tfb.Exp(), False),
+    ],
+)
+def test_over_pixels_is_what_has_a_pixel_logit_as_its_last_bijector(bijector, expected):
+    base = tfd.Sample(tfd.Normal(0.0, 1.0), 4)
+    distribution = tfd.TransformedDistribution(base, bijector)
+    assert pixel_logit_of(distribution) is (LOGIT if expected else None)
+    one, two = tfd.Categorical([0.0]), tfd.BatchReshape(distribution, [1])
+    for around in (tfd.Mixture(one, [distribution]), tfd.MixtureSameFamily(one, two)):
+        assert pixel_logit_of(around) is (LOGIT if expected else None)
+
+
+def test_a_model_of_scaled_pixels_is_measured_in_nats():
+    x = np.random.default_rng(0).uniform(-0.5, 0.5, [8, 2]).astype("float32")
+    model = nvp.FlowModel(
+        tfd.TransformedDistribution(flow().distribution, tfb.Chain(SCALED))
+    )
+    model.compile(run_eagerly=True)
+    assert list(model.fit(x, verbose=0).history) == ["loss", "nll"]
+    np.testing.assert_array_equal(model.predict(x, verbose=0), model.flow.log_prob(x))

@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -77,6 +79,47 @@ def test_values_that_are_no_pixels_are_refused(bad):
     flow = nvp.image_flow(**SMALL)
     with pytest.raises(tf.errors.InvalidArgumentError, match="pixels: expected"):
         flow.log_prob(tf.fill([2, 8, 8, 1], bad))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [np.uint8, np.int64, lambda x: x.astype(int).tolist(), tf.constant, list],
+    ids=["uint8", "int64", "numbers", "tensor", "list of arrays"],
+)
+def test_integers_have_no_density_before_noise_is_added(given):
+    images = np.full([2, 8, 8, 1], 7, np.uint8)
+    flow = nvp.image_flow(**SMALL)
+    message = "expected a floating dtype, got u?int.* dequantization noise"
+    for part in (flow, flow.copy(), nvp.freeze(flow)):
+        with pytest.raises(ValueError, match=f"value: {message}"):
+            part.log_prob(given(images))
+    with pytest.raises(ValueError, match=f"y: {message}"):
+        flow.bijector.inverse(given(images))
+    assert np.isfinite(flow.log_prob((images + 0.5).tolist())).all()
+
+
+def test_without_checks_values_that_are_no_pixels_have_the_density_nan():
+    flow = nvp.image_flow(**SMALL, validate_args=False)
+    images = np.full([4, 8, 8, 1], 7.5, np.float32)
+    images[1:, 3, 3, 0] = np.nan, 300.0, -20.0
+    np.testing.assert_array_equal(np.isnan(flow.log_prob(images)), [0, 1, 1, 1])
+
+
+def test_images_of_another_size_are_for_a_copy_with_a_base_of_that_size():
+    flow = nvp.image_flow(**SMALL)
+    images = tf.random.stateless_uniform([2, 16, 4, 1], [0, 0], maxval=256.0)
+    message = (
+        r"expected images .*\(8, 8, 1\), got \(2, 16, 4, 1\). .*flow.copy\((.*)\)\."
+    )
+    with pytest.raises(ValueError, match=message) as error:
+        flow.log_prob(images)
+    base = re.search("distribution=(.*)\\)\\.$", str(error.value))[1]
+    copy = flow.copy(distribution=eval(base))
+    assert copy.trainable_variables[0] is flow.trainable_variables[0]
+    z = flow.bijector.inverse(images)
+    log_det = flow.bijector.inverse_log_det_jacobian(images, event_ndims=3)
+    expected = tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(z), [1, 2, 3]) + log_det
+    np.testing.assert_allclose(copy.log_prob(images), expected, rtol=1e-6)
 
 
 def test_images_with_other_channels_are_refused():

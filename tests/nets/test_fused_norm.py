@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfp_realnvp as nvp
 from tfp_realnvp.nets.fused_norm import norm_by, norm_by_batch, norm_by_moving
 
 EPSILON, MOMENTUM = 1e-4, 0.7
@@ -115,3 +116,24 @@ def test_gradients_of_gradients_are_those_of_the_formulas(function, expected):
 def test_a_second_gradient_by_moving_averages_is_refused():
     with pytest.raises(LookupError, match='batch_norm="moving": expected to be differ'):
         second_gradient(lambda *a: fused(*a)[0])
+
+
+@pytest.mark.parametrize("normalize_by", ["batch", "moving"])
+@pytest.mark.parametrize("wrap", [lambda f: f, tf.function], ids=["eager", "graph"])
+def test_a_batch_of_one_pixel_is_normalized_by_the_moving_averages(normalize_by, wrap):
+    norm = nvp.BatchNormalization(normalize_by)
+    one, many = tf.constant([[[[5.0, 6.0]]]]), tf.reshape(tf.range(8.0), [4, 1, 1, 2])
+    norm(many, training=True)
+    averages = [v.numpy() for v in norm.moments.variables]
+    expected = norm(one)
+    found = wrap(lambda x: norm(x, training=True))(one)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    for variable, value in zip(norm.moments.variables, averages, strict=True):
+        np.testing.assert_allclose(variable, value, rtol=1e-6)
+
+
+def test_several_pixels_of_images_of_one_are_normalized_by_their_own_moments():
+    many = tf.reshape(tf.range(8.0), [4, 1, 1, 2])
+    found = nvp.BatchNormalization()(many, training=True)
+    centred = many - tf.reduce_mean(many, axis=0)
+    np.testing.assert_allclose(found, centred / np.sqrt(5 + 1e-4), rtol=1e-5)

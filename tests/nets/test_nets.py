@@ -85,6 +85,30 @@ def test_layers_save_inside_a_keras_model(name, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("name", [*LAYERS, "channel_mixing"])
+def test_inputs_of_other_channels_are_refused_by_name(name):
+    layer = {**LAYERS, "channel_mixing": nvp.ChannelMixing}[name]()
+    if name == "residual_block":
+        with pytest.raises(ValueError, match="inputs.* 'residual_block.* value 3"):
+            layer(images()[..., :2])
+    layer(images())
+    message = "'inputs' of layer .* expected axis -1 of input shape to have value 3"
+    with pytest.raises(ValueError, match=message):
+        layer(images()[..., :2])
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in LAYERS if n[:8] in ("weight_n", "res_net")]
+)
+def test_images_without_a_batch_are_refused_by_name(name):
+    # TensorFlow's convolution would end the process.
+    layer = LAYERS[name]()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="'inputs' of layer .* expected ndim=4"):
+            layer(images()[0])
+        layer(images())
+
+
 def test_weight_norm_kernels_have_the_length_of_the_magnitude():
     layer = nvp.WeightNormConv2D(5, use_bias=False)
     layer.build((None, 8, 8, 3))

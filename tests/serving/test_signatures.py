@@ -1,4 +1,7 @@
+import json
 import math
+import pathlib
+import re
 
 import fresh_process
 import numpy as np
@@ -255,6 +258,11 @@ def refused(function, *arguments):
         ("sample", [2, SEED, math.inf], "temperature: expected 0 or more"),
         ("score_images", [images(2), 0, SEED], "num_draws: expected 1 or more"),
         ("score_images", [images(0), 1, SEED], "x: expected one example or more"),
+        ("score_images", [images(2), [1, 2], SEED], "num_draws: expected the same"),
+        ("sample", [[[2]], SEED, 1.0], "num_samples: expected shape [] .* got] [1 1]"),
+        ("sample", [2, [1, 2, 3], 1.0], "seed: expected shape [2] .* got] [3]"),
+        ("sample", [2, 1, 1.0], "seed: expected shape [2] .* got] []"),
+        ("sample", [2, [SEED, [0, 0]], 1.0], "seed: expected the same"),
     ],
 )
 @pytest.mark.xdist_group("served_image")
@@ -262,6 +270,41 @@ def test_bad_input_is_an_error_that_names_it(image, name, arguments, message):
     found = refused(image[1][name], *map(tf.constant, arguments))
     start, _, end = message.partition(" .* ")
     assert start in found and end in found
+
+
+def requests():
+    """Yields the requests in docs/serving.md, and what is said to come of them."""
+    page = (pathlib.Path(__file__).parents[2] / "docs" / "serving.md").read_text()
+    blocks = re.findall(r"^```json\n(.*?)^```$", page, re.M | re.S)
+    assert len(blocks) == 2 * 5
+    return [json.loads(block) for block in blocks]
+
+
+def as_tensors(request, function):
+    """Does what TensorFlow Serving does with a request: rows make a batch."""
+    specs = {s.name: s for s in function.structured_input_signature[0]}
+    if "inputs" in request:
+        given = request["inputs"]
+    else:
+        rows = request["instances"]
+        given = {name: [row[name] for row in rows] for name in rows[0]}
+    assert set(given) == set(specs)
+    return [tf.constant(given[name], spec.dtype) for name, spec in specs.items()]
+
+
+def test_requests_of_the_documentation_are_answered_alike_in_rows_and_columns():
+    sizes = {"num_scales": 1, "filters": 4, "num_blocks": 1, "seed": 0}
+    flow = nvp.image_flow(event_shape=(2, 2, 1), **sizes)
+    functions = Signatures(nvp.freeze(flow)).by_name()
+    answers = {}
+    for request in requests():
+        name = request.get("signature_name", "serving_default")
+        outputs = functions[name](*as_tensors(request, functions[name]))
+        answers.setdefault(name, []).append(outputs)
+    assert set(answers) == set(functions)
+    for in_columns, in_rows in answers.values():
+        for key, value in in_columns.items():
+            np.testing.assert_array_equal(in_rows[key], value)
 
 
 def test_vectors_that_are_not_finite_are_refused():
@@ -291,6 +334,9 @@ def test_a_condition_must_be_finite_and_one_for_each():
         for name in ("serving_default", "encode"):
             assert message in refused(functions[name], x, bad)
     drawn = [tf.constant(2), tf.constant(SEED), tf.constant(1.0)]
+    in_rows = functions["sample"](*(tf.stack([d, d]) for d in drawn), condition)
+    in_columns = functions["sample"](*drawn, condition)
+    np.testing.assert_array_equal(in_rows["samples"], in_columns["samples"])
     message = refused(functions["sample"], *drawn, condition[:1])
     assert "with N the num_samples,] [2] [, got] [1 3]" in message
     assert "with N the latents" in refused(functions["decode"], x, condition[:1])

@@ -68,6 +68,21 @@ def test_a_layer_takes_the_symbolic_tensors_of_keras():
     np.testing.assert_allclose(copy([X, numbers]), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("method", ["log_prob", "forward", "inverse", "condition"])
+def test_elsewhere_symbolic_tensors_of_keras_are_refused_with_what_takes_them(method):
+    made, inputs = flow(condition_size=3), keras.Input((2,))
+    given = {
+        "condition": keras.Input((), dtype="int32") if method == "condition" else 1
+    }
+    with pytest.raises(TypeError, match="expected numbers, got .*FlowLayer"):
+        if method == "condition":
+            made.log_prob(X, bijector_kwargs=given)
+        elif method == "log_prob":
+            made.log_prob(inputs, bijector_kwargs=given)
+        else:
+            getattr(made.bijector, method)(inputs, **given)
+
+
 def test_a_flow_model_is_a_flow_layer():
     assert issubclass(nvp.FlowModel, nvp.FlowLayer)
     assert issubclass(nvp.FlowModel, keras.Model)

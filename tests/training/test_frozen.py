@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from small_model import new_image_model, vector_model, vectors
 
 import tfp_realnvp as nvp
-from tfp_realnvp.training.parts import keras_layers
 
+tfd = tfp.distributions
 IMAGES = np.random.default_rng(0).integers(0, 256, [16, 4, 4, 1], np.uint8)
 
 
@@ -28,30 +29,58 @@ def test_a_frozen_model_stays_what_it_is_in_fit(kind):
 
 
 @pytest.mark.parametrize("memory", ["stored", "recompute"])
-def test_frozen_couplings_stay_what_they_are_while_others_learn(memory):
+def test_the_last_scale_can_be_fine_tuned_alone(memory):
     model = new_image_model(num_scales=2, memory=memory)
-    couplings = [m for m in model.flow.submodules if isinstance(m, nvp.AffineCoupling)]
-    frozen, learning = couplings[:-4], couplings[-4:]
-    for coupling in frozen:
-        for layer in keras_layers(coupling):
-            layer.trainable = False
+    real_nvp = model.flow.bijector.bijectors[1]
+    last_scale = real_nvp.body.bijectors[-2].bijector
+    real_nvp.trainable = False
+    last_scale.trainable = True
     model.compile(run_eagerly=True)
+    learning = {id(v) for v in last_scale.variables}
+    assert {id(v) for v in model.flow.trainable_variables} < learning
 
-    def weights(parts):
-        return [
-            v.numpy()
-            for part in parts
-            for top in keras_layers(part)
-            for v in top.weights
-        ]
-
-    before = weights(frozen), weights(learning)
+    before = [v.numpy() for v in real_nvp.variables]
     model.fit(IMAGES, batch_size=8, epochs=2, verbose=0)
-    for a, b in zip(weights(frozen), before[0], strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert all(
-        np.any(a != b) for a, b in zip(weights(learning), before[1], strict=True)
-    )
+    for variable, value in zip(real_nvp.variables, before, strict=True):
+        assert np.any(variable != value) == (id(variable) in learning)
+
+
+def test_trainable_variables_are_those_that_are_not_frozen():
+    base = tfd.Independent(tfd.Normal(tf.Variable([0.0, 0.0]), 1.0), 1)
+    bijector = nvp.RealNVPBijector((2,), num_couplings=2, hidden_units=(4,))
+    flow = tfd.TransformedDistribution(base, bijector)
+    model, sharing = nvp.FlowModel(flow), bijector.copy()
+
+    def counts():
+        parts = flow, bijector, sharing, model
+        return [len(part.trainable_variables) for part in parts]
+
+    assert counts() == [11, 10, 10, 11]
+    network = bijector.body.bijectors[0].network
+    network.trainable = False
+    assert counts() == [6, 5, 5, 6]
+    bijector.trainable = False
+    assert counts() == [1, 0, 0, 1] and not bijector.trainable
+    network.trainable = True
+    assert counts() == [6, 5, 5, 6] and bijector.trainable
+    model.trainable = False
+    assert counts() == [0, 0, 0, 0] and len(flow.variables) == 11
+    model.trainable = True
+    assert counts() == [11, 10, 10, 11]
+
+
+def test_what_is_thawed_has_gradients_again():
+    model, x = vector_model(), tf.constant(vectors(4))
+    model.trainable = False
+    assert model.flow.trainable_variables == ()
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        frozen = model.flow.log_prob(x)
+        model.trainable = True
+        thawed = model.flow.log_prob(x)
+    weight = model.flow.bijector.body.bijectors[0].variables[0]
+    assert tape.gradient(frozen, weight) is None
+    assert tape.gradient(thawed, weight) is not None
 
 
 def test_a_batch_of_one_row_is_normalized_by_the_moving_averages():

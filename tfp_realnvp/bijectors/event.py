@@ -17,11 +17,12 @@ def check_options(validate_args: Any, name: Any) -> None:
 
 
 def check_floating(name: str, value: tf.Tensor) -> None:
-    """Raises `ValueError` unless a value is of a floating dtype."""
-    if not value.dtype.is_floating:
+    """Raises `ValueError` unless an array or `Tensor` is of a floating dtype."""
+    if not tf.as_dtype(value.dtype).is_floating:
         raise ValueError(
-            f"{name}: expected a floating dtype, got {value.dtype.name}. Noise makes "
-            "integer pixels real, see image_flow."
+            f"{name}: expected a floating dtype, got {tf.as_dtype(value.dtype).name}. "
+            "To integer pixels add dequantization noise, uniform in [0, 1), as "
+            "FlowModel does; cast other numbers."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import functools
 import inspect
 import itertools
 from typing import Any
@@ -14,7 +15,7 @@ from tensorflow_probability.python.bijectors.invert import _Invert
 
 from tfp_realnvp.bijectors.cache import PassCache
 from tfp_realnvp.bijectors.condition import broadcast_batch, encode_condition
-from tfp_realnvp.bijectors.moment import Weights
+from tfp_realnvp.bijectors.moment import Weights, tell_which_are_trainable
 from tfp_realnvp.bijectors.pickling import rebuild
 from tfp_realnvp.bijectors.recompute import recomputed
 
@@ -69,7 +70,9 @@ class FusedBijector(tfb.Bijector):
         self._layers = layers
         self._condition_size = condition_size
         self._hash: int | None = None
-        self._layer_variables = [v for layer in layers for v in _variables(layer)]
+        weights = [weight for layer in layers for weight in layer.weights]
+        self._layer_variables = [weight.value for weight in weights]
+        self._tell = functools.partial(tell_which_are_trainable, weights)
         self._found_weights: Weights | None = None
         self._known_arguments: set[str] | None = None
         self._cache = PassCache(self._transform, self._all_weights)
@@ -90,6 +93,26 @@ class FusedBijector(tfb.Bijector):
     def condition_size(self) -> int | None:
         """Number of classes, or length of the vectors, of `condition`, if any."""
         return self._condition_size
+
+    @property
+    def trainable(self) -> bool:
+        """Whether Keras layers in it are trained; to set it is to set it of them all.
+
+        As of a Keras layer: what is not trained is in inference mode in training too,
+        and a compiled model sees the change when it is compiled again.
+        """
+        return any(layer.trainable for layer in self._all_layers())
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self._all_layers():
+            layer.trainable = value
+
+    @property
+    def _TF_MODULE_IGNORED_PROPERTIES(self) -> frozenset[str]:
+        # Where TFP looks for trainable variables, which may have been frozen since.
+        self._tell()
+        return tfb.Bijector._TF_MODULE_IGNORED_PROPERTIES
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Constructor arguments say all: layers among them bring their weights along.
@@ -131,11 +154,27 @@ class FusedBijector(tfb.Bijector):
             return self._checked_shape(input_shape, "input_shape")
         except ValueError as error:
             # Here TFP asks with the event shape of the base.
+            raise ValueError(f"{error} {self._about_bases()}") from error
+
+    def experimental_batch_shape(
+        self, x_event_ndims: int | None = None, y_event_ndims: int | None = None
+    ) -> tf.TensorShape:
+        # TFP asks with the rank of the base's events before each draw. Batches of
+        # single numbers would be taken for events of several.
+        ndims = x_event_ndims if y_event_ndims is None else y_event_ndims
+        if ndims is not None and ndims < self.event_ndims:
             raise ValueError(
-                f"{error} A base distribution must have events of that shape, such as "
-                "tfd.Independent(tfd.Normal(tf.zeros(event_shape), 1.0), "
-                f"{self.event_ndims})."
-            ) from error
+                f"{self.name}: expected events of rank {self.event_ndims}, got rank "
+                f"{ndims}. {self._about_bases()}"
+            )
+        return super().experimental_batch_shape(x_event_ndims, y_event_ndims)
+
+    def _about_bases(self) -> str:
+        return (
+            "A base distribution must have events of that shape, such as "
+            "tfd.Independent(tfd.Normal(tf.zeros(event_shape), 1.0), "
+            f"{self.event_ndims})."
+        )
 
     def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
         return self._checked_shape(output_shape, "output_shape")
@@ -151,6 +190,12 @@ class FusedBijector(tfb.Bijector):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the result for values of any leading shape, and its log-det."""
         self._check_known(kwargs)
+        for name, argument in {"y" if inverse else "x": value, **kwargs}.items():
+            if isinstance(argument, keras.KerasTensor):
+                raise TypeError(
+                    f"{name}: expected numbers, got a symbolic tensor of Keras. "
+                    "tfp_realnvp.FlowLayer(flow), a Keras layer, takes these."
+                )
         return self._with_one_batch_axis(
             value, "y" if inverse else "x", {**kwargs, "inverse": inverse}
         )
@@ -164,6 +209,7 @@ class FusedBijector(tfb.Bijector):
         **kwargs: Any,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the result for values with one batch axis, and its log-det."""
+        self._tell()
         run = self._inverse_and_log_det if inverse else self._forward_and_log_det
         if recompute and self._layers:
             return recomputed(run, self._layers, value, **kwargs)
@@ -188,11 +234,16 @@ class FusedBijector(tfb.Bijector):
                     "takes training and condition."
                 )
 
+    def _all_layers(self) -> list[keras.layers.Layer]:
+        """Returns the layers of this bijector and of those within it."""
+        members = (self, *self.submodules)
+        layers = [m._layers for m in members if isinstance(m, FusedBijector)]
+        return list(itertools.chain(*layers))
+
     def _all_weights(self) -> Weights:
         """Returns the weights of this bijector and of those within it."""
         if self._found_weights is None:
             members = (self, *self.submodules)
-            layers = [m._layers for m in members if isinstance(m, FusedBijector)]
             parameters = [
                 value
                 for member in members
@@ -202,7 +253,7 @@ class FusedBijector(tfb.Bijector):
                 )
             ]
             self._found_weights = Weights(
-                [v for layer in itertools.chain(*layers) for v in layer.weights],
+                [v for layer in self._all_layers() for v in layer.weights],
                 self.variables,
                 [p for p in parameters if isinstance(p, tf.Tensor)],
             )
@@ -246,15 +297,6 @@ def _ensured(tensor: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
         tensor.shape.merge_with(shape).as_list() == tensor.shape.as_list()
     )
     return tensor if known else tf.ensure_shape(tensor, shape)
-
-
-def _variables(layer: keras.layers.Layer) -> list[tf.Variable]:
-    for weight in layer.weights:
-        # TFP asks the variables themselves, and Keras tells them nothing of it.
-        for variable in getattr(weight.value, "values", [weight.value]):
-            variable._trainable = weight.trainable
-        weight.value._trainable = weight.trainable
-    return [weight.value for weight in layer.weights]
 
 
 def check_no_batch(name: str, bijector: tfb.Bijector, event_ndims: int) -> None:

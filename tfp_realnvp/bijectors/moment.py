@@ -69,6 +69,7 @@ class Weights:
 
     def tell_that_they_are_read(self) -> None:
         """Lets tapes, and whoever else watches what is read, see all variables."""
+        tell_which_are_trainable(self._keras_variables)
         tape.variables_accessed(self.variables)
 
 
@@ -146,6 +147,15 @@ class Moment:
         since = graph.get_operations()[self._num_operations :]
         handles = {id(handle) for handle in self._weights.handles()}
         return any(_may_write(operation, handles) for operation in since)
+
+
+def tell_which_are_trainable(weights: Sequence[keras.Variable]) -> None:
+    """Lets variables know whether Keras trains them, for TFP and tapes ask them."""
+    for weight in weights:
+        # What a `keras.StatelessScope` has instead is not meant.
+        value = weight._value
+        for variable in (value, *getattr(value, "values", ())):
+            variable._trainable = weight.trainable
 
 
 def snapshot(argument: Any) -> Any:

@@ -107,9 +107,11 @@ class PixelLogit(FusedBijector):
         # Samples whose sigmoid was rounded to 0 or 1 come back to finite latents.
         epsilon = np.finfo(y.dtype.as_numpy_dtype).eps
         p = tf.clip_by_value(self._alpha + self._slope * y, epsilon, 1 - epsilon)
+        # The logarithm of what is outside of the range is NaN; a NaN that waits for it
+        # would be found by `tf.debugging.enable_check_numerics` in good flows.
+        p = tf.where(in_range, p, -1)
         # As exact as log1p, for 1 - p is exact where it is small. ONNX knows no log1p.
         x = tf.math.log(p) - tf.math.log(1 - p)
-        x = tf.where(in_range, x, np.nan)
         return x, self._log_slope_of_logit(x)
 
     def _log_slope_of_logit(self, x: tf.Tensor) -> tf.Tensor:

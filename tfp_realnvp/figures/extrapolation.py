@@ -75,11 +75,8 @@ def enlarged(flow: tfd.Distribution, factor: int) -> tfd.TransformedDistribution
     _check(flow, factor)
     height, width, channels = flow.event_shape
     zeros = tf.zeros([factor * height, factor * width, channels], flow.dtype)
-    return tfd.TransformedDistribution(
-        tfd.Independent(tfd.Normal(zeros, 1), 3),
-        flow.bijector,
-        name=f"{flow.name}_{factor}x",
-    )
+    base = tfd.Independent(tfd.Normal(zeros, 1), 3)
+    return flow.copy(distribution=base, name=f"{flow.name}_{factor}x")
 
 
 def has_default_base(flow: tfd.Distribution) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,20 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from tfp_realnvp.bijectors import FusedBijector, PixelLogit
+from tfp_realnvp.bijectors import (
+    Conditioned,
+    FusedBijector,
+    FusedChain,
+    PixelLogit,
+    Squeeze,
+)
 from tfp_realnvp.bijectors.condition import common_condition_size, encode_condition
 from tfp_realnvp.bijectors.fused import Invert
 from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
+
+# `tfb.Chain(...)` of bijectors that are no `CompositeTensor`s is none of `tfb.Chain`.
+_Chain = tfb.Chain.__bases__[0]
+_REARRANGING = (tfb.Identity, tfb.Permute, tfb.Reshape, tfb.Transpose, Squeeze)
 
 
 def distribution_kwargs(
@@ -116,9 +127,23 @@ def condition_vectors(
 
 
 def pixel_logit_of(distribution: tfd.Distribution) -> PixelLogit | None:
-    """Returns the `PixelLogit` of a distribution over pixels, of others `None`."""
-    found = (m for m in distribution.submodules if isinstance(m, PixelLogit))
-    return next(found, None)
+    """Returns the `PixelLogit` of a distribution over pixels, of others `None`.
+
+    It is the last bijector on the way to the data, but for some that only rearrange
+    them: what another one makes of pixels are no pixels. Mixtures and the like are over
+    what their parts are over.
+    """
+    if not is_transformed(distribution):
+        parts = distribution._flatten(
+            recursive=False, predicate=lambda value: isinstance(value, tfd.Distribution)
+        )
+        return next(filter(None, map(pixel_logit_of, parts)), None)
+    for member in _members(distribution.bijector):
+        if isinstance(member, PixelLogit):
+            return member
+        if not isinstance(member, _REARRANGING):
+            break
+    return None
 
 
 def is_transformed(distribution: tfd.Distribution) -> bool:
@@ -135,6 +160,17 @@ def check_transformed(distribution: Any, name: str = "flow") -> None:
             f"{name}: expected a tfd.TransformedDistribution, got "
             f"{type(distribution).__name__}."
         )
+
+
+def _members(bijector: tfb.Bijector) -> Iterator[tfb.Bijector]:
+    """Yields what a bijector does one after the other, from the data on."""
+    if isinstance(bijector, Conditioned):
+        yield from _members(bijector.bijector)
+    elif isinstance(bijector, (FusedChain, _Chain)):
+        for member in bijector.bijectors:
+            yield from _members(member)
+    else:
+        yield bijector
 
 
 def _reached(bijector: tfb.Bijector) -> list[FusedBijector]:

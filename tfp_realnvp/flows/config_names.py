@@ -13,10 +13,12 @@ from tensorflow_probability import distributions as tfd
 from tfp_realnvp import bijectors
 from tfp_realnvp.flows.architectures import CouplingStack, MultiScale
 from tfp_realnvp.flows.conditioners import MLPConditioner, ResNetConditioner
+from tfp_realnvp.flows.image_flow import ImageFlow
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 
 _OURS = {
     **{name: getattr(bijectors, name) for name in bijectors.__all__},
+    "ImageFlow": ImageFlow,
     "RealNVPBijector": RealNVPBijector,
     **{kind.__name__: kind for kind in (MultiScale, CouplingStack)},
     **{kind.__name__: kind for kind in (ResNetConditioner, MLPConditioner)},

@@ -16,6 +16,7 @@ from tfp_realnvp.bijectors import (
 from tfp_realnvp.bijectors.fused import Invert
 from tfp_realnvp.bijectors.masked_coupling import MaskedCoupling
 from tfp_realnvp.flows.call_arguments import check_transformed, is_transformed
+from tfp_realnvp.flows.image_flow import ImageFlow
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 from tfp_realnvp.nets.frozen import frozen
 
@@ -65,7 +66,8 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
         for name in ("kwargs_split_fn", "validate_args", "name")
         if name in flow.parameters
     }
-    return tfd.TransformedDistribution(base, bijector, **options)
+    made = ImageFlow if isinstance(flow, ImageFlow) else tfd.TransformedDistribution
+    return made(base, bijector, **options)
 
 
 def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:

@@ -6,11 +6,17 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
+from tensorflow_probability.python.distributions.transformed_distribution import (
+    _TransformedDistribution,
+)
 
 from tfp_realnvp.arguments import check_flag, check_text, checked_shape, shortened
 from tfp_realnvp.bijectors import FusedChain, PixelLogit
+from tfp_realnvp.bijectors.event import check_floating
+from tfp_realnvp.bijectors.pickling import rebuild
 from tfp_realnvp.bijectors.pixel_logit import check_alpha
 from tfp_realnvp.flows.architectures import MultiScale
 from tfp_realnvp.flows.conditioners import ResNetConditioner
@@ -55,7 +61,9 @@ def image_flow(
 
     Returns:
       `tfd.TransformedDistribution` with the event shape of the images. Its samples
-      are real-valued and can leave [0, 256) by a little, see `PixelLogit`.
+      are real-valued and can leave [0, 256) by a little, see `PixelLogit`. Its copy
+      with a base of another size, as `flow.copy(distribution=larger)`, is a flow over
+      images of that size with the same weights.
 
     Raises:
       TypeError: If `base` is not a `tfd.Distribution`, or `sizes` hold something else.
@@ -65,10 +73,14 @@ def image_flow(
     #### Example
 
     ```python
+    >>> import tensorflow_probability as tfp
     >>> import tfp_realnvp as nvp
     >>> flow = nvp.image_flow(event_shape=(8, 8, 1), filters=8, num_blocks=1)
     >>> flow.sample(2, seed=0).shape
     TensorShape([2, 8, 8, 1])
+    >>> base = tfp.distributions.Sample(tfp.distributions.Normal(0., 1.), [16, 16, 1])
+    >>> flow.copy(distribution=base).sample(2, seed=0).shape
+    TensorShape([2, 16, 16, 1])
 
     ```
 
@@ -117,6 +129,35 @@ def image_flow(
             )
         to_pixels = PixelLogit(alpha, validate_args=validate_args)
         chain = FusedChain([to_pixels, real_nvp], validate_args=validate_args)
-        return tfd.TransformedDistribution(
-            base, chain, validate_args=validate_args, name=name
-        )
+        return ImageFlow(base, chain, validate_args=validate_args, name=name)
+
+
+class ImageFlow(_TransformedDistribution):
+    """A `tfd.TransformedDistribution` that says what is wrong with images."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return rebuild, (type(self), self.parameters)
+
+    def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
+        self._check(value)
+        return super()._call_log_prob(value, name, **kwargs)
+
+    def _call_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
+        self._check(value)
+        return super()._call_prob(value, name, **kwargs)
+
+    def _check(self, value: Any) -> None:
+        # TFP makes floats of integers that are no tensors before anyone sees them.
+        for part in tf.nest.flatten(value)[:1]:
+            check_floating("value", part if hasattr(part, "dtype") else np.array(part))
+        shape = tf.TensorShape(getattr(value, "shape", None))
+        size = shape[-3:] if (shape.rank or 0) >= 3 else tf.TensorShape(None)
+        # About channels, which no copy changes, the bijector has its own error.
+        channels_fit = size[-1:].is_compatible_with(self.event_shape[-1:])
+        if channels_fit and not self.event_shape.is_compatible_with(size):
+            raise ValueError(
+                f"value: expected images of shape {tuple(self.event_shape)}, got "
+                f"{shape}. For images of another size, with the same weights, give a "
+                "copy a base of that size: flow.copy(distribution=tfd.Sample("
+                f"tfd.Normal(0.0, 1.0), {size.as_list()}))."
+            )

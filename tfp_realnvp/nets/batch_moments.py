@@ -60,6 +60,9 @@ class BatchMoments(keras.layers.Layer):
         self.momentum = momentum
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
+        self.input_spec = keras.layers.InputSpec(
+            axes={-1: inputs_shape[-1]}, name="inputs"
+        )
         channels = (inputs_shape[-1],)
         self.moving_mean = self.add_weight(
             shape=channels,

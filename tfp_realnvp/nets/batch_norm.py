@@ -58,6 +58,9 @@ class BatchNormalization(keras.layers.Layer):
         self.affine = affine
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
+        self.input_spec = keras.layers.InputSpec(
+            axes={-1: inputs_shape[-1]}, name="inputs"
+        )
         self.moments.build(inputs_shape)
         if self.affine:
             channels = (inputs_shape[-1],)
@@ -72,8 +75,11 @@ class BatchNormalization(keras.layers.Layer):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         # Frozen is in inference mode, as in Keras.
         training = training and self.moments.trainable
-        if has_fused_norm(inputs) and (num_replicas() == 1 or not training):
-            return self._fused(inputs, training)
+        if has_fused_norm(inputs):
+            # A single pixel can be the only value of a channel, see `BatchMoments`.
+            has_many = inputs.shape[1:3].as_list() != [1, 1]
+            if not training or (num_replicas() == 1 and has_many):
+                return self._fused(inputs, training)
         scale, offset = self._scale_and_offset(*self.moments(inputs, training=training))
         # In bfloat16 the two terms would cancel badly where the mean is large, and
         # the gradient of `scale` would be off by percents.

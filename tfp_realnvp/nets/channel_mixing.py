@@ -50,6 +50,7 @@ class ChannelMixing(keras.layers.Layer):
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
         check_int("channels", inputs_shape[-1])
         channels = cast(int, inputs_shape[-1])
+        self.input_spec = keras.layers.InputSpec(axes={-1: channels}, name="inputs")
         check_fits("channels", channels, 4 * channels**2, "matrix")
         self.lower_upper = self.add_weight(
             shape=(channels, channels),

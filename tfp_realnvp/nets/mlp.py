@@ -114,6 +114,9 @@ class MLP(keras.layers.Layer):
         inputs_shape: tuple[int | None, ...],
         condition_shape: tuple[int | None, ...] | None = None,
     ) -> None:
+        self.input_spec = keras.layers.InputSpec(
+            min_ndim=2, axes={-1: inputs_shape[-1]}, name="inputs"
+        )
         shape = inputs_shape
         for layer in (*self.hidden, self.output_layer):
             layer.build(shape)

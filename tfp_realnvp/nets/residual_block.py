@@ -53,6 +53,9 @@ class ResidualBlock(keras.layers.Layer):
         check_norm(batch_norm, momentum)
         check_network(None, seed, width=filters)
         check_res_net_fits(filters, 1, 1)
+        self.input_spec = keras.layers.InputSpec(
+            ndim=4, axes={-1: filters}, name="inputs"
+        )
         self.filters = filters
         self.batch_norm = batch_norm
         self.momentum = momentum

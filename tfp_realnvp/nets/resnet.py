@@ -88,6 +88,7 @@ class ResNet(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self.input_spec = keras.layers.InputSpec(ndim=4, name="inputs")
         for argument, value in (
             ("output_channels", output_channels),
             ("filters", filters),
@@ -167,6 +168,9 @@ class ResNet(keras.layers.Layer):
         context_shape: tuple[int | None, ...] | None = None,
         condition_shape: tuple[int | None, ...] | None = None,
     ) -> None:
+        self.input_spec = keras.layers.InputSpec(
+            ndim=4, axes={-1: inputs_shape[-1]}, name="inputs"
+        )
         hidden_shape = (*inputs_shape[:-1], self.filters)
         self.norm_in.build(inputs_shape)
         self.conv_in.build(features_shape(inputs_shape, context_shape, self.crelu))

@@ -72,6 +72,7 @@ class WeightNormConv2D(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        self.input_spec = keras.layers.InputSpec(ndim=4, name="inputs")
         check_int("filters", filters)
         check_int("kernel_size", kernel_size)
         check_flag("learn_magnitude", learn_magnitude)
@@ -98,6 +99,9 @@ class WeightNormConv2D(keras.layers.Layer):
         channels = cast(int, inputs_shape[-1])
         shape = (self.kernel_size, self.kernel_size, channels, self.filters)
         check_fits("filters", self.filters, 4 * math.prod(shape), "kernels")
+        self.input_spec = keras.layers.InputSpec(
+            ndim=4, axes={-1: channels}, name="inputs"
+        )
         self.direction = self.add_weight(
             shape=shape,
             initializer=self.direction_initializer,

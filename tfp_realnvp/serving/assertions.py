@@ -75,6 +75,29 @@ def checked_at_least(value: tf.Tensor, least: int, name: str) -> tf.Tensor:
     return _with(tf.debugging.Assert(in_range, [message, value]), value)
 
 
+def checked_parameter(value: tf.Tensor, shape: list[int], name: str) -> tf.Tensor:
+    """Returns a value of `shape`, given once or, always the same, for each example.
+
+    Args:
+      value: `Tensor` of shape `shape` or [N, *shape].
+      shape: List of at most one Python `int`.
+      name: Python `str`, what an error calls it.
+
+    Raises:
+      tf.errors.InvalidArgumentError: If it is of another shape, or not always the same.
+    """
+    got, extra = tf.shape(value), tf.rank(value) - len(shape)
+    fits = (extra >= 0) & (extra <= 1) & (tf.size(value) > 0)
+    fits &= tf.reduce_all(tf.equal(got[-1:], shape)) if shape else True
+    message = f"{name}: expected shape {shape}, or {['N', *shape]} for N examples, got"
+    value = _with(tf.debugging.Assert(fits, [message, got]), value)
+    rows = tf.reshape(value, [-1, *shape])
+    message = f"{name}: expected the same for all examples, got"
+    # What is NaN is for others to refuse.
+    is_same = tf.reduce_all(tf.equal(rows, rows[:1]) | tf.not_equal(rows, rows))
+    return _with(tf.debugging.Assert(is_same, [message, value]), rows)[0]
+
+
 def checked_count(
     condition: tf.Tensor, count: tf.Tensor, size: int, name: str
 ) -> tf.Tensor:

@@ -44,7 +44,7 @@ def export_saved_model(
 
     Numbers are of the flow's dtype, `num_draws`, `num_samples` and `seed` (of shape
     [2]) are `int32`. `log_prob` is in nats; `bits_per_dim`, `images` and
-    `score_images` are there for flows over pixels, those with a `PixelLogit`;
+    `score_images` are there for flows over pixels, which end in a `PixelLogit`;
     `temperature` (a factor on the latents), `encode` and `decode` for transformed
     distributions. A conditional flow takes `condition`, floating vectors of shape
     [N, condition_size], in each.

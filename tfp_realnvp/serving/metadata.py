@@ -12,6 +12,7 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.flows.call_arguments import condition_size_of_flow, pixel_logit_of
 from tfp_realnvp.flows.config import to_config
+from tfp_realnvp.serving.signatures import PARAMETERS
 
 FORMAT_VERSION = 1
 
@@ -73,7 +74,10 @@ def _specs(specs: tuple[tf.TensorSpec, ...]) -> dict[str, Any]:
 
 def _named_specs(specs: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()}
+        name: {
+            "dtype": spec.dtype.name,
+            "shape": PARAMETERS[name] if name in PARAMETERS else spec.shape.as_list(),
+        }
         for name, spec in specs.items()
     }
 

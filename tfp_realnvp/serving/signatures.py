@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import cast
 
@@ -23,9 +22,14 @@ from tfp_realnvp.serving.assertions import (
     checked_count,
     checked_density,
     checked_finite,
+    checked_parameter,
 )
 
 Outputs = dict[str, tf.Tensor]
+
+# Inputs that are not one for each example, and their shapes. In rows, as TensorFlow
+# Serving's REST form has them, each example has its own, and all are the same.
+PARAMETERS = {"num_samples": [], "num_draws": [], "seed": [2], "temperature": []}
 
 
 class Signatures(tf.Module):
@@ -59,11 +63,11 @@ def _functions(
 ) -> dict[str, tf.types.experimental.GenericFunction]:
     made = _Functions(flow)
     x = tf.TensorSpec([None, *flow.event_shape], flow.dtype, name="x")
-    count = tf.TensorSpec([], tf.int32, name="num_samples")
-    draws = tf.TensorSpec([], tf.int32, name="num_draws")
-    seed = tf.TensorSpec([2], tf.int32, name="seed")
+    count = tf.TensorSpec(None, tf.int32, name="num_samples")
+    draws = tf.TensorSpec(None, tf.int32, name="num_draws")
+    seed = tf.TensorSpec(None, tf.int32, name="seed")
     images = tf.TensorSpec(x.shape, tf.uint8, name="x")
-    temperature = tf.TensorSpec([], flow.dtype, name="temperature")
+    temperature = tf.TensorSpec(None, flow.dtype, name="temperature")
     arguments = {"log_prob": [x], "sample": [count, seed]}
     if made.is_over_pixels:
         arguments["score_images"] = [images, draws, seed]
@@ -87,13 +91,15 @@ def _served(
     function: Callable[..., Outputs], specs: list[tf.TensorSpec]
 ) -> tf.types.experimental.GenericFunction:
     def checked(*arguments: tf.Tensor) -> Outputs:
-        # Not every loader compares sizes with those that it was promised.
-        return function(
-            **{
-                spec.name: tf.ensure_shape(value, spec.shape, name=spec.name)
-                for spec, value in zip(specs, arguments, strict=True)
-            }
-        )
+        given = {
+            # Not every loader compares sizes with those that it was promised.
+            spec.name: tf.ensure_shape(value, spec.shape, name=spec.name)
+            for spec, value in zip(specs, arguments, strict=True)
+        }
+        for name, shape in PARAMETERS.items():
+            if name in given:
+                given[name] = checked_parameter(given[name], shape, name)
+        return function(**given)
 
     return tf.function(checked, input_signature=specs, autograph=False)
 
@@ -131,7 +137,7 @@ class _Functions:
             score = self._score(pixels + noise, condition)
             return draw + 1, tf.reduce_logsumexp(tf.stack([total, score]), axis=0)
 
-        none = tf.fill([tf.shape(x)[0]], tf.constant(-math.inf, pixels.dtype))
+        none = tf.fill([tf.shape(x)[0]], tf.constant(pixels.dtype.min, pixels.dtype))
         _, total = tf.while_loop(
             lambda draw, _: draw < num_draws,
             add_draw,

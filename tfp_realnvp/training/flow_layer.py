@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
@@ -173,7 +172,8 @@ class FlowLayer(keras.layers.Layer):
             log_prob = log_prob[: size[0]]
             prior = None if prior is None else prior[: size[0]]
         if is_bad is not None:
-            log_prob = tf.where(is_bad, tf.constant(math.nan, log_prob.dtype), log_prob)
+            # NaN where it is bad, and in no constant, see `PixelLogit`.
+            log_prob += tf.math.log(1 - 2 * tf.cast(is_bad, log_prob.dtype))
         return log_prob, prior
 
     def to_units(self, log_prob: tf.Tensor) -> tf.Tensor:

@@ -36,7 +36,7 @@ class FlowModel(StepModel):
     loss = mean(-log_prob(x | condition)) + penalties of the layers
     ```
 
-    If the flow is over pixels (it contains a `PixelLogit`), `x` are images with
+    If the flow is over pixels (its last bijector is `PixelLogit`), `x` are images with
     values in [0, 256). To integer images the model adds uniform noise in [0, 1)
     itself (Section 4.1), other noise at every step of training and the same at every
     evaluation; loss and the metric `bits_per_dim` are in bits per dimension.
@@ -154,10 +154,7 @@ class FlowModel(StepModel):
             finally:
                 keras.config.set_floatx(floatx)
             # Keras's list of metrics is complete only once it was used.
-            nothing = tf.zeros([])
-            self.distribute_strategy.run(
-                lambda: self.compute_metrics(None, nothing, nothing, nothing)
-            )
+            self.distribute_strategy.run(self._use_metrics, args=(tf.ones([]),))
             self.reset_metrics()
             self.optimizer.build(self.trainable_variables)
             self._average = None
@@ -308,6 +305,10 @@ class FlowModel(StepModel):
             "export: expected tfp_realnvp.export_saved_model(model, directory), which "
             "writes a SavedModel that scores, samples, encodes and decodes."
         )
+
+    def _use_metrics(self, value: tf.Tensor) -> None:
+        self.metrics[0].update_state(value)
+        self.compute_metrics(None, value, value, value)
 
     def _prepare(self, given: dict[str, Any], steps: str) -> None:
         """Puts what Keras is to have as x, y and sample_weight into `given`."""

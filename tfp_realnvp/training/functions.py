@@ -39,6 +39,7 @@ class StepFunction:
         self._after_batch = after_batch
         self._optimized = optimized
         self._steps_per_execution = model.steps_per_execution
+        self._strategy = model.distribute_strategy
         self._on_batch = on_all_replicas(model, step, first_replica)
 
         def on_iterator(
@@ -68,7 +69,7 @@ class StepFunction:
     def _run(self, iterator: Iterator[Any]) -> tuple[Any, dict[str, Any]]:
         if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
             return self._on_iterator(iterator, tf.constant(next_number()))
-        batch = _packed(next(iterator))
+        batch = _spread(_packed(next(iterator)), self._strategy)
         return batch, self._on_batch(batch, tf.constant(next_number()))
 
 
@@ -85,12 +86,13 @@ class PredictionFunction:
         self, model: Any, step: Callable[[Any], Any], after_batch: Callable[[Any], Any]
     ):
         self._after_batch = after_batch
+        self._strategy = model.distribute_strategy
         self._on_batch = on_all_replicas(model, step, _joined)
 
     def __call__(self, batches: Sequence[Any]) -> tf.Tensor:
         outputs = []
         for batch in batches:
-            batch = _packed(batch)
+            batch = _spread(_packed(batch), self._strategy)
             outputs.append(self._on_batch(batch, tf.constant(next_number())))
             self._after_batch(batch)
         return tf.concat(outputs, axis=0)
@@ -127,9 +129,37 @@ def on_all_replicas(
 
 
 def _joined(strategy: tf.distribute.Strategy, values: Any) -> tf.Tensor:
-    if strategy.num_replicas_in_sync == 1:
-        return first_replica(strategy, values)
+    parts = strategy.experimental_local_results(values)
+    if len(parts) == strategy.num_replicas_in_sync:
+        # `gather` ends the process where no replica has examples.
+        return tf.concat(parts, axis=0)
     return strategy.gather(values, axis=0)
+
+
+def _spread(batch: Any, strategy: tf.distribute.Strategy) -> Any:
+    """Returns a batch of which each replica has a part, also of one that is whole.
+
+    Keras gives what `train_on_batch` and the like are given to every replica.
+    """
+    count = strategy.num_replicas_in_sync
+    values = tf.nest.flatten(batch)
+    is_whole = not isinstance(values[0], tf.distribute.DistributedValues)
+    # Each of several workers has its own data.
+    if (
+        count == 1
+        or not is_whole
+        or not isinstance(strategy, tf.distribute.MirroredStrategy)
+    ):
+        return batch
+
+    def part_of(context: tf.distribute.ReplicaContext) -> Any:
+        size = -(-len(values[0]) // count)
+        start = size * context.replica_id_in_sync_group
+        return tf.nest.map_structure(
+            lambda value: tf.convert_to_tensor(value[start : start + size]), batch
+        )
+
+    return strategy.experimental_distribute_values_from_function(part_of)
 
 
 def _packed(data: Any) -> Any:

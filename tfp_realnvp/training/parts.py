@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.bijectors import FusedBijector
+from tfp_realnvp.bijectors.moment import tell_which_are_trainable
 from tfp_realnvp.flows.call_arguments import reached_bijectors
 from tfp_realnvp.nets import BatchMoments
 
@@ -23,6 +24,15 @@ def keras_layers(module: tf.Module) -> list[keras.layers.Layer]:
     return list({id(layer): layer for layer in found}.values())
 
 
+class _Variable(keras.Variable):
+    """A `tf.Variable` as one of Keras's, which tells it whether it is trained."""
+
+    @keras.Variable.trainable.setter
+    def trainable(self, value: bool) -> None:
+        keras.Variable.trainable.fset(self, value)
+        tell_which_are_trainable([self])
+
+
 def other_variables(module: tf.Module) -> list[keras.Variable]:
     """Returns the variables of `module` that belong to no Keras layer.
 
@@ -33,7 +43,7 @@ def other_variables(module: tf.Module) -> list[keras.Variable]:
     others = {id(v): v for v in module.variables if id(v) not in in_layers}
     found = []
     for variable in others.values():
-        wrapper = keras.Variable(
+        wrapper = _Variable(
             variable,
             trainable=variable.trainable,
             dtype=variable.dtype.name,

@@ -6,7 +6,6 @@ however unevenly it is spread.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import keras
@@ -189,7 +188,7 @@ class StepModel(FlowLayer, keras.Model):
         loss_tracker, _ = self.metrics
         has_seen = tf.convert_to_tensor(loss_tracker.count) > 0
         return {
-            name: tf.where(has_seen, value, tf.constant(math.nan, value.dtype))
+            name: value / tf.cast(has_seen, value.dtype)
             for name, value in super().get_metrics_result().items()
         }
 
