@@ -19,7 +19,7 @@ from density.variational import VariationalModel
 from tfp_realnvp.bijectors import AffineCoupling
 from tfp_realnvp.flows import conditioners, couplings
 from tfp_realnvp.nets import ResNet, residual_block, resnet
-from tfp_realnvp.nets.features import features
+from tfp_realnvp.nets.parts import features
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D
 from tfp_realnvp.training import flow_layer
 

@@ -21,7 +21,7 @@ from tfp_realnvp.bijectors.event import (
 )
 from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
-from tfp_realnvp.nets.conditioner import build, takes
+from tfp_realnvp.nets.parts import build, takes
 
 
 class MaskedCoupling(FusedBijector):

@@ -23,7 +23,7 @@ from tfp_realnvp.bijectors import (
 from tfp_realnvp.bijectors.masked_coupling import MaskedCoupling
 from tfp_realnvp.flows.couplings import CouplingMaker, MaskFunction
 from tfp_realnvp.nets import ChannelMixing
-from tfp_realnvp.nets.seeds import spawn_seeds
+from tfp_realnvp.nets.parts import spawn_seeds
 
 
 @dataclasses.dataclass(frozen=True)

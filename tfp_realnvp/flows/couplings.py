@@ -14,7 +14,7 @@ from tensorflow_probability import bijectors as tfb
 from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors import AffineCoupling, BatchNorm, Coupling
 from tfp_realnvp.nets import BatchMoments, ShiftAndLogScale
-from tfp_realnvp.nets.l2 import L2
+from tfp_realnvp.nets.parts import L2
 
 MaskFunction = Callable[[Sequence[int]], tf.Tensor]
 

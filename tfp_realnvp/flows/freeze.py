@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+
+import keras
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
@@ -18,7 +21,7 @@ from tfp_realnvp.bijectors.masked_coupling import MaskedCoupling
 from tfp_realnvp.flows.call_arguments import check_transformed, is_transformed
 from tfp_realnvp.flows.image_flow import ImageFlow
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
-from tfp_realnvp.nets.frozen import frozen
+from tfp_realnvp.nets import WeightNormConv2D
 
 
 def freeze(flow: tfd.Distribution) -> tfd.Distribution:
@@ -72,11 +75,11 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
 
 def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
     if isinstance(bijector, MaskedCoupling):
-        return bijector.copy(network=frozen(bijector.network))
+        return bijector.copy(network=_frozen_layer(bijector.network))
     if isinstance(bijector, BatchNorm):
-        return bijector.copy(moments=frozen(bijector.moments))
+        return bijector.copy(moments=_frozen_layer(bijector.moments))
     if isinstance(bijector, InvertibleConv):
-        return bijector.copy(mixing=frozen(bijector.mixing))
+        return bijector.copy(mixing=_frozen_layer(bijector.mixing))
     if isinstance(bijector, RealNVPBijector):
         return bijector.copy(body=_frozen(bijector.body), memory="stored")
     if isinstance(bijector, (Conditioned, FactorOut)):
@@ -92,3 +95,12 @@ def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
         unchanged = all(new is old for new, old in pairs)
         return bijector if unchanged else bijector.copy(bijectors=members)
     return bijector
+
+
+def _frozen_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+    copied = copy.deepcopy(layer)
+    copied.trainable = False
+    for part in copied._flatten_layers():
+        if isinstance(part, WeightNormConv2D):
+            part.freeze()
+    return copied

@@ -15,9 +15,7 @@ from tfp_realnvp.nets.checks import (
     check_widths,
     checked_activation,
 )
-from tfp_realnvp.nets.condition import check_condition
-from tfp_realnvp.nets.dense import Dense
-from tfp_realnvp.nets.seeds import spawn_seeds
+from tfp_realnvp.nets.parts import Dense, check_condition, spawn_seeds
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")

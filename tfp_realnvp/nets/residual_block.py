@@ -16,7 +16,7 @@ from tfp_realnvp.nets.checks import (
     check_res_net_fits,
     checked_regularizer,
 )
-from tfp_realnvp.nets.seeds import spawn_seeds
+from tfp_realnvp.nets.parts import spawn_seeds
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D, short_direction
 
 

@@ -14,10 +14,13 @@ from tfp_realnvp.nets.checks import (
     check_res_net_fits,
     checked_regularizer,
 )
-from tfp_realnvp.nets.condition import check_condition
-from tfp_realnvp.nets.features import features, features_shape
+from tfp_realnvp.nets.parts import (
+    check_condition,
+    features,
+    features_shape,
+    spawn_seeds,
+)
 from tfp_realnvp.nets.residual_block import ResidualBlock, norm_factory
-from tfp_realnvp.nets.seeds import spawn_seeds
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D, short_direction
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_realnvp.arguments import check_number, shortened
 from tfp_realnvp.nets.checks import checked_regularizer
-from tfp_realnvp.nets.conditioner import build
+from tfp_realnvp.nets.parts import build
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from tfp_realnvp.arguments import check_flag, check_int, check_number
 from tfp_realnvp.machine import check_fits
-from tfp_realnvp.nets.bias import add_bias
 from tfp_realnvp.nets.checks import checked_initializer, checked_regularizer
+from tfp_realnvp.nets.parts import add_bias
 from tfp_realnvp.nets.replicas import num_replicas
 
 

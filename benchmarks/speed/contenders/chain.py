@@ -12,7 +12,7 @@ import tfp_realnvp as nvp
 from speed.contenders import Prepared
 from speed.contenders.ours import prepare_flow
 from tfp_realnvp.flows.couplings import CouplingMaker
-from tfp_realnvp.nets.seeds import spawn_seeds
+from tfp_realnvp.nets.parts import spawn_seeds
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
