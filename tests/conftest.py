@@ -1,8 +1,13 @@
 import gc
 import os
+import pathlib
 
 import keras
 import pytest
+
+# Left out by the README's command, with what is marked by hand: whole programs, tables
+# that try the same for many classes, and processes of their own.
+SLOW = ("benchmarks", "examples", "robustness/test_bad_inputs.py")
 
 # Several of one name cannot be looked through for doctests, which tests have none of.
 collect_ignore_glob = ["*conftest.py"]
@@ -21,6 +26,13 @@ def pytest_configure():
     # Side by side, workers whose operations spread over all cores wait for one another.
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items):
+    tests = pathlib.Path(__file__).parent
+    for item in items:
+        if any(item.path.is_relative_to(tests / part) for part in SLOW):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture
