@@ -15,7 +15,7 @@ from constructors import CONSTRUCTORS, latents, make
 from jacobian import jacobians
 
 from tfp_realnvp import bijectors
-from tfp_realnvp.bijectors.fused import Invert
+from tfp_realnvp.bijectors.members import Invert
 
 tfb = tfp.bijectors
 

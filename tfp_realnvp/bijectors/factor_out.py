@@ -15,13 +15,9 @@ from tfp_realnvp.bijectors.event import (
     checked_event_shape,
     event_shape_from,
 )
-from tfp_realnvp.bijectors.fused import (
-    FusedBijector,
-    check_no_batch,
-    condition_size_of,
-    run,
-)
+from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.masks import Mask, channel_mask, resolve_mask
+from tfp_realnvp.bijectors.members import check_no_batch, condition_size_of, run
 
 
 class FactorOut(FusedBijector):

@@ -11,12 +11,8 @@ from tensorflow_probability import bijectors as tfb
 from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.condition import common_condition_size
 from tfp_realnvp.bijectors.event import check_options
-from tfp_realnvp.bijectors.fused import (
-    FusedBijector,
-    check_no_batch,
-    condition_size_of,
-    run,
-)
+from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.members import check_no_batch, condition_size_of, run
 
 
 class FusedChain(FusedBijector):

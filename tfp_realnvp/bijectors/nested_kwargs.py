@@ -7,7 +7,8 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from tfp_realnvp.bijectors.fused import FusedBijector, Invert
+from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.members import Invert
 
 
 def nested_kwargs(bijector: tfb.Bijector, **kwargs: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from tfp_realnvp.bijectors import (
 )
 from tfp_realnvp.bijectors.condition import check_condition_size
 from tfp_realnvp.bijectors.event import checked_event_shape
-from tfp_realnvp.bijectors.fused import run
+from tfp_realnvp.bijectors.members import run
 from tfp_realnvp.choices import MEMORY
 from tfp_realnvp.flows.architectures import CouplingStack, MultiScale
 from tfp_realnvp.flows.conditioners import MLPConditioner, ResNetConditioner
