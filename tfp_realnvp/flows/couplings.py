@@ -32,6 +32,21 @@ class CouplingMaker:
     dtype: str
     network_dtype: str
 
+    def __post_init__(self) -> None:
+        # A layer can be called too, and a network that couplings share is no flow's.
+        is_layer = isinstance(self.conditioner, keras.layers.Layer)
+        if is_layer or not callable(self.conditioner):
+            raise TypeError(
+                "conditioner: expected a function that makes the network of each "
+                f"coupling, got {shortened(self.conditioner)}."
+            )
+        if self.transform is not None and not hasattr(self.transform, "num_parameters"):
+            raise TypeError(
+                "transform: expected one that tells its num_parameters, such as "
+                "nvp.Elementwise(function, num_parameters=2), got "
+                f"{shortened(self.transform)}."
+            )
+
     def __call__(
         self,
         event_shape: Sequence[int],

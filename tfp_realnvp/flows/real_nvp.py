@@ -191,7 +191,6 @@ class RealNVPBijector(FusedBijector):
             fields,
         )
         architecture.check(event_shape)
-        _check_makes(conditioner, transform)
         check_condition_size(condition_size)
         check_choice("memory", memory, MEMORY)
         dtype = checked_dtype(dtype)
@@ -347,17 +346,3 @@ def _with_fields(objects: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]
         else o
         for o, names in zip(objects, known, strict=True)
     ]
-
-
-def _check_makes(conditioner: Any, transform: Any) -> None:
-    # A layer can be called too, and a network that couplings share is no flow's.
-    if isinstance(conditioner, keras.layers.Layer) or not callable(conditioner):
-        raise TypeError(
-            "conditioner: expected a function that makes the network of each coupling, "
-            f"got {shortened(conditioner)}."
-        )
-    if transform is not None and not hasattr(transform, "num_parameters"):
-        raise TypeError(
-            "transform: expected one that tells its num_parameters, such as "
-            f"nvp.Elementwise(function, num_parameters=2), got {shortened(transform)}."
-        )
