@@ -99,6 +99,9 @@ class CouplingMaker:
         if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in taken):
             names = {parameter.name for parameter in taken}
             options = {name: options[name] for name in options if name in names}
+        # What a `functools.partial` says is said.
+        for name in getattr(self.conditioner, "keywords", ()):
+            options.pop(name, None)
         network = self.conditioner(outputs * _num_changed(event_shape, mask), **options)
         if not isinstance(network, keras.layers.Layer):
             raise TypeError(

@@ -177,7 +177,7 @@ class RealNVPBijector(FusedBijector):
         **fields: Any,
     ):
         parameters = dict(locals())
-        parameters.update(parameters.pop("fields"))
+        del parameters["fields"]
         expected = "three positive ints (height, width, channels) or one (D,)"
         event_shape = checked_shape("event_shape", event_shape, expected=expected)
         if len(event_shape) not in (1, 3):
@@ -190,6 +190,9 @@ class RealNVPBijector(FusedBijector):
             ],
             fields,
         )
+        if fields:
+            # So that a copy of another conditioner does not have this one's fields.
+            parameters.update(architecture=architecture, conditioner=conditioner)
         architecture.check(event_shape)
         _check_makes(conditioner, transform)
         check_condition_size(condition_size)
