@@ -250,9 +250,8 @@ class RealNVPBijector(FusedBijector):
         """
         if set(override_parameters_kwargs) - _SHARING:
             override_parameters_kwargs.setdefault("body", None)
-        copied = super().copy(**override_parameters_kwargs)
-        copied._parameters["body"] = copied._body
-        return copied
+        # TFP's own would keep these, in place of what the copy makes of them.
+        return type(self)(**{**self.parameters, **override_parameters_kwargs})
 
     @property
     def event_shape(self) -> tuple[int, ...]:
