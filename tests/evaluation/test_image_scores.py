@@ -16,6 +16,7 @@ from tfp_realnvp.data.image_cache import hash_of
 from tfp_realnvp.evaluation import score_images, score_split, typicality
 from tfp_realnvp.evaluation.split_scores import dequantized
 from tfp_realnvp.evaluation.typicality import reference_scores
+from tfp_realnvp.files import locked
 from tfp_realnvp.runs import RunConfig, RunDirectory
 
 FLOW = {"event_shape": (8, 8, 1), "num_scales": 2, "filters": 2, "num_blocks": 1}
@@ -127,6 +128,13 @@ def test_a_file_that_cannot_be_read_ends_it_unless_it_may_be_left_out(
     assert set(scores.pictures) == {*order[:2], *order[-2:]}
     for number, pixels in scores.pictures.items():
         np.testing.assert_array_equal(pixels, digits[number])
+
+
+def test_two_processes_do_not_write_one_file(run, folder, tmp_path):
+    lock = locked(tmp_path / ".scores.csv.lock", "of the other one")
+    with lock, pytest.raises(BlockingIOError, match="output: another process is wr"):
+        score_images(run, folder / "00.png", output=tmp_path / "scores.csv")
+    assert not list(tmp_path.iterdir())
 
 
 def test_others_are_told_from_normal_ones(run, folder, tmp_path):
