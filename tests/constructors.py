@@ -68,8 +68,8 @@ def _dense(units, dtype):
     return nvp.ShiftAndLogScale(network, initial_gain=0.5, dtype=dtype)
 
 
-def _plain(units, dtype):
-    hidden = keras.layers.Dense(8, activation="tanh", dtype=dtype)
+def _plain(units, dtype, activation="tanh"):
+    hidden = keras.layers.Dense(8, activation=activation, dtype=dtype)
     return keras.Sequential([hidden, keras.layers.Dense(units, dtype=dtype)])
 
 
@@ -81,9 +81,9 @@ def sinh_arcsinh(parameters):
 
 
 @keras.saving.register_keras_serializable("tests")
-def dense_network(outputs, dtype):
+def dense_network(outputs, dtype, activation):
     """Networks of a user's own."""
-    return _plain(outputs, dtype)
+    return _plain(outputs, dtype, activation)
 
 
 def _spatial_coupling(shape, mask, dtype):
@@ -210,7 +210,7 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
         nvp.RealNVPBijector(
             (4,),
             nvp.CouplingStack(2),
-            dense_network,
+            functools.partial(dense_network, activation=keras.activations.tanh),
             nvp.Elementwise(sinh_arcsinh, num_parameters=2),
             dtype=dtype,
         ),

@@ -110,14 +110,17 @@ _PACKAGES = (
 )
 
 
-def __getattr__(name: str) -> Any:
-    if name not in (*__all__, *_PACKAGES):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    for package in _PACKAGES:
-        module = importlib.import_module(f"{__name__}.{package}")
-        public = {n: getattr(module, n) for n in module.__all__ if n in __all__}
-        globals().update(public)
-    return globals()[name]
+# A type checker would take any name for one that is there.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in (*__all__, *_PACKAGES):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        for package in _PACKAGES:
+            module = importlib.import_module(f"{__name__}.{package}")
+            public = {n: getattr(module, n) for n in module.__all__ if n in __all__}
+            globals().update(public)
+        return globals()[name]
 
 
 def __dir__() -> list[str]:

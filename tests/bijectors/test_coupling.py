@@ -80,6 +80,22 @@ def test_a_spline_is_the_identity_at_first_and_outside_of_its_bound():
     np.testing.assert_array_equal(np.asarray(log_det)[[0, 4]], [0.0, 0.0])
 
 
+def test_networks_see_the_shape_that_splines_give_of_batches_of_any_size():
+    couplings = [
+        nvp.Coupling(
+            (2, 2, 1),
+            nvp.ResNet(8, filters=2, num_blocks=1),
+            nvp.checkerboard_mask,
+            nvp.RationalQuadraticSpline(num_bins=3),
+        )
+        for _ in range(2)
+    ]
+    chain = nvp.FusedChain(couplings)
+    for method in (chain.forward, chain.inverse):
+        function = tf.function(method, input_signature=[tf.TensorSpec([None, 2, 2, 1])])
+        assert function(tf.ones([3, 2, 2, 1])).shape == (3, 2, 2, 1)
+
+
 def test_networks_without_build_have_their_weights_found():
     coupling = nvp.Coupling((5,), Unbuilt(), np.arange(5) < 2, sinh_arcsinh)
     # Kernel, bias, and the slopes of PReLU.

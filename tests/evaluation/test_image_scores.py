@@ -16,6 +16,7 @@ from tfp_realnvp.data.image_cache import hash_of
 from tfp_realnvp.evaluation import score_images, score_split, typicality
 from tfp_realnvp.evaluation.split_scores import dequantized
 from tfp_realnvp.evaluation.typicality import reference_scores
+from tfp_realnvp.files import locked
 from tfp_realnvp.runs import RunConfig, RunDirectory
 
 FLOW = {"event_shape": (8, 8, 1), "num_scales": 2, "filters": 2, "num_blocks": 1}
@@ -129,6 +130,13 @@ def test_a_file_that_cannot_be_read_ends_it_unless_it_may_be_left_out(
         np.testing.assert_array_equal(pixels, digits[number])
 
 
+def test_two_processes_do_not_write_one_file(run, folder, tmp_path):
+    lock = locked(tmp_path / ".scores.csv.lock", "of the other one")
+    with lock, pytest.raises(BlockingIOError, match="output: another process is wr"):
+        score_images(run, folder / "00.png", output=tmp_path / "scores.csv")
+    assert not list(tmp_path.iterdir())
+
+
 def test_others_are_told_from_normal_ones(run, folder, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, [3, 8, 8], np.uint8)
     for i, image in enumerate(noise):
@@ -146,6 +154,7 @@ def scored(run, tmp_path):
     """A function that returns how many images of the reference had to be scored."""
     directory = RunDirectory(shutil.copytree(run, tmp_path / "run"))
     (directory.path / "reference_scores.json").unlink(missing_ok=True)
+    model = directory.load_model()
 
     def scored(draws=1):
         batches = []
@@ -157,7 +166,7 @@ def scored(run, tmp_path):
         found = reference_scores(
             directory,
             score,
-            weights="last",
+            model=model,
             settings={"draws": draws},
             data_dir=None,
             batch_size=100,
@@ -166,14 +175,17 @@ def scored(run, tmp_path):
         np.testing.assert_allclose(found, pixels.mean(axis=(1, 2, 3)))
         return sum(batches)
 
-    scored.path = directory.path
+    scored.path, scored.model = directory.path, model
     return scored
 
 
 def test_scores_of_the_reference_are_kept_for_as_long_as_they_hold(scored):
     assert [scored(), scored(), scored(draws=2), scored(draws=2)] == [149, 0, 149, 0]
-    path = scored.path / "model.weights.h5"
-    path.write_bytes(path.read_bytes() + b"x")
+    # Training goes on, and writes weights that this model does not have.
+    (scored.path / "model.weights.h5").write_bytes(b"of a later epoch")
+    assert scored(draws=2) == 0
+    weight = scored.model.weights[-1]
+    weight.assign(weight + 1.0)
     assert [scored(draws=2), scored(draws=2)] == [149, 0]
     path = scored.path / "reference_scores.json"
     kept = path.read_text()

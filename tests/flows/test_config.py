@@ -64,7 +64,8 @@ def test_values_of_variables_and_tensors_are_exact():
 
 def test_activations_of_keras_are_known_by_name():
     flow = nvp.RealNVPBijector((2,), activation=keras.activations.tanh)
-    assert through_json(flow).parameters["activation"] is keras.activations.tanh
+    conditioner = through_json(flow).parameters["conditioner"]
+    assert conditioner.activation is keras.activations.tanh
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_activations_of_keras_are_known_by_name():
     [
         (
             lambda: nvp.RealNVPBijector((2,), activation=lambda x: x),
-            "flow.activation: expected something made of public classes",
+            "flow.conditioner.activation: expected something made of public classes",
         ),
         (
             lambda: tfb.Chain([nvp.BatchNorm((2,)), type("Mine", (tfb.Exp,), {})()]),

@@ -1,3 +1,6 @@
+import functools
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -239,5 +242,19 @@ def test_sizes_are_fields_of_architecture_and_conditioner():
     assert len(one) == len(other)
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a, b)
-    wider = long.copy(filters=6)
-    assert wider.body.bijectors[0].network.network.filters == 6
+    for made in (long, short):
+        wider = made.copy(filters=6)
+        assert wider.body.bijectors[0].network.network.filters == 6
+        wider = wider.copy(conditioner=nvp.ResNetConditioner(8, num_blocks=1))
+        assert wider.body.bijectors[0].network.network.filters == 8
+
+
+def test_a_partial_of_a_conditioner_keeps_what_it_says():
+    def network(outputs, seed, level):
+        given.append((seed, level))
+        return keras.layers.Dense(outputs)
+
+    given = []
+    conditioner = functools.partial(network, seed=7)
+    nvp.RealNVPBijector((4, 4, 1), num_scales=1, conditioner=conditioner, seed=0)
+    assert given == 4 * [(7, 0)]

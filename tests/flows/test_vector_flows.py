@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import keras
@@ -133,6 +134,19 @@ def test_the_density_integrates_to_one():
 def test_bad_sizes_are_refused_with_what_came(arguments, message):
     with pytest.raises(ValueError, match=message):
         nvp.RealNVPBijector(**{"event_shape": (3,), **arguments})
+
+
+@pytest.mark.parametrize(
+    "conditioner",
+    [keras.layers.Dense, functools.partial(nvp.MLP, hidden_units=(5,))],
+    ids=["Dense", "MLP"],
+)
+def test_the_class_of_a_layer_makes_the_networks(conditioner):
+    flow = nvp.RealNVPBijector((3,), conditioner=conditioner, dtype=tf.float64)
+    x = tf.random.stateless_normal([4, 3], (0, 0), dtype=tf.float64)
+    y = flow.forward(x)
+    np.testing.assert_allclose(flow.inverse(tf.identity(y)), x, atol=1e-12)
+    assert flow.trainable_variables[1].dtype == tf.float64
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,8 @@ class Coupling(MaskedCoupling):
         else:
             new = bijector.forward(changed)
             log_det = bijector.forward_log_det_jacobian(changed, event_ndims=0)
+        # TFP's splines do not know it where the batch's size is not known.
+        new.set_shape(changed.shape)
         log_det = tf.broadcast_to(log_det, tf.shape(changed))
         if mask is not None:
             new = tf.where(mask > 0, changed, new)

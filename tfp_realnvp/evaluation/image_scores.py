@@ -21,7 +21,7 @@ from tfp_realnvp.data.new_images import find_images, read_images
 from tfp_realnvp.data.progress import ProgressBar
 from tfp_realnvp.evaluation.split_scores import dequantized
 from tfp_realnvp.evaluation.typicality import reference_scores, roc_auc, typicality
-from tfp_realnvp.files import check_output
+from tfp_realnvp.files import check_output, locked
 from tfp_realnvp.flows.latent_scales import log_prob_by_scale
 from tfp_realnvp.flows.units import bits_per_dim
 from tfp_realnvp.runs.run_directory import RunDirectory
@@ -137,7 +137,7 @@ def score_images(
     reference = reference_scores(
         directory,
         lambda images: bits_per_dim(score(images).sum(2).mean(1), shape),
-        weights=weights,
+        model=model,
         settings={"draws": draws, "seed": seed},
         data_dir=data_dir,
         batch_size=batch_size,
@@ -310,10 +310,14 @@ def _written_to(
         return
     path = pathlib.Path(output)
     partial = path.with_name(f"{path.name}.partial")
+    lock = path.with_name(f".{path.name}.lock")
     # A stranger's file name need not be text.
-    with partial.open(
-        "w", encoding="utf-8", errors="backslashreplace", newline=""
-    ) as file:
+    with (
+        locked(lock, f"output: another process is writing {path}."),
+        partial.open(
+            "w", encoding="utf-8", errors="backslashreplace", newline=""
+        ) as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(table.columns)
 
@@ -324,7 +328,7 @@ def _written_to(
 
         yield write
         os.fsync(file.fileno())
-    os.replace(partial, path)
+        os.replace(partial, path)
 
 
 def _cell(value: str | float) -> str:

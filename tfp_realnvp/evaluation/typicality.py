@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import numpy as np
 from tfp_realnvp.data.progress import ProgressBar
 from tfp_realnvp.files import write_json
 from tfp_realnvp.runs.run_directory import REFERENCE_SCORES, RunDirectory
+from tfp_realnvp.training.flow_model import FlowModel
 
 # The smallest p-value is then 0.002.
 _MOST_IMAGES = 1000
@@ -84,7 +86,7 @@ def reference_scores(
     directory: RunDirectory,
     score: Callable[[np.ndarray], np.ndarray],
     *,
-    weights: str,
+    model: FlowModel,
     settings: dict[str, Any],
     data_dir: str | os.PathLike | None,
     batch_size: int,
@@ -100,7 +102,8 @@ def reference_scores(
     Args:
       directory: The run's folder.
       score: Function of images that returns their bits/dim.
-      weights: Which weights, see `RunDirectory.weights`.
+      model: The run's, as `score` uses it: the file of its weights may be that of a
+        later epoch by now.
       settings: What else the scores depend on.
       data_dir: Where the run's images are now; `None` is where they were.
       batch_size: Python `int`, images to score at a time.
@@ -111,9 +114,12 @@ def reference_scores(
         conditioned on more than a class.
     """
     config = directory.load_config()
-    contents = directory.weights(weights).read_bytes()
+    contents = hashlib.sha256()
+    for weight in model.weights:
+        contents.update(weight.numpy().tobytes())
     made_from = {
-        "weights": hashlib.sha256(contents).hexdigest(),
+        "version": importlib.metadata.version("tfp_realnvp"),
+        "weights": contents.hexdigest(),
         "flow": config.flow,
         "images": config.images,
         "split": "validation",

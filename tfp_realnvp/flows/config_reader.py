@@ -128,7 +128,7 @@ class Reader:
         return layer
 
     def _read_function(self, of: Any, config: dict[str, Any]) -> Callable[..., Any]:
-        return _partial(FUNCTIONS[of], config)
+        return self._partial(FUNCTIONS[of], config)
 
     def _read_registered(self, of: Any, config: dict[str, Any]) -> Callable[..., Any]:
         function = keras.saving.get_registered_object(of)
@@ -137,7 +137,11 @@ class Reader:
                 "flow: expected a function that is registered by keras.saving."
                 f"register_keras_serializable, got {shortened(of)}."
             )
-        return _partial(function, config)
+        return self._partial(function, config)
+
+    def _partial(self, function: Callable[..., Any], config: dict[str, Any]) -> Any:
+        kwargs = {name: self.read(item) for name, item in config["kwargs"].items()}
+        return functools.partial(function, **kwargs) if kwargs else function
 
     def _read_activation(
         self, of: Any, config: dict[str, Any]
@@ -164,11 +168,6 @@ class Reader:
         if "body_id" in config:
             self._seen[config["body_id"]] = made.body
         return made
-
-
-def _partial(function: Callable[..., Any], config: dict[str, Any]) -> Any:
-    kwargs = config["kwargs"]
-    return functools.partial(function, **kwargs) if kwargs else function
 
 
 def _array(config: dict[str, Any]) -> np.ndarray:

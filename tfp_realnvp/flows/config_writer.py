@@ -97,12 +97,14 @@ class Writer:
         function, kwargs = value, {}
         if isinstance(value, functools.partial) and not value.args:
             function, kwargs = value.func, value.keywords
-        for name, known in FUNCTIONS.items():
-            if function is known:
-                return {"type": "function", "of": name, "kwargs": dict(kwargs)}
         registered = inspect.isfunction(function) and registered_name(function)
-        if registered:
-            return {"type": "registered", "of": registered, "kwargs": dict(kwargs)}
+        ours = [name for name, known in FUNCTIONS.items() if function is known]
+        if ours or registered:
+            return {
+                "type": "function" if ours else "registered",
+                "of": ours[0] if ours else registered,
+                "kwargs": {k: self.write(v, f"{path}({k})") for k, v in kwargs.items()},
+            }
         if inspect.isfunction(value):
             name = value.__name__
             if getattr(keras.activations, name, None) is value:

@@ -110,10 +110,21 @@ class CouplingMaker:
             "seed": seed,
             "dtype": self.network_dtype,
         }
-        taken = inspect.signature(self.conditioner).parameters.values()
-        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in taken):
-            names = {parameter.name for parameter in taken}
-            options = {name: options[name] for name in options if name in names}
+        # What a `functools.partial` says is said.
+        function = getattr(self.conditioner, "func", self.conditioner)
+        said = getattr(self.conditioner, "keywords", {})
+        taken = inspect.signature(function).parameters.values()
+        names = {parameter.name for parameter in taken}
+        if inspect.isclass(function):
+            # What a layer's class does not name it hands on to Keras, which has this.
+            names.add("dtype")
+        elif any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken):
+            names.update(options)
+        options = {
+            name: value
+            for name, value in options.items()
+            if name in names and name not in said
+        }
         network = self.conditioner(outputs * _num_changed(event_shape, mask), **options)
         if not isinstance(network, keras.layers.Layer):
             raise TypeError(

@@ -177,7 +177,7 @@ class RealNVPBijector(FusedBijector):
         **fields: Any,
     ):
         parameters = dict(locals())
-        parameters.update(parameters.pop("fields"))
+        del parameters["fields"]
         expected = "three positive ints (height, width, channels) or one (D,)"
         event_shape = checked_shape("event_shape", event_shape, expected=expected)
         if len(event_shape) not in (1, 3):
@@ -190,6 +190,9 @@ class RealNVPBijector(FusedBijector):
             ],
             fields,
         )
+        if fields:
+            # So that a copy of another conditioner does not have this one's fields.
+            parameters.update(architecture=architecture, conditioner=conditioner)
         architecture.check(event_shape)
         check_condition_size(condition_size)
         check_choice("memory", memory, MEMORY)
@@ -246,9 +249,8 @@ class RealNVPBijector(FusedBijector):
         """
         if set(override_parameters_kwargs) - _SHARING:
             override_parameters_kwargs.setdefault("body", None)
-        copied = super().copy(**override_parameters_kwargs)
-        copied._parameters["body"] = copied._body
-        return copied
+        # TFP's own would keep these, in place of what the copy makes of them.
+        return type(self)(**{**self.parameters, **override_parameters_kwargs})
 
     @property
     def event_shape(self) -> tuple[int, ...]:

@@ -85,6 +85,7 @@ class WeightNormConv2D(keras.layers.Layer):
         self.initial_magnitude = float(initial_magnitude)
         self.use_bias = use_bias
         self.normalize = normalize
+        self._is_frozen = False
         self.magnitude_regularizer = checked_regularizer(
             "magnitude_regularizer", magnitude_regularizer
         )
@@ -163,9 +164,19 @@ class WeightNormConv2D(keras.layers.Layer):
 
     def freeze(self) -> None:
         """Makes the direction the kernel as it is now, which cannot be undone."""
+        self.normalize = True
         kernel, _ = self.kernel_and_bias()
         self.direction.assign(kernel)
-        self.normalize = False
+        if self.learn_magnitude:
+            # So that these are weights of the same function where they are normalized.
+            self.magnitude.assign(tf.abs(self.magnitude))
+        self.normalize, self._is_frozen = False, True
+
+    def load_own_variables(self, store: Any) -> None:
+        super().load_own_variables(store)
+        if self._is_frozen:
+            # They may be those of a layer that normalizes.
+            self.freeze()
 
     def compute_output_shape(
         self, inputs_shape: tuple[int | None, ...]

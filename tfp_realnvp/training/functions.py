@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from tfp_realnvp.training.dequantization import next_number, numbered
 from tfp_realnvp.training.inputs import unpack
@@ -180,14 +181,19 @@ def _as_traced() -> Iterator[None]:
     if tf.config.list_logical_devices("GPU"):
         yield
         return
-    before = tf.config.optimizer.get_experimental_options()
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    # Those of this thread alone. The public options are all threads', and two models
+    # that train at once would put back each other's.
+    options = context.context().function_call_options
+    before, config = (
+        tf.compat.v1.ConfigProto.FromString(options.config_proto_serialized)
+        for _ in range(2)
+    )
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    options.config_proto_serialized = config
     try:
         yield
     finally:
-        tf.config.optimizer.set_experimental_options(
-            {"disable_meta_optimizer": False, **before}
-        )
+        options.config_proto_serialized = before
 
 
 @contextlib.contextmanager
