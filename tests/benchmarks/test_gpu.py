@@ -133,7 +133,8 @@ def test_a_step_does_what_fit_does(trainer):
         (model.average.variables, expected.average.variables),
     ):
         for value, want in zip(values, wanted, strict=True):
-            np.testing.assert_allclose(value, want, rtol=1e-5, atol=1e-6)
+            # The optimizer of graphs, which `fit` leaves out, rounds otherwise.
+            np.testing.assert_allclose(value, want, rtol=1e-5, atol=1e-5)
 
 
 def test_a_step_depends_on_its_seed_and_number_alone(trainer):

@@ -160,7 +160,9 @@ def test_a_run_goes_on_for_more_epochs(runs, tmp_path, capsys):
     arguments = ["train", *QUICK, "--runs", str(tmp_path), "--resume"]
     assert main([*arguments, "--epochs", "2"]) == 0
     said = capsys.readouterr().out
-    assert "2 epochs for 1: the learning rate's cosine schedule goes on as one" in said
+    assert (
+        "2 epochs for 1: the learning rate's trapezoid schedule goes on as one" in said
+    )
     assert "Going on after step 21 of 42." in said
     lines = said.splitlines()
     assert [line for line in lines if line.startswith("epoch 2/2, ")]
@@ -276,7 +278,7 @@ def test_a_run_is_never_overwritten_unless_asked_to(runs, capsys):
         (["--preset", "celeba", "--data-dir", "."], "celeb_a is not prepared"),
         (["--preset", "lsun_tower", "--data-dir", "."], "expected tower_train_lmdb"),
         (["--dataset", "folder:nowhere"], "dataset: expected a folder"),
-        (["--num-scales", "5"], "event_shape: expected height and width divisible"),
+        (["--num-scales", "5"], "num_scales: expected at most"),
         (["--accumulate", "3"], "accumulate: expected a divisor of the batch size, 64"),
         (
             ["--dataset", "photos", "--conditional"],
