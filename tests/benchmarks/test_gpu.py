@@ -133,8 +133,9 @@ def test_a_step_does_what_fit_does(trainer):
         (model.average.variables, expected.average.variables),
     ):
         for value, want in zip(values, wanted, strict=True):
-            # The optimizer of graphs, which `fit` leaves out, rounds otherwise.
-            np.testing.assert_allclose(value, want, rtol=1e-5, atol=1e-5)
+            # The optimizer of graphs, which fit leaves out, rounds otherwise, and Adam
+            # makes much of it where gradients are small; a step is 1e-2.
+            np.testing.assert_allclose(value, want, rtol=1e-4, atol=1e-4)
 
 
 def test_a_step_depends_on_its_seed_and_number_alone(trainer):
