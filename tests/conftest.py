@@ -15,6 +15,7 @@ SLOW = re.compile(
             r"tests/robustness/test_bad_inputs",
             r"test_never_stale.*\[(?!vector)\w+-graph-",
             r"test_graph_and_xla_.*(xla|graph-real_nvp|image-)",
+            r"test_recompute.*graph_and_xla|gallery/test_browser",
             r"docs/test_pages.*code_of_a_page|docs/test_site|test_architecture.*(latent|pix)",
             r"cli/test_(workers|train_seeds|gallery|figures|export|own_images)",
             r"cli/test_commands.*(killed|conditioned_on|can_be_told|full_disk|dry_run)",
