@@ -13,7 +13,7 @@ from PIL import Image
 import tfp_realnvp as nvp
 from tfp_realnvp.data import ImageSplit, load_images
 from tfp_realnvp.data.image_cache import hash_of
-from tfp_realnvp.evaluation import score_images, score_split, typicality
+from tfp_realnvp.evaluation import image_scores, score_images, score_split, typicality
 from tfp_realnvp.evaluation.split_scores import dequantized
 from tfp_realnvp.evaluation.typicality import reference_scores
 from tfp_realnvp.files import locked
@@ -221,3 +221,18 @@ def test_under_a_flow_of_classes_the_density_is_the_mean_over_them(
     assert np.std(by_class, axis=0).min() > 1e-3
     expected = np.logaddexp.reduce(by_class) - np.log(10)
     np.testing.assert_allclose(columns["log_prob"], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_an_image_without_a_finite_density_has_no_scores(value):
+    names = ["file", "log_prob", "bits_per_dim", "standard_error", "typicality"]
+    table = image_scores._Table(2, [*names, "error"], np.array([1.0, 2.0]), (1, 1, 1))
+    pixels = np.zeros([1, 1, 1], np.uint8)
+    batch = [(name, image_scores.Decoded(pixels, 0)) for name in ("good", "bad")]
+    nats = np.array([[[-1.0], [-1.1]], [[value], [-1.0]]])
+    table.add(0, "other", batch, lambda images: nats)
+    assert table.columns["error"].tolist() == ["", "the density is not a finite number"]
+    for name in names[1:]:
+        assert np.isfinite(table.columns[name]).tolist() == [True, False], name
+        assert np.isnan(table.columns[name][1])
+    assert list(table.pictures) == [0]

@@ -270,8 +270,11 @@ class _Table:
         for scale, values in enumerate(by_scale.T, start=1):
             if f"bits_per_dim_scale_{scale}" in columns:
                 columns[f"bits_per_dim_scale_{scale}"][read] = values
-        for i in read[~np.isfinite(log_prob).all(axis=1)]:
-            columns["error"][i] = "the density is not a finite number"
+        bad = read[~np.isfinite(log_prob).all(axis=1)]
+        for name, column in columns.items():
+            if name not in _WORDS:
+                column[bad] = np.nan
+        columns["error"][bad] = "the density is not a finite number"
         # Those of what is strangest and most ordinary so far.
         places = (first + read).tolist()
         candidates = {**self.pictures, **dict(zip(places, pixels, strict=True))}
