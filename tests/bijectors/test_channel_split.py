@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.channel_split import ChannelSplit
+from tfp_realnvp.bijectors.masks import ChannelSplit
 
 MASKS = {
     "two halves": [1, 1, 1, 0, 0, 0],

@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from constructors import perturb
 
 import tfp_realnvp as nvp
-from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
+from tfp_realnvp.bijectors.members import nested_kwargs
 
 tfb = tfp.bijectors
 tfd = tfp.distributions

@@ -3,8 +3,7 @@ import pytest
 import tensorflow as tf
 
 import tfp_realnvp as nvp
-from tfp_realnvp.bijectors.channel_split import ChannelSplit
-from tfp_realnvp.bijectors.masks import resolve_mask
+from tfp_realnvp.bijectors.masks import ChannelSplit, resolve_mask
 
 
 def test_checkerboard_is_true_where_the_coordinates_sum_to_an_odd_number():

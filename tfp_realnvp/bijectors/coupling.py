@@ -10,11 +10,19 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.arguments import shortened
-from tfp_realnvp.bijectors.masked_coupling import MaskedCoupling
-from tfp_realnvp.bijectors.masks import Mask
+from tfp_realnvp.bijectors.condition import check_condition_size
+from tfp_realnvp.bijectors.event import (
+    check_floating,
+    checked_event_shape,
+    event_shape_from,
+    event_shape_of,
+)
+from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.masks import ChannelSplit, Mask, resolve_mask
+from tfp_realnvp.nets.parts import build, takes
 
 
-class Coupling(MaskedCoupling):
+class Coupling(FusedBijector):
     """Transforms one part of an event entry by entry, as a function of the other.
 
     With the mask `b` (1 where an entry passes through), a network `p` and a bijection
@@ -107,15 +115,112 @@ class Coupling(MaskedCoupling):
                 f"{shortened(transform)}."
             )
         self._bijector_of = transform
-        super().__init__(
-            event_shape,
-            network,
-            mask,
-            parameters=parameters,
-            condition_size=condition_size,
-            validate_args=validate_args,
-            name=name,
+        self._set_up(parameters)
+
+    def _set_up(self, parameters: dict[str, Any]) -> None:
+        """Does what constructors of couplings have in common, with their arguments."""
+        event_shape = event_shape_from(parameters["event_shape"])
+        network, mask = parameters["network"], parameters["mask"]
+        condition_size = parameters["condition_size"]
+        check_condition_size(condition_size)
+        if not isinstance(network, keras.layers.Layer):
+            raise TypeError(
+                f"network: expected a Keras layer, got {shortened(network)}."
+            )
+        if condition_size is not None and not takes(network, "condition"):
+            raise ValueError(
+                "network: expected a layer whose call takes an argument condition, "
+                f"for condition_size={condition_size}; got {network.name!r}."
+            )
+        with tf.name_scope(parameters["name"]) as name:
+            self._event_shape = event_shape
+            self._mask = mask
+            with tf.init_scope():
+                value = resolve_mask(mask, event_shape).numpy()
+            if value.all() or not value.any():
+                raise ValueError(
+                    "mask: expected both True (passes through) and False (is "
+                    f"transformed), got {value.all()} everywhere."
+                )
+            varies_by_channel = value.size == value.shape[-1]
+            self._split = ChannelSplit(value.ravel()) if varies_by_channel else None
+            self._takes_context = not self._split and takes(network, "context")
+            *outer, channels = event_shape
+            shapes: dict[str, tuple[int | None, ...]] = {}
+            if self._split:
+                channels = len(self._split.kept)
+            elif self._takes_context:
+                shapes["context"] = (None, *outer, value.shape[-1])
+            if condition_size is not None:
+                shapes["condition"] = (None, condition_size)
+            build(network, (None, *outer, channels), shapes)
+            super().__init__(
+                event_ndims=len(event_shape),
+                condition_size=condition_size,
+                layers=(network,),
+                parameters=parameters,
+                validate_args=parameters["validate_args"],
+                name=name,
+            )
+            self._network = network
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of the events the coupling was made for."""
+        return self._event_shape
+
+    @property
+    def network(self) -> keras.layers.Layer:
+        """The Keras layer that computes the parameters."""
+        return self._network
+
+    def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
+        return checked_event_shape(
+            shape, name, self._event_shape, any_size=callable(self._mask)
         )
+
+    def _forward_and_log_det(
+        self, x: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._couple("x", x, kwargs, inverse=False)
+
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._couple("y", y, kwargs, inverse=True)
+
+    def _couple(
+        self, name: str, value: tf.Tensor, kwargs: dict[str, Any], *, inverse: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        check_floating(name, value)
+        passed, changed, mask = self._take_apart(value)
+        outputs = self._call_network(passed, mask, kwargs)
+        changed, log_det = self._change(changed, outputs, mask, inverse=inverse)
+        if self._split:
+            changed = self._split.merge(passed, changed)
+        event_axes = list(range(1, self.event_ndims + 1))
+        return changed, tf.reduce_sum(log_det, axis=event_axes)
+
+    def _take_apart(
+        self, value: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
+        """Returns what the network sees, what is transformed, and the mask if any."""
+        if self._split:
+            return *self._split.split(value), None
+        mask = resolve_mask(self._mask, event_shape_of(value, self.event_ndims))
+        mask = tf.cast(mask, value.dtype)
+        return value * mask, value, mask
+
+    def _call_network(
+        self, passed: tf.Tensor, mask: tf.Tensor | None, kwargs: dict[str, Any]
+    ) -> Any:
+        arguments = {"training": kwargs.get("training", False)}
+        # An unconditional coupling among conditional ones has no use for theirs.
+        if self.condition_size is not None:
+            arguments["condition"] = kwargs.get("condition")
+        if self._takes_context and mask is not None:
+            arguments["context"] = tf.ones_like(passed[..., :1]) * mask
+        return self._network(passed, **arguments)
 
     def _change(
         self,
@@ -125,6 +230,14 @@ class Coupling(MaskedCoupling):
         *,
         inverse: bool,
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the transformed part and the log-derivative of each of its entries.
+
+        Args:
+          changed: `Tensor`, the part that is transformed.
+          outputs: What the network has returned.
+          mask: 1 for entries of it that pass through, or `None` if none does.
+          inverse: Python `bool`, the direction.
+        """
         channels = changed.shape[-1]
         expected = changed.shape[:-1]
         wanted = getattr(self._bijector_of, "num_parameters", None)
@@ -138,7 +251,7 @@ class Coupling(MaskedCoupling):
                 "network: expected parameters of shape "
                 f"(..., {channels} * {wanted or 'P'}) for "
                 f"entries of shape {tuple(changed.shape)}, got "
-                f"{_shape_of(outputs)} from {self._network.name!r}."
+                f"{described(outputs)} from {self._network.name!r}."
             )
         shape = tf.concat([tf.shape(outputs)[:-1], [channels, -1]], axis=0)
         parameters = tf.reshape(tf.cast(outputs, changed.dtype), shape)
@@ -159,7 +272,8 @@ class Coupling(MaskedCoupling):
         return new, log_det
 
 
-def _shape_of(outputs: Any) -> str:
+def described(outputs: Any) -> str:
+    """Returns what to call the outputs of a network in an error."""
     if isinstance(outputs, (tuple, list)):
         return f"{len(outputs)} outputs"
     return str(tuple(outputs.shape)) if tf.is_tensor(outputs) else shortened(outputs)

@@ -7,13 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_flag, check_text, checked_shape
-
-
-def check_options(validate_args: Any, name: Any) -> None:
-    """Raises `ValueError` unless these are what every bijector can be given."""
-    check_flag("validate_args", validate_args)
-    check_text("name", name)
+from tfp_realnvp.arguments import checked_shape
 
 
 def check_floating(name: str, value: tf.Tensor) -> None:
@@ -27,11 +21,7 @@ def check_floating(name: str, value: tf.Tensor) -> None:
 
 
 def event_shape_from(event_shape: Any) -> tuple[int, ...]:
-    """Returns the argument `event_shape` of a bijector as a `tuple`.
-
-    Raises:
-      ValueError: If it is no sequence of positive ints, or empty.
-    """
+    """Returns the argument `event_shape` of a bijector, checked, as a `tuple`."""
     expected = "a sequence of positive ints, channels last"
     shape = checked_shape("event_shape", event_shape, expected=expected)
     if not shape:
@@ -62,15 +52,8 @@ def checked_event_shape(
       shape: `tf.TensorShape`, [..., *event_shape] as far as it is known.
       name: Python `str`, what to call it in an error.
       event_shape: Sequence of Python `int`s.
-      any_size: Python `bool`. If `True`, only the last axis must agree with
-        `event_shape`; the others may differ.
+      any_size: Python `bool`, whether only the last axis must agree.
       divisor: Python `int` that must divide all axes but the last.
-
-    Returns:
-      `tf.TensorShape` of rank `len(event_shape)`.
-
-    Raises:
-      ValueError: If `shape` has too few axes or another event shape.
     """
     *outer, channels = event_shape
     wanted = tf.TensorShape([*([None] * len(outer) if any_size else outer), channels])

@@ -8,15 +8,17 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from tfp_realnvp.arguments import shortened
-from tfp_realnvp.bijectors.channel_split import ChannelSplit
 from tfp_realnvp.bijectors.event import (
-    check_options,
     checked_event_shape,
     event_shape_from,
 )
 from tfp_realnvp.bijectors.fused import FusedBijector
-from tfp_realnvp.bijectors.masks import Mask, channel_mask, resolve_mask
+from tfp_realnvp.bijectors.masks import (
+    ChannelSplit,
+    Mask,
+    channel_mask,
+    resolve_mask,
+)
 from tfp_realnvp.bijectors.members import check_no_batch, condition_size_of, run
 
 
@@ -44,7 +46,6 @@ class FactorOut(FusedBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `bijector` is no `tfb.Bijector`.
       ValueError: If `event_shape` is no shape, `mask` does not fit, or `bijector` has a
         batch of parameters.
 
@@ -75,12 +76,7 @@ class FactorOut(FusedBijector):
         name: str = "factor_out",
     ):
         parameters = dict(locals())
-        check_options(validate_args, name)
         event_shape = event_shape_from(event_shape)
-        if not isinstance(bijector, tfb.Bijector):
-            raise TypeError(
-                f"bijector: expected a tfb.Bijector, got {shortened(bijector)}."
-            )
         check_no_batch("bijector", bijector, len(event_shape))
         with tf.name_scope(name) as name:
             self._event_shape = event_shape

@@ -10,7 +10,6 @@ from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.condition import common_condition_size
-from tfp_realnvp.bijectors.event import check_options
 from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.members import check_no_batch, condition_size_of, run
 
@@ -32,9 +31,9 @@ class FusedChain(FusedBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `bijectors` is no sequence of `tfb.Bijector`s.
-      ValueError: If `bijectors` is empty, if one of them has a batch of parameters, or
-        if two of them take conditions of different sizes.
+      TypeError: If `bijectors` is no sequence, or empty.
+      ValueError: If one of them has a batch of parameters, or two of them take
+        conditions of different sizes.
 
     #### Example
 
@@ -56,20 +55,11 @@ class FusedChain(FusedBijector):
         name: str = "fused_chain",
     ):
         parameters = dict(locals())
-        check_options(validate_args, name)
-        if not isinstance(bijectors, Sequence) or isinstance(bijectors, (str, bytes)):
+        if not isinstance(bijectors, Sequence) or not bijectors:
             raise TypeError(
-                "bijectors: expected a sequence of tfb.Bijectors, got "
+                "bijectors: expected a sequence of at least one tfb.Bijector, got "
                 f"{shortened(bijectors)}."
             )
-        for bijector in bijectors:
-            if not isinstance(bijector, tfb.Bijector):
-                raise TypeError(
-                    "bijectors: expected tfb.Bijectors, one of them is "
-                    f"{shortened(bijector)}."
-                )
-        if not bijectors:
-            raise ValueError("bijectors: expected at least one bijector, got none.")
         event_ndims = max(b.forward_min_event_ndims for b in bijectors)
         for bijector in bijectors:
             check_no_batch("bijectors", bijector, event_ndims)
@@ -92,14 +82,14 @@ class FusedChain(FusedBijector):
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_members(self._bijectors[::-1], x, inverse=False, **kwargs)
+        return self._run_all(self._bijectors[::-1], x, inverse=False, **kwargs)
 
     def _inverse_and_log_det(
         self, y: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_members(self._bijectors, y, inverse=True, **kwargs)
+        return self._run_all(self._bijectors, y, inverse=True, **kwargs)
 
-    def _run_members(
+    def _run_all(
         self, bijectors: Sequence[tfb.Bijector], value: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         total = 0.0

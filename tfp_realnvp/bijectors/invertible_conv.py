@@ -7,10 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.event import (
     check_floating,
-    check_options,
     checked_event_shape,
     event_shape_from,
 )
@@ -38,7 +36,6 @@ class InvertibleConv(FusedBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `mixing` is no `ChannelMixing`.
       ValueError: If `event_shape` is not of that kind.
 
     #### Example
@@ -68,21 +65,15 @@ class InvertibleConv(FusedBijector):
         name: str = "invertible_conv",
     ):
         parameters = dict(locals())
-        check_options(validate_args, name)
         event_shape = event_shape_from(event_shape)
         if len(event_shape) != 3:
             raise ValueError(
                 "event_shape: expected (height, width, channels), got "
                 f"{tuple(event_shape)}."
             )
-        if mixing is not None and not isinstance(mixing, ChannelMixing):
-            raise TypeError(
-                f"mixing: expected ChannelMixing or None, got {shortened(mixing)}."
-            )
         with tf.name_scope(name) as name:
             self._event_shape = event_shape
-            if mixing is None:
-                mixing = ChannelMixing()
+            mixing = mixing or ChannelMixing()
             if not mixing.built:
                 mixing.build((None, *event_shape))
             # With the layer among the parameters a copy shares it, and two bijectors

@@ -15,18 +15,10 @@ Invert = _Invert
 
 
 def check_no_batch(name: str, bijector: tfb.Bijector, event_ndims: int) -> None:
-    """Checks that a bijector does the same to every event.
+    """Raises `ValueError` unless a bijector does the same to every event.
 
     Inside of ours, events have one batch axis, whatever their leading shape was, and a
     batch of parameters would silently go with the wrong ones.
-
-    Args:
-      name: Python `str`, the argument.
-      bijector: Any `tfb.Bijector`.
-      event_ndims: Python `int`, rank of the events that it is given.
-
-    Raises:
-      ValueError: If it has a batch of parameters.
     """
     if isinstance(bijector, FusedBijector):
         for member in getattr(bijector, "bijectors", []):
@@ -52,6 +44,45 @@ def condition_size_of(bijector: tfb.Bijector) -> int | None:
     return bijector.condition_size if isinstance(bijector, FusedBijector) else None
 
 
+def nested_kwargs(bijector: tfb.Bijector, **kwargs: Any) -> dict[str, Any]:
+    """Returns the `bijector_kwargs` that bring `kwargs` to each of our bijectors.
+
+    TFP passes keyword arguments to a member of a `tfb.Chain` under the member's
+    name, to the inside of a `tfb.Invert` as they are, and would pass them to its own
+    bijectors, which refuse them.
+
+    Args:
+      bijector: Any `tfb.Bijector`.
+      **kwargs: What our bijectors shall be given, such as `training=True`. A
+        `condition` goes to those alone that take one.
+
+    Returns:
+      `dict`, empty if none of our bijectors is reached.
+
+    Raises:
+      ValueError: If members of one name must be given different arguments.
+    """
+    if isinstance(bijector, FusedBijector):
+        if bijector.condition_size is None:
+            return {name: v for name, v in kwargs.items() if name != "condition"}
+        return kwargs
+    if isinstance(bijector, Invert):
+        return nested_kwargs(bijector.bijector, **kwargs)
+    if isinstance(bijector, tfb.Composition):
+        found: dict[str, Any] = {}
+        for member in tf.nest.flatten(bijector.bijectors):
+            inner = nested_kwargs(member, **kwargs)
+            if found.setdefault(member.name, inner).keys() != inner.keys():
+                raise ValueError(
+                    "bijector: expected members of different names, for a "
+                    f"{type(bijector).__name__} passes arguments by name; got two "
+                    f"called {member.name!r} of which one takes "
+                    f"{' and '.join({**found[member.name], **inner})}."
+                )
+        return {name: inner for name, inner in found.items() if inner}
+    return {}
+
+
 def run(
     bijector: tfb.Bijector,
     value: tf.Tensor,
@@ -62,14 +93,8 @@ def run(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns what a bijector makes of a value, and its log-determinant.
 
-    One of ours does so in one pass.
-
-    Args:
-      bijector: Any `tfb.Bijector`; `**kwargs` reach it only if it is one of ours.
-      value: `Tensor` with one batch axis before its `event_ndims` event axes.
-      event_ndims: Python `int`, rank of the event that the log-determinant covers.
-      inverse: Python `bool`, the direction.
-      **kwargs: Keyword arguments such as `training`.
+    One of ours does so in one pass, and is alone given the keyword arguments. The value
+    has one batch axis before its `event_ndims` axes, which the log-determinant covers.
     """
     if isinstance(bijector, Invert):
         inverse = not inverse

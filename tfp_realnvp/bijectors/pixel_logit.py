@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_number
-from tfp_realnvp.bijectors.event import check_floating, check_options
+from tfp_realnvp.bijectors.event import check_floating
 from tfp_realnvp.bijectors.fused import FusedBijector
 
 # Rounding takes samples so far beyond the range, in pixels.
@@ -64,7 +64,6 @@ class PixelLogit(FusedBijector):
     ):
         parameters = dict(locals())
         check_alpha(alpha)
-        check_options(validate_args, name)
         with tf.name_scope(name) as name:
             self._alpha = alpha
             super().__init__(

@@ -18,8 +18,7 @@ from tfp_realnvp.bijectors import (
     Squeeze,
 )
 from tfp_realnvp.bijectors.condition import common_condition_size, encode_condition
-from tfp_realnvp.bijectors.members import Invert
-from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
+from tfp_realnvp.bijectors.members import Invert, nested_kwargs
 
 # `tfb.Chain(...)` of bijectors that are no `CompositeTensor`s is none of `tfb.Chain`.
 _Chain = tfb.Chain.__bases__[0]

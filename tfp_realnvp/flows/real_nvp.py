@@ -35,7 +35,7 @@ from tfp_realnvp.flows.conditioners import MLPConditioner, ResNetConditioner
 from tfp_realnvp.flows.couplings import CouplingMaker
 from tfp_realnvp.flows.latent_scales import merge_scales, split_by_scale
 from tfp_realnvp.flows.precision import checked_dtype, resolve_network_dtype
-from tfp_realnvp.nets.checks import check_momentum
+from tfp_realnvp.nets.batch_norm import check_momentum
 
 # What may differ between flows that share their weights.
 _SHARING = {"body", "memory", "name", "validate_args"}

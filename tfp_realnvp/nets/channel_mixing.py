@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import keras
 import tensorflow as tf
-
-from tfp_realnvp.arguments import check_int
-from tfp_realnvp.machine import check_fits
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
@@ -48,10 +45,8 @@ class ChannelMixing(keras.layers.Layer):
         super().__init__(autocast=False, **kwargs)
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
-        check_int("channels", inputs_shape[-1])
-        channels = cast(int, inputs_shape[-1])
+        channels = inputs_shape[-1]
         self.input_spec = keras.layers.InputSpec(axes={-1: channels}, name="inputs")
-        check_fits("channels", channels, 4 * channels**2, "matrix")
         self.lower_upper = self.add_weight(
             shape=(channels, channels),
             initializer="zeros",
@@ -85,11 +80,6 @@ class ChannelMixing(keras.layers.Layer):
             tf.linalg.set_diag(lower, tf.ones_like(diagonal)),
             tf.linalg.set_diag(upper, tf.exp(diagonal)),
         )
-
-    def compute_output_shape(
-        self, inputs_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
-        return inputs_shape
 
 
 def _multiply(matrix: tf.Tensor, value: tf.Tensor) -> tf.Tensor:

@@ -8,12 +8,7 @@ import tensorflow as tf
 
 
 class GlobalBatch(NamedTuple):
-    """Where this replica's examples are in the batch of all replicas.
-
-    Attributes:
-      size: `int32` scalar, number of examples of all replicas.
-      start: `int32` scalar, number of those of the replicas before this one.
-    """
+    """How many examples all replicas have, and how many those before this one."""
 
     size: tf.Tensor
     start: tf.Tensor
@@ -33,11 +28,7 @@ def sum_over_replicas(value: Any) -> Any:
 
 
 def global_batch(local_size: tf.Tensor) -> GlobalBatch:
-    """Returns the global batch of which this replica has `local_size` examples.
-
-    Args:
-      local_size: `int32` scalar; it may be 0 and differ from replica to replica.
-    """
+    """Returns the global batch of which this replica has `local_size`, maybe 0."""
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:
         return GlobalBatch(local_size, tf.zeros([], tf.int32))
