@@ -8,7 +8,7 @@ from tfp_realnvp.bijectors.coupling import Coupling
 from tfp_realnvp.bijectors.factor_out import FactorOut
 from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.fused_chain import FusedChain
-from tfp_realnvp.bijectors.invertible_conv import InvertibleConv
+from tfp_realnvp.bijectors.invertible_conv import ChannelMixing, InvertibleConv
 from tfp_realnvp.bijectors.masks import (
     alternating_mask,
     channel_mask,
@@ -29,6 +29,7 @@ __all__ = [
     "Additive",
     "AffineCoupling",
     "BatchNorm",
+    "ChannelMixing",
     "Conditioned",
     "Coupling",
     "Elementwise",

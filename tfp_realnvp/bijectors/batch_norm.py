@@ -8,14 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_realnvp.arguments import shortened
-from tfp_realnvp.bijectors.event import (
-    check_floating,
-    checked_event_shape,
+from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.inputs import (
     event_shape_from,
     event_shape_of,
 )
-from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
 from tfp_realnvp.nets.batch_norm import BatchMoments, check_epsilon
 
@@ -46,7 +43,7 @@ class BatchNorm(FusedBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `mask` is not boolean, or `moments` no `BatchMoments`.
+      TypeError: If `mask` is not boolean.
       ValueError: If `event_shape` is no shape, `epsilon` negative, or if `mask` does
         not fit `event_shape`.
 
@@ -82,12 +79,7 @@ class BatchNorm(FusedBijector):
         parameters = dict(locals())
         check_epsilon(epsilon)
         event_shape = event_shape_from(event_shape)
-        if moments is not None and not isinstance(moments, BatchMoments):
-            raise TypeError(
-                f"moments: expected BatchMoments or None, got {shortened(moments)}."
-            )
         with tf.name_scope(name) as name:
-            self._event_shape = event_shape
             self._mask = mask
             self._epsilon = float(epsilon)
             if mask is not None:
@@ -100,6 +92,8 @@ class BatchNorm(FusedBijector):
             parameters["moments"] = moments
             super().__init__(
                 event_ndims=len(event_shape),
+                event_shape=event_shape,
+                any_size=mask is None or callable(mask),
                 layers=(moments,),
                 parameters=parameters,
                 validate_args=validate_args,
@@ -112,21 +106,15 @@ class BatchNorm(FusedBijector):
         """The layer that holds the moving averages."""
         return self._moments
 
-    def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
-        any_size = self._mask is None or callable(self._mask)
-        return checked_event_shape(shape, name, self._event_shape, any_size=any_size)
-
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        check_floating("x", x)
         log_scale, mean, log_det = self._log_scale_and_mean(x, training=False)
         return x * tf.exp(log_scale) + mean, log_det
 
     def _inverse_and_log_det(
         self, y: tf.Tensor, training: bool = False, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        check_floating("y", y)
         log_scale, mean, log_det = self._log_scale_and_mean(y, training=training)
         return (y - mean) * tf.exp(-log_scale), -log_det
 

@@ -10,14 +10,12 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.arguments import shortened
-from tfp_realnvp.bijectors.condition import check_condition_size
-from tfp_realnvp.bijectors.event import (
-    check_floating,
-    checked_event_shape,
+from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.inputs import (
+    check_condition_size,
     event_shape_from,
     event_shape_of,
 )
-from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.masks import ChannelSplit, Mask, resolve_mask
 from tfp_realnvp.nets.parts import build, takes
 
@@ -111,8 +109,7 @@ class Coupling(FusedBijector):
         parameters = dict(locals())
         if not callable(transform):
             raise TypeError(
-                "transform: expected a function of parameters, got "
-                f"{shortened(transform)}."
+                f"transform: expected a function, got {shortened(transform)}."
             )
         self._bijector_of = transform
         self._set_up(parameters)
@@ -133,7 +130,6 @@ class Coupling(FusedBijector):
                 f"for condition_size={condition_size}; got {network.name!r}."
             )
         with tf.name_scope(parameters["name"]) as name:
-            self._event_shape = event_shape
             self._mask = mask
             with tf.init_scope():
                 value = resolve_mask(mask, event_shape).numpy()
@@ -156,6 +152,8 @@ class Coupling(FusedBijector):
             build(network, (None, *outer, channels), shapes)
             super().__init__(
                 event_ndims=len(event_shape),
+                event_shape=event_shape,
+                any_size=callable(mask),
                 condition_size=condition_size,
                 layers=(network,),
                 parameters=parameters,
@@ -174,53 +172,44 @@ class Coupling(FusedBijector):
         """The Keras layer that computes the parameters."""
         return self._network
 
-    def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
-        return checked_event_shape(
-            shape, name, self._event_shape, any_size=callable(self._mask)
-        )
-
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._couple("x", x, kwargs, inverse=False)
+        return self._couple(x, inverse=False, **kwargs)
 
     def _inverse_and_log_det(
         self, y: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._couple("y", y, kwargs, inverse=True)
+        return self._couple(y, inverse=True, **kwargs)
 
     def _couple(
-        self, name: str, value: tf.Tensor, kwargs: dict[str, Any], *, inverse: bool
+        self,
+        value: tf.Tensor,
+        *,
+        inverse: bool,
+        training: bool = False,
+        condition: tf.Tensor | None = None,
+        **kwargs: Any,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        check_floating(name, value)
-        passed, changed, mask = self._take_apart(value)
-        outputs = self._call_network(passed, mask, kwargs)
+        arguments: dict[str, Any] = {"training": training}
+        # An unconditional coupling among conditional ones has no use for theirs.
+        if self.condition_size is not None:
+            arguments["condition"] = condition
+        if self._split:
+            mask = None
+            passed, changed = self._split.split(value)
+        else:
+            mask = resolve_mask(self._mask, event_shape_of(value, self.event_ndims))
+            mask = tf.cast(mask, value.dtype)
+            passed, changed = value * mask, value
+            if self._takes_context:
+                arguments["context"] = tf.ones_like(passed[..., :1]) * mask
+        outputs = self._network(passed, **arguments)
         changed, log_det = self._change(changed, outputs, mask, inverse=inverse)
         if self._split:
             changed = self._split.merge(passed, changed)
         event_axes = list(range(1, self.event_ndims + 1))
         return changed, tf.reduce_sum(log_det, axis=event_axes)
-
-    def _take_apart(
-        self, value: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
-        """Returns what the network sees, what is transformed, and the mask if any."""
-        if self._split:
-            return *self._split.split(value), None
-        mask = resolve_mask(self._mask, event_shape_of(value, self.event_ndims))
-        mask = tf.cast(mask, value.dtype)
-        return value * mask, value, mask
-
-    def _call_network(
-        self, passed: tf.Tensor, mask: tf.Tensor | None, kwargs: dict[str, Any]
-    ) -> Any:
-        arguments = {"training": kwargs.get("training", False)}
-        # An unconditional coupling among conditional ones has no use for theirs.
-        if self.condition_size is not None:
-            arguments["condition"] = kwargs.get("condition")
-        if self._takes_context and mask is not None:
-            arguments["context"] = tf.ones_like(passed[..., :1]) * mask
-        return self._network(passed, **arguments)
 
     def _change(
         self,
@@ -232,11 +221,7 @@ class Coupling(FusedBijector):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the transformed part and the log-derivative of each of its entries.
 
-        Args:
-          changed: `Tensor`, the part that is transformed.
-          outputs: What the network has returned.
-          mask: 1 for entries of it that pass through, or `None` if none does.
-          inverse: Python `bool`, the direction.
+        `mask` is 1 for entries of `changed` that pass through, `None` if none does.
         """
         channels = changed.shape[-1]
         expected = changed.shape[:-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,7 +13,12 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.bijectors.cache import PassCache
-from tfp_realnvp.bijectors.condition import broadcast_batch, encode_condition
+from tfp_realnvp.bijectors.inputs import (
+    broadcast_batch,
+    check_floating,
+    checked_event_shape,
+    encode_condition,
+)
 from tfp_realnvp.bijectors.moment import Weights, tell_which_are_trainable
 from tfp_realnvp.bijectors.pickling import rebuild
 from tfp_realnvp.bijectors.recompute import recomputed
@@ -42,6 +48,9 @@ class FusedBijector(tfb.Bijector):
 
     Args:
       event_ndims: Python `int`, rank of the events the bijector acts on.
+      event_shape: Sequence of Python `int`s, the shape of all events, or `None` for a
+        bijector of any. Others are refused.
+      any_size: Python `bool`, whether only the last dimension must be that one.
       condition_size: Python `int`, number of classes or length of the vectors to
         condition on, or `None` for a bijector that takes no condition.
       layers: Keras layers whose weights are the bijector's; they must be built.
@@ -49,11 +58,15 @@ class FusedBijector(tfb.Bijector):
       **kwargs: Passed to `tfb.Bijector`.
     """
 
+    _event_shape: Any = None
+
     def __init__(
         self,
         *,
         event_ndims: int,
         parameters: dict[str, Any],
+        event_shape: Sequence[int] | None = None,
+        any_size: bool = False,
         condition_size: int | None = None,
         layers: tuple[keras.layers.Layer, ...] = (),
         **kwargs: Any,
@@ -62,6 +75,9 @@ class FusedBijector(tfb.Bijector):
             forward_min_event_ndims=event_ndims, parameters=parameters, **kwargs
         )
         # TFP looks for `tf.Variable`s and does not see into Keras 3 layers.
+        if event_shape is not None:
+            self._event_shape = tuple(event_shape)
+            self._any_size = any_size
         self._layers = layers
         self._condition_size = condition_size
         self._hash: int | None = None
@@ -131,6 +147,10 @@ class FusedBijector(tfb.Bijector):
 
     def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
         """Returns what is known of the shape of events, from a value's static shape."""
+        if self._event_shape is not None:
+            return checked_event_shape(
+                shape, name, self._event_shape, any_size=self._any_size
+            )
         if shape.rank is None:
             return tf.TensorShape([None] * self.event_ndims)
         if shape.rank < self.event_ndims:
@@ -152,9 +172,8 @@ class FusedBijector(tfb.Bijector):
 
     def _checked_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
         event_shape = self._checked_event_shape(shape, name)
-        if shape.rank is None:
-            return shape
-        return shape[: shape.rank - self.event_ndims].concatenate(event_shape)
+        known = shape.rank is not None
+        return shape[: shape.rank - self.event_ndims] + event_shape if known else shape
 
     def experimental_batch_shape(
         self, x_event_ndims: int | None = None, y_event_ndims: int | None = None
@@ -182,12 +201,7 @@ class FusedBijector(tfb.Bijector):
         """Returns the result for values of any leading shape, and its log-det."""
         self._check_known(kwargs)
         name = "y" if inverse else "x"
-        for argument, given in {name: value, **kwargs}.items():
-            if isinstance(given, keras.KerasTensor):
-                raise TypeError(
-                    f"{argument}: expected numbers, got a symbolic tensor of Keras. "
-                    "tfp_realnvp.FlowLayer(flow), a Keras layer, takes these."
-                )
+        check_floating(name, value)
         event_shape = self._checked_event_shape(value.shape, name)
         ndims, size = self.event_ndims, self._condition_size
         condition = encode_condition(

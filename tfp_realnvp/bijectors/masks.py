@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.arguments import checked_shape
-from tfp_realnvp.bijectors.event import event_shape_of
+from tfp_realnvp.bijectors.inputs import event_shape_of
 from tfp_realnvp.machine import check_fits
 
 Mask: TypeAlias = np.ndarray | tf.Tensor | Callable[[Sequence[int]], tf.Tensor]
@@ -169,11 +169,7 @@ def resolve_mask(mask: Mask, event_shape: Sequence[int]) -> tf.Tensor:
 
 
 class ChannelSplit:
-    """Takes the last axis apart into a kept and a changed part, and together again.
-
-    Args:
-      mask: NumPy `bool` vector, `True` for the channels that are kept.
-    """
+    """Takes the last axis apart into channels a mask keeps and others, and back."""
 
     # More runs than this are cheaper to gather than to split and to concatenate.
     _MAX_RUNS = 8

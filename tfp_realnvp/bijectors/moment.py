@@ -24,17 +24,11 @@ _PYTHON = {"EagerPyFunc", "PyFunc"}
 
 
 class Weights(NamedTuple):
-    """All that passes read beside what they are given.
-
-    Attributes:
-      of_layers: Variables of Keras layers.
-      variables: All variables, as TensorFlow's.
-      tensors: Parameters that are no variables.
-    """
+    """All that passes read beside what they are given."""
 
     of_layers: Sequence[keras.Variable]
-    variables: Sequence[tf.Variable]
-    tensors: Sequence[tf.Tensor]
+    variables: Sequence[tf.Variable]  # Those of layers among them.
+    tensors: Sequence[tf.Tensor]  # Parameters that are no variables.
 
     def and_also(self, variables: Sequence[tf.Variable]) -> Weights:
         """Returns these and what else has been read, such as by a user's function."""
@@ -61,12 +55,7 @@ class Weights(NamedTuple):
 
 
 class Moment:
-    """When a pass ended: what weights there were then, and which tapes recorded it.
-
-    Args:
-      weights: What it has read.
-      inputs: The `Tensor`s that the pass was given.
-    """
+    """When a pass ended: what weights there were then, and which tapes recorded it."""
 
     def __init__(self, weights: Weights, inputs: Sequence[tf.Tensor]):
         self._weights = weights

@@ -57,24 +57,17 @@ class Squeeze(FusedBijector):
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        self._forward_event_shape(x.shape)
         return tf.nn.space_to_depth(x, 2), tf.zeros(tf.shape(x)[:1], x.dtype)
 
     def _inverse_and_log_det(
         self, y: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        self._inverse_event_shape(y.shape)
         return tf.nn.depth_to_space(y, 2), tf.zeros(tf.shape(y)[:1], y.dtype)
 
     def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         if input_shape.rank is None:
             return input_shape
         *outer, height, width, channels = input_shape.as_list()
-        if (height or 0) % 2 or (width or 0) % 2:
-            raise ValueError(
-                "x: expected events (height, width, channels) with even height and "
-                f"width, got {(height, width, channels)}."
-            )
         halves = [side and side // 2 for side in (height, width)]
         return tf.TensorShape([*outer, *halves, channels and 4 * channels])
 
@@ -82,11 +75,6 @@ class Squeeze(FusedBijector):
         if output_shape.rank is None:
             return output_shape
         *outer, height, width, channels = output_shape.as_list()
-        if (channels or 0) % 4:
-            raise ValueError(
-                "y: expected events (height, width, channels) with channels divisible "
-                f"by 4, got {(height, width, channels)}."
-            )
         doubles = [side and 2 * side for side in (height, width)]
         return tf.TensorShape([*outer, *doubles, channels and channels // 4])
 

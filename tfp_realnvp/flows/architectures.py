@@ -11,6 +11,7 @@ from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.arguments import check_flag, check_int
 from tfp_realnvp.bijectors import (
+    ChannelMixing,
     Coupling,
     FactorOut,
     FusedChain,
@@ -22,7 +23,6 @@ from tfp_realnvp.bijectors import (
     diagonal_mask,
 )
 from tfp_realnvp.flows.couplings import CouplingMaker, MaskFunction
-from tfp_realnvp.nets import ChannelMixing
 from tfp_realnvp.nets.parts import spawn_seeds
 
 

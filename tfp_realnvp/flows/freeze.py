@@ -17,7 +17,7 @@ from tfp_realnvp.bijectors import (
     FusedChain,
     InvertibleConv,
 )
-from tfp_realnvp.bijectors.members import Invert
+from tfp_realnvp.bijectors.fused_chain import Invert
 from tfp_realnvp.flows.call_arguments import check_transformed, is_transformed
 from tfp_realnvp.flows.image_flow import ImageFlow
 from tfp_realnvp.flows.real_nvp import RealNVPBijector

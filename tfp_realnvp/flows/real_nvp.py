@@ -26,9 +26,8 @@ from tfp_realnvp.bijectors import (
     FusedChain,
     RationalQuadraticSpline,
 )
-from tfp_realnvp.bijectors.condition import check_condition_size
-from tfp_realnvp.bijectors.event import checked_event_shape
-from tfp_realnvp.bijectors.members import run
+from tfp_realnvp.bijectors.fused_chain import run
+from tfp_realnvp.bijectors.inputs import check_condition_size, checked_event_shape
 from tfp_realnvp.choices import MEMORY
 from tfp_realnvp.flows.architectures import CouplingStack, MultiScale
 from tfp_realnvp.flows.conditioners import MLPConditioner, ResNetConditioner

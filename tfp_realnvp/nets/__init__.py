@@ -1,7 +1,6 @@
 """Networks of the couplings: Keras layers that know nothing of bijectors."""
 
 from tfp_realnvp.nets.batch_norm import BatchMoments, BatchNormalization
-from tfp_realnvp.nets.channel_mixing import ChannelMixing
 from tfp_realnvp.nets.mlp import MLP
 from tfp_realnvp.nets.resnet import ResidualBlock, ResNet
 from tfp_realnvp.nets.shift_and_log_scale import ShiftAndLogScale
@@ -11,7 +10,6 @@ __all__ = [
     "MLP",
     "BatchMoments",
     "BatchNormalization",
-    "ChannelMixing",
     "ResNet",
     "ResidualBlock",
     "ShiftAndLogScale",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_int, shortened
@@ -81,13 +82,13 @@ class MLP(ConfiguredLayer):
     ):
         super().__init__(**kwargs)
         check_int("output_units", output_units)
-        if not isinstance(hidden_units, Sequence) or not hidden_units:
+        widths = hidden_units if isinstance(hidden_units, Sequence) else ()
+        are_ints = all(isinstance(w, (int, np.integer)) and w > 0 for w in widths)
+        if not widths or not are_ints:
             raise ValueError(
                 "hidden_units: expected a sequence of positive ints such as (64, 64), "
                 f"got {shortened(hidden_units)}."
             )
-        for units in hidden_units:
-            check_int("hidden_units", units)
         # Vectors of length 1 would broadcast.
         if residual and len(set(hidden_units)) > 1:
             raise ValueError(

@@ -16,7 +16,8 @@ class ConfiguredLayer(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         classes = type(self).__mro__[: type(self).__mro__.index(ConfiguredLayer)]
-        names = [n for c in classes for n in inspect.signature(c.__init__).parameters]
+        inits = [vars(c)["__init__"] for c in classes if "__init__" in vars(c)]
+        names = [name for init in inits for name in inspect.signature(init).parameters]
         found = {n: _plain(getattr(self, n)) for n in names if hasattr(self, n)}
         return {**super().get_config(), **found}
 
@@ -87,10 +88,7 @@ def build(
 ) -> None:
     """Makes the weights of a layer, with or without a method `build`, once.
 
-    Args:
-      layer: Any Keras layer.
-      inputs_shape: Shape of its input, the batch first.
-      shapes: Shapes of further arguments by their names.
+    `shapes` are those of further arguments by their names, the batch first.
     """
     if layer.built:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import keras
 import tensorflow as tf
@@ -207,9 +207,9 @@ class ResNet(ConfiguredLayer):
         )
         hidden_shape = (*inputs_shape[:-1], self.filters)
         self.norm_in.build(inputs_shape)
-        channels = inputs_shape[-1] * (2 if self.crelu else 1)
-        channels += context_shape[-1] if context_shape else 0
-        self.conv_in.build((*inputs_shape[:-1], channels))
+        seen = cast(int, inputs_shape[-1]) * (2 if self.crelu else 1)
+        seen += cast(int, context_shape[-1]) if context_shape else 0
+        self.conv_in.build((*inputs_shape[:-1], seen))
         for layer in (*self.skips, *self.blocks, self.norm_out, self.conv_out):
             layer.build(hidden_shape)
         if self.project is not None:

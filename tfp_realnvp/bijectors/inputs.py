@@ -1,13 +1,73 @@
-"""Conditions: the labels or feature vectors that a conditional flow is given."""
+"""What bijectors are given: events, and conditions in the form of labels or vectors."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_int, checked_array
+from tfp_realnvp.arguments import check_int, checked_array, checked_shape
+
+
+def check_floating(name: str, value: tf.Tensor) -> None:
+    """Raises `ValueError` unless an array or `Tensor` is of a floating dtype."""
+    if not tf.as_dtype(value.dtype).is_floating:
+        raise ValueError(
+            f"{name}: expected a floating dtype, got {tf.as_dtype(value.dtype).name}. "
+            "To integer pixels add dequantization noise, uniform in [0, 1), as "
+            "FlowModel does; cast other numbers."
+        )
+
+
+def event_shape_from(event_shape: Any) -> tuple[int, ...]:
+    """Returns the argument `event_shape` of a bijector, checked, as a `tuple`."""
+    expected = "a sequence of positive ints, channels last"
+    shape = checked_shape("event_shape", event_shape, expected=expected)
+    if not shape:
+        raise ValueError(f"event_shape: expected {expected}, got ().")
+    return shape
+
+
+def event_shape_of(value: tf.Tensor, event_ndims: int) -> list[int | tf.Tensor]:
+    """Returns the last `event_ndims` dimensions, static where they are known."""
+    static = value.shape[value.shape.rank - event_ndims :].as_list()
+    if None not in static:
+        return static
+    dynamic = tf.unstack(tf.shape(value)[-event_ndims:])
+    return [d if s is None else s for s, d in zip(static, dynamic, strict=True)]
+
+
+def checked_event_shape(
+    shape: tf.TensorShape,
+    name: str,
+    event_shape: Sequence[int],
+    *,
+    any_size: bool = False,
+    divisor: int = 1,
+) -> tf.TensorShape:
+    """Returns what is known of an event's shape, checked against `event_shape`.
+
+    With `any_size` only the last axis must agree, and `divisor` divide the others.
+    """
+    *outer, channels = event_shape
+    wanted = tf.TensorShape([*([None] * len(outer) if any_size else outer), channels])
+    if shape.rank is None:
+        return wanted
+    if shape.rank >= len(event_shape):
+        event = shape[-len(event_shape) :]
+        sides = event[:-1]
+        divided = all(
+            side is None or (side > 0 and side % divisor == 0) for side in sides
+        )
+        if wanted.is_compatible_with(event) and divided:
+            return wanted.merge_with(event)
+    expected = f"(..., {', '.join(str(n) for n in event_shape)})"
+    if any_size and outer:
+        expected += f" or other sides than {' x '.join(map(str, outer))}"
+        if divisor > 1:
+            expected += f" that are divisible by {divisor}"
+    raise ValueError(f"{name}: expected shape {expected}, got {shape}.")
 
 
 def check_condition_size(condition_size: int | None) -> None:
@@ -17,11 +77,7 @@ def check_condition_size(condition_size: int | None) -> None:
 
 
 def common_condition_size(condition_sizes: Iterable[int | None]) -> int | None:
-    """Returns the size that all conditional members of a bijector share, if any.
-
-    Raises:
-      ValueError: If two of them differ.
-    """
+    """Returns the size that all conditional members of a bijector share, if any."""
     sizes = sorted({size for size in condition_sizes if size is not None})
     if len(sizes) > 1:
         raise ValueError(
@@ -40,17 +96,8 @@ def encode_condition(
 ) -> tf.Tensor | None:
     """Returns a condition as vectors, [..., condition_size], `None` if none is wanted.
 
-    Args:
-      condition: Labels, of an integer dtype and shape [...], or vectors, of a floating
-        or boolean dtype and shape [..., condition_size]; or `None`.
-      condition_size: Python `int`, or `None` if no condition is wanted.
-      dtype: Dtype of the result.
-      validate_args: Python `bool`, whether to check the labels' values in a graph too,
-        where those out of range otherwise count as no class at all.
-
-    Raises:
-      ValueError: If there is a condition and none is wanted, or the other way round, or
-        if it does not fit.
+    In a graph labels are checked with `validate_args` alone; otherwise those out of
+    range count as no class at all.
     """
     if condition is not None and not tf.is_tensor(condition):
         condition = checked_array("condition", condition, kinds="biuf")
@@ -93,16 +140,7 @@ def encode_condition(
 def broadcast_batch(
     value: tf.Tensor, condition: tf.Tensor, event_ndims: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Broadcasts the leading dimensions of a value and its condition to each other.
-
-    Args:
-      value: `Tensor` of shape [..., *event_shape].
-      condition: `Tensor` of shape [..., condition_size].
-      event_ndims: Python `int`, rank of the events, at least 1.
-
-    Raises:
-      ValueError: If the leading dimensions do not broadcast.
-    """
+    """Broadcasts the leading dimensions of a value and its condition to each other."""
     value_batch, condition_batch = value.shape[:-event_ndims], condition.shape[:-1]
     try:
         static = tf.broadcast_static_shape(value_batch, condition_batch)
