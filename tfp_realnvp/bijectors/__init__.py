@@ -1,6 +1,5 @@
 """Bijectors, forward from latents to data."""
 
-from tfp_realnvp.bijectors import pickling
 from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
 from tfp_realnvp.bijectors.batch_norm import BatchNorm
 from tfp_realnvp.bijectors.conditioned import Conditioned
@@ -22,8 +21,6 @@ from tfp_realnvp.bijectors.transforms import (
     Elementwise,
     RationalQuadraticSpline,
 )
-
-pickling.register()
 
 __all__ = [
     "Additive",

@@ -20,7 +20,6 @@ from tfp_realnvp.bijectors.inputs import (
     encode_condition,
 )
 from tfp_realnvp.bijectors.moment import Weights, tell_which_are_trainable
-from tfp_realnvp.bijectors.pickling import rebuild
 from tfp_realnvp.bijectors.recompute import recomputed
 
 
@@ -290,3 +289,8 @@ def _ensured(tensor: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
         tensor.shape.merge_with(shape).as_list() == tensor.shape.as_list()
     )
     return tensor if known else tf.ensure_shape(tensor, shape)
+
+
+def rebuild(wrapper_class: type, parameters: dict[str, Any]) -> Any:
+    """Returns a new object, for `__reduce__` to name with what it is made of."""
+    return wrapper_class(**parameters)

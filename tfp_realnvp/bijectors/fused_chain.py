@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 from tensorflow_probability.python.bijectors.invert import _Invert
+from tensorflow_probability.python.distributions.transformed_distribution import (
+    _TransformedDistribution,
+)
 
 from tfp_realnvp.arguments import shortened
-from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.fused import FusedBijector, rebuild
 from tfp_realnvp.bijectors.inputs import common_condition_size
 
 # `tfb.Invert(...)` of a bijector that is no `CompositeTensor` is none of `tfb.Invert`.
@@ -212,3 +217,19 @@ def run(
 
 def _sum_event(log_det: tf.Tensor, ndims: int) -> tf.Tensor:
     return tf.reduce_sum(log_det, axis=list(range(-ndims, 0))) if ndims else log_det
+
+
+def _reduce(wrapper: tfb.Bijector | tfd.Distribution) -> tuple[Any, ...]:
+    return rebuild, (type(wrapper), dict(wrapper.parameters))
+
+
+# TFP's classes that wrap others (`TransformedDistribution`, `Independent`, `Mixture`,
+# `Invert`, `Chain`, ...) choose their class by their arguments, and fail where `pickle`
+# and `copy.deepcopy` make an object without any. They are made from their parameters.
+for _wrapper in (_TransformedDistribution, *vars(tfd).values(), *vars(tfb).values()):
+    if (
+        isinstance(_wrapper, type)
+        and issubclass(_wrapper, (tfb.Bijector, tfd.Distribution))
+        and ("__new__" in vars(_wrapper) or _wrapper is _TransformedDistribution)
+    ):
+        copyreg.pickle(_wrapper, _reduce)

@@ -15,8 +15,7 @@ from tfp_realnvp.nets.fused_norm import (
     norm_by_moving,
     num_positions,
 )
-from tfp_realnvp.nets.parts import ConfiguredLayer
-from tfp_realnvp.nets.replicas import num_replicas, sum_over_replicas
+from tfp_realnvp.nets.parts import ConfiguredLayer, num_replicas, sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")

@@ -8,8 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_int
-from tfp_realnvp.nets.parts import ConfiguredLayer, add_bias
-from tfp_realnvp.nets.replicas import num_replicas
+from tfp_realnvp.nets.parts import ConfiguredLayer, add_bias, num_replicas
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
