@@ -103,24 +103,6 @@ def test_distributions_pass_the_condition_on(flow):
     np.testing.assert_allclose(all_labels[:, 0], log_prob[:, 0], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-def test_conditions_of_unknown_batch_size_work_in_graphs(vector, jit_compile):
-    @tf.function(
-        jit_compile=jit_compile,
-        input_signature=[
-            tf.TensorSpec([None, 4], tf.float32),
-            tf.TensorSpec([None], tf.int32),
-        ],
-    )
-    def inverse(y, labels):
-        return vector.inverse(y, condition=labels)
-
-    y, labels = events(vector, 3), tf.constant([0, 1, 2])
-    np.testing.assert_allclose(
-        inverse(y, labels), vector.inverse(y, condition=labels), atol=1e-5
-    )
-
-
 @pytest.mark.parametrize(("examples", "count"), [(1, 3), (3, 1)])
 def test_conditions_and_events_of_unknown_batch_sizes_broadcast(
     vector, examples, count

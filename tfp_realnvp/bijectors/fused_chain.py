@@ -224,8 +224,9 @@ def _reduce(wrapper: tfb.Bijector | tfd.Distribution) -> tuple[Any, ...]:
 
 
 # TFP's classes that wrap others (`TransformedDistribution`, `Independent`, `Mixture`,
-# `Invert`, `Chain`, ...) choose their class by their arguments, and fail where `pickle`
-# and `copy.deepcopy` make an object without any. They are made from their parameters.
+# `Invert`, `Chain`, ...) choose their class by their arguments, and so fail where
+# `pickle` and `copy.deepcopy` make an object without any. From their parameters, they
+# can be made anew.
 for _wrapper in (_TransformedDistribution, *vars(tfd).values(), *vars(tfb).values()):
     if (
         isinstance(_wrapper, type)
