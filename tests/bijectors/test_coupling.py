@@ -194,7 +194,7 @@ class Fixed(keras.layers.Layer):
         return 3.0 * ones, np.log(2.0) * ones
 
 
-def test_checkerboard_coupling_is_equation_9():
+def test_the_affine_checkerboard_coupling_is_equation_9():
     network = Fixed(2)
     coupling = nvp.AffineCoupling((4, 4, 2), network, nvp.checkerboard_mask)
     x = tf.random.stateless_normal([5, 4, 4, 2], seed=[0, 0])
@@ -203,8 +203,10 @@ def test_checkerboard_coupling_is_equation_9():
     np.testing.assert_allclose(coupling.forward(x), expected, rtol=1e-6)
     np.testing.assert_array_equal(network.seen, b * x)
     # Half of 32 entries are scaled by 2.
-    ldj = coupling.forward_log_det_jacobian(x)
-    np.testing.assert_allclose(ldj, np.full(5, 16 * np.log(2.0)), rtol=1e-6)
+    log_dets = coupling.forward_log_det_jacobian(x)
+    np.testing.assert_allclose(log_dets, np.full(5, 16 * np.log(2.0)), rtol=1e-6)
+    log_dets = coupling.inverse_log_det_jacobian(x)
+    np.testing.assert_allclose(log_dets, np.full(5, -16 * np.log(2.0)), rtol=1e-6)
 
 
 def test_channel_coupling_shows_the_network_only_what_passes_through():

@@ -87,7 +87,7 @@ MASKS = {
 
 @pytest.mark.parametrize("shape", [(), (3,), (3, 2)], ids=str)
 @pytest.mark.parametrize("name", MASKS)
-def test_parts_are_those_the_mask_says_and_merge_to_the_whole(name, shape):
+def test_split_parts_are_those_the_mask_says_and_merge_to_the_whole(name, shape):
     mask = np.array(MASKS[name], bool)
     split = ChannelSplit(mask)
     x = np.random.default_rng(0).normal(size=(*shape, len(mask)))
@@ -98,7 +98,7 @@ def test_parts_are_those_the_mask_says_and_merge_to_the_whole(name, shape):
 
 
 @pytest.mark.parametrize("name", MASKS)
-def test_shapes_are_known_in_a_graph_as_far_as_those_of_the_input(name):
+def test_split_shapes_are_known_in_a_graph_as_far_as_those_of_the_input(name):
     mask = np.array(MASKS[name], bool)
     split = ChannelSplit(mask)
 

@@ -112,9 +112,11 @@ class BatchMoments(ConfiguredLayer):
         self, mean: tf.Tensor, variance: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Moves the averages towards the batch's moments and returns them."""
-        rho = self.momentum
-        mean = rho * self.moving_mean.value + (1 - rho) * mean
-        variance = rho * self.moving_variance.value + (1 - rho) * variance
+        averages = (self.moving_mean, mean), (self.moving_variance, variance)
+        mean, variance = (
+            self.momentum * average.value + (1 - self.momentum) * value
+            for average, value in averages
+        )
         self.assign(mean, variance)
         return mean, variance
 
