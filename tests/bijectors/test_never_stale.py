@@ -439,19 +439,6 @@ def test_variables_that_a_function_hides_are_seen(mode):
     assert np.abs(after - before).max() > 1e-3
 
 
-def test_recomputed_functions_around_it_find_the_weights():
-    subject = vector()
-
-    @tf.function(autograph=False)
-    def gradients(x):
-        subject.log_prob(x)
-        with tf.GradientTape() as tape:
-            total = tf.recompute_grad(lambda s: s * subject.log_prob(x))(tf.ones([]))
-        return tape.gradient(total, subject.weights)
-
-    assert all(g is not None for g in gradients(ones(subject)))
-
-
 def test_an_output_that_is_collected_meanwhile_is_not_missed():
     subject = vector()
     x = ones(subject)

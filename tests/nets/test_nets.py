@@ -244,23 +244,9 @@ MASK = tf.constant([[[[5]]]])
         (MASK, False, [-1, 2, 5]),
     ],
 )
-def test_both_signs_of_the_input_are_seen_apart_or_together(context, crelu, expected):
+def test_crelu_features_are_both_signs_of_the_input(context, crelu, expected):
     seen = features(HIDDEN, context, crelu)
     np.testing.assert_array_equal(seen[0, 0, 0], expected)
-
-
-@pytest.mark.parametrize(
-    ("options", "channels"),
-    [({}, [7, 12, 13]), ({"crelu": False}, [4, 6, 7])],
-)
-def test_all_networks_of_a_flow_see_what_it_was_told(options, channels):
-    sizes = {"num_scales": 2, "filters": 9, "num_blocks": 1}
-    flow = nvp.RealNVPBijector((4, 4, 3), **options, **sizes)
-    kernels = [v.shape for v in flow.trainable_variables if len(v.shape) == 4]
-    first = [s[2] for s in kernels if s[:2] == (3, 3) and s[2] not in (9, 18)]
-    assert sorted(first) == sorted(
-        channels[:1] * 3 + channels[1:2] * 3 + channels[2:] * 4
-    )
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 2)], ids=str)
@@ -276,9 +262,3 @@ def test_the_penalty_and_its_gradient_are_those_of_keras(shape, dtype):
         found.append((penalty, tape.gradient(penalty, variable.value)))
     for actual, expected in zip(*found, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-6)
-
-
-def test_the_penalty_of_a_scalar_needs_no_axes():
-    variable = keras.Variable(2.0)
-    graph = tf.function(lambda: L2(0.3)(variable)).get_concrete_function().graph
-    assert not {"Range", "Rank", "Sum"} & {op.type for op in graph.get_operations()}
