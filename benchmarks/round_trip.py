@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
-from tfp_realnvp.bijectors.members import Invert
+from tfp_realnvp.bijectors.fused_chain import Invert
 from tfp_realnvp.figures.latents import as_pixels, draw_latents
 from tfp_realnvp.flows.call_arguments import condition_vectors, distribution_kwargs
 from tfp_realnvp.health.round_trips import Errors, measure_round_trips

@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_realnvp as nvp
-from tfp_realnvp.bijectors.condition import encode_condition
+from tfp_realnvp.bijectors.inputs import encode_condition
 from tfp_realnvp.flows.call_arguments import distribution_kwargs
 from tfp_realnvp.runs.run_directory import RunDirectory
 

@@ -18,8 +18,8 @@ from density.mixture import mixture_couplings
 from density.variational import VariationalModel
 from tfp_realnvp.bijectors import AffineCoupling
 from tfp_realnvp.flows import conditioners, couplings
-from tfp_realnvp.nets import ResNet, residual_block, resnet
-from tfp_realnvp.nets.parts import features
+from tfp_realnvp.nets import ResNet, resnet
+from tfp_realnvp.nets.resnet import features
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D
 from tfp_realnvp.training import flow_layer
 
@@ -72,10 +72,7 @@ def _centred(images, seed):
 
 @contextlib.contextmanager
 def _plain_convolutions() -> Iterator[None]:
-    with (
-        mock.patch.object(resnet, "WeightNormConv2D", PlainConv2D),
-        mock.patch.object(residual_block, "WeightNormConv2D", PlainConv2D),
-    ):
+    with mock.patch.object(resnet, "WeightNormConv2D", PlainConv2D):
         yield
 
 

@@ -63,16 +63,6 @@ def test_gradients_of_moving_averages_flow_through_the_current_batch_only():
     np.testing.assert_allclose(tape.gradient(mean, y), [[0.125], [0.125]])
 
 
-def test_evaluation_uses_the_moving_averages_and_leaves_them():
-    norm = nvp.BatchNorm((3,))
-    norm.moments.moving_mean.assign([1.0, 2.0, 3.0])
-    norm.moments.moving_variance.assign([4.0, 4.0, 4.0])
-    y = batch([10, 3])
-    expected = (y - [1.0, 2.0, 3.0]) / 2
-    np.testing.assert_allclose(norm.inverse(y), expected, rtol=1e-3, atol=1e-4)
-    np.testing.assert_array_equal(norm.moments.moving_mean, [1.0, 2.0, 3.0])
-
-
 def test_sampling_uses_the_moving_averages_even_in_training():
     norm = nvp.BatchNorm((3,))
     x = batch([10, 3])
@@ -86,8 +76,3 @@ def test_an_unknown_way_to_normalize_is_refused():
         nvp.BatchMoments("layer")
     with pytest.raises(ValueError, match=r"momentum: .* got 1\.5"):
         nvp.BatchMoments(momentum=1.5)
-
-
-def test_a_mask_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"mask: .* got \(3, 3, 1\)"):
-        nvp.BatchNorm((4, 4, 2), mask=np.ones([3, 3, 1], bool))

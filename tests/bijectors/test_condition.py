@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 from constructors import perturb
 
 import tfp_realnvp as nvp
-from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
+from tfp_realnvp.bijectors.fused_chain import nested_kwargs
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -45,16 +45,6 @@ def events(flow, *leading):
 def distribution_of(flow):
     base = tfd.Sample(tfd.Normal(0.0, 1.0), flow.event_shape)
     return tfd.TransformedDistribution(base, flow)
-
-
-def test_each_label_gives_another_function(flow):
-    x = events(flow)
-    values = [flow.forward(x, condition=label).numpy() for label in range(3)]
-    for i in range(3):
-        assert np.abs(values[i] - values[i - 1]).max() > 1e-3
-        np.testing.assert_array_equal(
-            flow.forward(tf.identity(x), condition=i), values[i]
-        )
 
 
 def test_labels_are_one_hot_vectors(flow):
@@ -113,24 +103,6 @@ def test_distributions_pass_the_condition_on(flow):
     np.testing.assert_allclose(all_labels[:, 0], log_prob[:, 0], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-def test_conditions_of_unknown_batch_size_work_in_graphs(vector, jit_compile):
-    @tf.function(
-        jit_compile=jit_compile,
-        input_signature=[
-            tf.TensorSpec([None, 4], tf.float32),
-            tf.TensorSpec([None], tf.int32),
-        ],
-    )
-    def inverse(y, labels):
-        return vector.inverse(y, condition=labels)
-
-    y, labels = events(vector, 3), tf.constant([0, 1, 2])
-    np.testing.assert_allclose(
-        inverse(y, labels), vector.inverse(y, condition=labels), atol=1e-5
-    )
-
-
 @pytest.mark.parametrize(("examples", "count"), [(1, 3), (3, 1)])
 def test_conditions_and_events_of_unknown_batch_sizes_broadcast(
     vector, examples, count
@@ -161,23 +133,6 @@ def test_every_coupling_network_is_conditioned(flow):
         assert not np.any(unused)
 
 
-def test_a_condition_changed_in_place_is_not_answered_from_the_cache(vector):
-    x, condition = events(vector, 1), np.array([[1.0, 0.0, 0.0]])
-    kept = vector.forward(x, condition=condition)
-    condition[:] = [[0.0, 1.0, 0.0]]
-    expected = vector.forward(tf.identity(x), condition=condition.copy())
-    tf.debugging.assert_equal(vector.forward(x, condition=condition), expected)
-    assert not np.array_equal(kept, expected)
-
-
-def test_another_condition_is_another_entry_of_the_cache(vector):
-    x = events(vector, 1)
-    kept = [vector.forward(x, condition=tf.constant([label])) for label in range(3)]
-    for label in range(3):
-        expected = vector.forward(tf.identity(x), condition=[label])
-        tf.debugging.assert_equal(kept[label], expected)
-
-
 def test_unconditional_members_of_a_conditional_chain_do_without(vector):
     plain = nvp.RealNVPBijector((4,), num_couplings=2, hidden_units=(8,))
     chain = nvp.FusedChain([plain, nvp.BatchNorm((4,)), tfb.Invert(vector)])
@@ -201,7 +156,7 @@ def test_unconditional_members_of_a_conditional_chain_do_without(vector):
         ([0, -1], "got labels from -1 to 0"),
         (np.zeros([2, 4]), r"got float64 of shape \(2, 4\)"),
         (0.5, r"got float64 of shape \(\)"),
-        ("red", "condition: expected integer labels"),
+        ("red", "condition: expected an array of numbers"),
         ([0, 1, 2], r"broadcast against the batch shape \(2,\), got \(3,\)"),
     ],
 )
@@ -240,3 +195,84 @@ def test_conditional_parts_that_do_not_fit_are_refused(vector):
     )
     with pytest.raises(ValueError, match="one condition_size .* got 3, 5"):
         nvp.FusedChain([vector, other])
+
+
+@pytest.fixture(scope="module")
+def small():
+    bijector = nvp.RealNVPBijector(
+        (2,), num_couplings=2, hidden_units=(4,), condition_size=3, seed=0
+    )
+    base = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
+    return tfd.TransformedDistribution(base, bijector)
+
+
+def conditioned(small, condition):
+    return small.copy(bijector=nvp.Conditioned(small.bijector, condition))
+
+
+@pytest.mark.parametrize(
+    ("condition", "shape"),
+    [(1, ()), ([0, 2, 1], (3,)), ([[0], [1]], (2, 1)), (np.eye(3)[:2], (2,))],
+)
+def test_leading_dimensions_of_the_condition_are_a_batch_shape(small, condition, shape):
+    given = conditioned(small, condition)
+    assert given.batch_shape == shape
+    x = given.sample(5, seed=(0, 1))
+    assert x.shape == (5, *shape, 2)
+    expected = small.log_prob(tf.identity(x), bijector_kwargs={"condition": condition})
+    np.testing.assert_allclose(given.log_prob(x), expected, rtol=1e-5)
+
+
+def test_each_of_several_labels_has_a_draw_of_its_own(small):
+    x = conditioned(small, [1, 1]).sample(seed=(0, 1))
+    assert np.abs(x[0] - x[1]).max() > 1e-3
+    of_all = small.sample(seed=(0, 1), bijector_kwargs={"condition": [1, 1]})
+    np.testing.assert_array_equal(of_all[0], of_all[1])
+
+
+def test_the_condition_can_be_another_variable_of_a_joint_distribution(small):
+    joint = tfd.JointDistributionSequential(
+        [tfd.Categorical(logits=tf.zeros(3)), lambda z: conditioned(small, z)]
+    )
+    label, x = joint.sample(7, seed=(0, 1))
+    expected = small.log_prob(x, bijector_kwargs={"condition": label}) - np.log(3.0)
+    np.testing.assert_allclose(joint.log_prob([label, x]), expected, rtol=1e-4)
+
+
+def test_a_condition_watched_later_has_a_gradient(small):
+    vector, x = tf.constant([0.2, 0.3, 0.5]), tf.ones([4, 2])
+    given = conditioned(small, vector)
+    kept = given.log_prob(x)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(given.bijector.condition)
+        log_prob = given.log_prob(x)
+    assert tape.gradient(log_prob, given.bijector.condition) is not None
+    np.testing.assert_array_equal(kept, log_prob)
+
+
+def test_a_chain_of_a_conditioned_and_a_conditional_flow(small):
+    chain = nvp.FusedChain([nvp.Conditioned(small.bijector, 0), small.bijector])
+    x = tf.ones([3, 2])
+    y = chain.forward(x, condition=[0, 1, 2])
+    inner = small.bijector.forward(x, condition=[0, 1, 2])
+    np.testing.assert_allclose(y, small.bijector.forward(inner, condition=0), atol=1e-6)
+    with pytest.raises(ValueError, match="bijectors: expected .* batch shape \\(2,\\)"):
+        nvp.FusedChain([nvp.Conditioned(small.bijector, [0, 1]), tfb.Exp()])
+
+
+def test_what_takes_no_condition_is_refused(small):
+    with pytest.raises(
+        ValueError, match="bijector: expected one with a condition_size"
+    ):
+        nvp.Conditioned(nvp.BatchNorm((2,)), 0)
+    with pytest.raises(TypeError, match="condition: expected .* got a variable"):
+        nvp.Conditioned(small.bijector, tf.Variable([1.0, 0.0, 0.0]))
+    with pytest.raises(ValueError, match="condition: expected integer labels in"):
+        nvp.Conditioned(small.bijector, 3)
+
+
+def test_a_frozen_copy_has_the_same_condition(small):
+    given = conditioned(small, [0, 2])
+    frozen, x = nvp.freeze(given), tf.ones([2, 2])
+    assert frozen.trainable_variables == ()
+    np.testing.assert_allclose(frozen.log_prob(x), given.log_prob(x), rtol=1e-5)

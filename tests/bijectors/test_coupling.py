@@ -160,7 +160,7 @@ def test_networks_with_other_outputs_are_refused(network, message):
 
 
 def test_other_bad_arguments_are_refused():
-    with pytest.raises(TypeError, match="transform: expected a function of parameters"):
+    with pytest.raises(TypeError, match="transform: expected a function, got 3"):
         nvp.Coupling((4,), keras.layers.Dense(2), nvp.channel_mask, 3)
     spline = nvp.Coupling(
         (4,), keras.layers.Dense(6), nvp.channel_mask, nvp.RationalQuadraticSpline(2)
@@ -178,3 +178,93 @@ def test_a_network_that_was_frozen_and_is_no_more_has_weights_to_train():
     network.trainable = True
     thawed = nvp.AffineCoupling((4,), network, nvp.channel_mask, name="thawed")
     assert len(thawed.trainable_variables) == len(network.trainable_weights) > 0
+
+
+class Fixed(keras.layers.Layer):
+    """Returns known shift and log-scale, whatever it sees."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.channels = channels
+        self.built = True
+
+    def call(self, inputs):
+        self.seen = inputs
+        ones = tf.ones([*inputs.shape[:-1], self.channels])
+        return 3.0 * ones, np.log(2.0) * ones
+
+
+def test_the_affine_checkerboard_coupling_is_equation_9():
+    network = Fixed(2)
+    coupling = nvp.AffineCoupling((4, 4, 2), network, nvp.checkerboard_mask)
+    x = tf.random.stateless_normal([5, 4, 4, 2], seed=[0, 0])
+    b = tf.cast(nvp.checkerboard_mask((4, 4, 2)), tf.float32)
+    expected = b * x + (1 - b) * (x * 2.0 + 3.0)
+    np.testing.assert_allclose(coupling.forward(x), expected, rtol=1e-6)
+    np.testing.assert_array_equal(network.seen, b * x)
+    # Half of 32 entries are scaled by 2.
+    log_dets = coupling.forward_log_det_jacobian(x)
+    np.testing.assert_allclose(log_dets, np.full(5, 16 * np.log(2.0)), rtol=1e-6)
+    log_dets = coupling.inverse_log_det_jacobian(x)
+    np.testing.assert_allclose(log_dets, np.full(5, -16 * np.log(2.0)), rtol=1e-6)
+
+
+def test_channel_coupling_shows_the_network_only_what_passes_through():
+    network = Fixed(2)
+    coupling = nvp.AffineCoupling((4, 4, 4), network, nvp.channel_mask)
+    x = tf.random.stateless_normal([5, 4, 4, 4], seed=[0, 0])
+    y = coupling.forward(x)
+    np.testing.assert_array_equal(network.seen, x[..., :2])
+    np.testing.assert_array_equal(y[..., :2], x[..., :2])
+    np.testing.assert_allclose(y[..., 2:], x[..., 2:] * 2 + 3, rtol=1e-6)
+
+
+def test_a_spatial_mask_reaches_networks_that_take_a_context():
+    class Context(Fixed):
+        def call(self, inputs, context):
+            self.context = context
+            return super().call(inputs)
+
+    network = Context(1)
+    coupling = nvp.AffineCoupling((4, 4, 1), network, nvp.checkerboard_mask)
+    coupling.forward(tf.zeros([3, 4, 4, 1]))
+    expected = np.broadcast_to(nvp.checkerboard_mask((4, 4, 1)), [3, 4, 4, 1])
+    np.testing.assert_array_equal(network.context, expected)
+
+
+def test_mask_functions_serve_events_of_other_sizes():
+    network = nvp.ShiftAndLogScale(nvp.ResNet(6, filters=4, num_blocks=1))
+    coupling = nvp.AffineCoupling((4, 4, 3), network, nvp.checkerboard_mask)
+    x = tf.random.stateless_normal([2, 6, 10, 3], seed=[0, 0])
+    again = coupling.inverse(tf.identity(coupling.forward(x)))
+    np.testing.assert_allclose(again, x, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 1), (4, 3), (2, 5, 5, 3)])
+def test_events_of_another_shape_are_refused(shape):
+    mask = np.eye(4, dtype=bool)[..., None]
+    coupling = nvp.AffineCoupling((4, 4, 3), Fixed(3), mask)
+    with pytest.raises(ValueError, match=r"x: expected shape \(..., 4, 4, 3\)"):
+        coupling.forward(tf.zeros(shape))
+
+
+def test_networks_with_the_wrong_number_of_outputs_are_refused():
+    coupling = nvp.AffineCoupling((4, 4, 3), Fixed(2), nvp.checkerboard_mask)
+    with pytest.raises(ValueError, match="network: expected a shift of shape"):
+        coupling.forward(tf.zeros([1, 4, 4, 3]))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "got"),
+    [
+        (lambda x: x, r"\(2, 2\) from"),
+        (lambda x: (x, x, x), "3 outputs"),
+    ],
+)
+def test_networks_that_return_no_pair_are_refused(outputs, got):
+    network = keras.layers.Lambda(outputs)
+    coupling = nvp.AffineCoupling((4,), network, nvp.channel_mask)
+    with pytest.raises(
+        ValueError, match=rf"the pair \(shift, log_scale\), got .*{got}"
+    ):
+        coupling.forward(tf.zeros([2, 4]))

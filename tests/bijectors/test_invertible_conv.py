@@ -22,32 +22,12 @@ def test_the_log_determinant_counts_all_pixels_of_any_size():
         np.testing.assert_allclose(found, 4 * [-0.2 * height * width], rtol=1e-5)
 
 
-def test_a_copy_shares_the_matrix_and_another_convolution_does_not():
+def test_other_channels_and_integer_pixels_are_refused():
     conv = nvp.InvertibleConv((2, 2, 3))
-    assert conv.copy(name="other").mixing is conv.mixing
-    assert nvp.InvertibleConv((2, 2, 3)) != conv
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "expected"),
-    [
-        ({"event_shape": (4,)}, ValueError, r"event_shape: expected \(height, width"),
-        ({"mixing": 3}, TypeError, "mixing: expected ChannelMixing or None, got 3"),
-    ],
-)
-def test_what_is_no_convolution_of_images_is_refused(arguments, error, expected):
-    with pytest.raises(error, match=expected):
-        nvp.InvertibleConv(**{"event_shape": (2, 2, 3), **arguments})
-
-
-def test_events_of_another_number_of_channels_are_refused():
     with pytest.raises(ValueError, match="y: expected shape .*3.*got .*4"):
-        nvp.InvertibleConv((2, 2, 3)).inverse(tf.zeros([1, 2, 2, 4]))
-
-
-def test_integer_pixels_are_refused():
+        conv.inverse(tf.zeros([1, 2, 2, 4]))
     with pytest.raises(ValueError, match="y: expected a floating dtype, got int32"):
-        nvp.InvertibleConv((2, 2, 3)).inverse(tf.zeros([1, 2, 2, 3], tf.int32))
+        conv.inverse(tf.zeros([1, 2, 2, 3], tf.int32))
 
 
 @pytest.fixture
@@ -65,3 +45,21 @@ def test_pixels_keep_their_accuracy_under_a_policy_of_mixed_precision(mixed_prec
     x = conv.inverse(y)
     assert x.dtype == tf.float32
     np.testing.assert_allclose(conv.forward(tf.identity(x)), y, rtol=1e-5, atol=1e-6)
+
+
+def test_the_matrix_is_lower_times_upper_at_every_pixel():
+    layer = nvp.ChannelMixing()
+    x = tf.random.stateless_normal([2, 3, 4, 5], (0, 1))
+    np.testing.assert_array_equal(layer(x), x)
+    weight = np.random.default_rng(0).normal(scale=0.3, size=[5, 5])
+    layer.lower_upper.assign(weight)
+    lower = np.tril(weight, -1) + np.eye(5)
+    matrix = lower @ (np.triu(weight, 1) + np.diag(np.exp(np.diag(weight))))
+    expected = np.einsum("ij,nhwj->nhwi", matrix, x)
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-5)
+    determinant = np.linalg.slogdet(matrix)[1]
+    np.testing.assert_allclose(layer.log_abs_det(), determinant, rtol=1e-5)
+    function = tf.function(layer, input_signature=[tf.TensorSpec([None, None, 4, 5])])
+    assert function.get_concrete_function().output_shapes.as_list()[2:] == [4, 5]
+    np.testing.assert_allclose(function(x), layer(x), rtol=1e-6)
+    assert layer(tf.zeros([0, 3, 4, 5])).shape == (0, 3, 4, 5)

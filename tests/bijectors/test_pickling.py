@@ -66,11 +66,3 @@ def test_members_that_share_weights_still_share_them_in_the_copy():
     first, second = copy.deepcopy(pair)
     assert first.body is second.body
     assert first.body is not distribution.bijector.body
-
-
-def test_models_can_be_copied_too():
-    model = nvp.FlowModel(DISTRIBUTIONS["multivariate"](), seed=0)
-    x = np.zeros([4, 2], "float32")
-    expected = model.predict(x, verbose=0)
-    for twin in (copy.deepcopy(model), pickled(model)):
-        np.testing.assert_array_equal(twin.predict(x, verbose=0), expected)

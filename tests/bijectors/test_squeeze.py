@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
+
+tfb = tfp.bijectors
 
 
 def test_blocks_become_channels_top_left_first():
@@ -19,17 +22,19 @@ def test_channels_of_a_pixel_stay_together():
     )
 
 
-@pytest.mark.parametrize("shape", [(3, 4, 1), (4, 5, 1)])
-def test_odd_sides_are_refused(shape):
-    with pytest.raises(ValueError, match="x: expected events .* even height and width"):
-        nvp.Squeeze().forward(tf.zeros(shape))
-
-
-def test_channels_that_make_no_block_are_refused():
-    with pytest.raises(ValueError, match="y: expected .* channels divisible by 4"):
-        nvp.Squeeze().inverse(tf.zeros([2, 2, 6]))
-
-
 def test_events_of_too_low_rank_are_refused():
     with pytest.raises(ValueError, match="expected events of rank 3"):
         nvp.Squeeze().forward(tf.zeros([4, 4]))
+
+
+def test_only_what_goes_on_is_transformed():
+    factor_out = nvp.FactorOut((2, 2, 4), tfb.Scale(2.0), nvp.diagonal_mask)
+    y = factor_out.forward(tf.ones([2, 2, 4]))
+    np.testing.assert_array_equal(y[0, 0], [2, 1, 1, 2])
+    ldj = factor_out.forward_log_det_jacobian(tf.ones([3, 2, 2, 4]))
+    np.testing.assert_allclose(ldj, np.full(3, 8 * np.log(2)), rtol=1e-6)
+
+
+def test_a_mask_that_varies_in_space_is_refused():
+    with pytest.raises(ValueError, match="mask: .* last axis only"):
+        nvp.FactorOut((4, 4, 4), tfb.Scale(2.0), nvp.checkerboard_mask)

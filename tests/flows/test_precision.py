@@ -12,7 +12,7 @@ from copies import every_copy
 from jacobian import jacobians
 
 import tfp_realnvp as nvp
-from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
+from tfp_realnvp.bijectors.fused_chain import nested_kwargs
 
 tfd = tfp.distributions
 

@@ -114,7 +114,7 @@ def test_the_density_integrates_to_one():
         ({"num_couplings": 1}, "num_couplings: expected at least 2"),
         ({"num_couplings": 2.0}, "num_couplings: expected at least 2, got 2.0"),
         ({"hidden_units": 64}, "hidden_units: expected a sequence .* got 64"),
-        ({"hidden_units": ()}, "hidden_units: expected at least one width"),
+        ({"hidden_units": ()}, "hidden_units: expected a sequence"),
         ({"hidden_units": (4, 0)}, r"hidden_units: expected .* got \(4, 0\)"),
         (
             {"hidden_units": (4, 8), "residual": True},

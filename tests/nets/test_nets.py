@@ -4,6 +4,8 @@ import pytest
 import tensorflow as tf
 
 import tfp_realnvp as nvp
+from tfp_realnvp.nets.parts import L2
+from tfp_realnvp.nets.resnet import features
 
 LAYERS = {
     "weight_norm": lambda: nvp.WeightNormConv2D(5),
@@ -35,62 +37,31 @@ LAYERS = {
     ),
 }
 
-every_layer = pytest.mark.parametrize("name", LAYERS)
-
 
 def images(seed=0):
     return tf.random.stateless_normal([4, 8, 8, 3], [seed, 0], mean=1.0, stddev=2.0)
 
 
-@every_layer
-def test_a_layer_made_again_from_its_config_and_weights_computes_the_same(name):
-    layer = LAYERS[name]()
-    expected = layer(images())
-    again = keras.saving.deserialize_keras_object(
-        keras.saving.serialize_keras_object(layer)
-    )
-    if not again.built:
-        again.build((None, 8, 8, 3))
-    again.set_weights(layer.get_weights())
-    for a, b in zip(
-        tf.nest.flatten(again(images())), tf.nest.flatten(expected), strict=True
-    ):
-        np.testing.assert_array_equal(a, b)
-
-
-@every_layer
-def test_output_shapes_are_as_announced(name):
-    layer = LAYERS[name]()
-    outputs = layer(images())
-    announced = layer.compute_output_shape((4, 8, 8, 3))
-    if isinstance(outputs, tuple):
-        assert [tuple(o.shape) for o in outputs] == [tuple(s) for s in announced]
-    else:
-        assert tuple(outputs.shape) == tuple(announced)
-
-
-@every_layer
+@pytest.mark.parametrize("name", LAYERS)
 def test_layers_save_inside_a_keras_model(name, tmp_path):
     layer = LAYERS[name]()
     inputs = keras.Input([8, 8, 3])
-    model = keras.Model(inputs, layer(inputs))
+    symbolic = layer(inputs)
+    model = keras.Model(inputs, symbolic)
     path = tmp_path / "model.keras"
     model.save(path)
     loaded = keras.saving.load_model(path)
-    for a, b in zip(
-        tf.nest.flatten(loaded(images())),
-        tf.nest.flatten(model(images())),
+    for a, b, announced in zip(
+        *map(tf.nest.flatten, (loaded(images()), model(images()), symbolic)),
         strict=True,
     ):
         np.testing.assert_array_equal(a, b)
+        assert announced.shape[1:] == a.shape[1:]
 
 
 @pytest.mark.parametrize("name", [*LAYERS, "channel_mixing"])
 def test_inputs_of_other_channels_are_refused_by_name(name):
     layer = {**LAYERS, "channel_mixing": nvp.ChannelMixing}[name]()
-    if name == "residual_block":
-        with pytest.raises(ValueError, match="inputs.* 'residual_block.* value 3"):
-            layer(images()[..., :2])
     layer(images())
     message = "'inputs' of layer .* expected axis -1 of input shape to have value 3"
     with pytest.raises(ValueError, match=message):
@@ -135,13 +106,6 @@ def test_a_convolution_takes_over_what_comes_after_it(use_bias):
     np.testing.assert_allclose(found, outputs * scale, rtol=1e-4, atol=1e-5)
 
 
-def test_the_length_of_the_direction_does_not_matter():
-    layer = nvp.WeightNormConv2D(5)
-    expected = layer(images())
-    layer.direction.assign(layer.direction * 7)
-    np.testing.assert_allclose(layer(images()), expected, rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("normalize_by", ["batch", "moving"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_batch_normalization_is_scale_times_normalized_plus_offset(normalize_by, dtype):
@@ -163,13 +127,12 @@ def test_batch_normalization_is_scale_times_normalized_plus_offset(normalize_by,
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("epsilon", [1e-4, 1e-5, 1e-8])
-def test_epsilon_is_the_one_asked_for(epsilon, training):
-    layer = nvp.BatchNormalization(momentum=0.0, epsilon=epsilon)
+def test_epsilon_is_the_one_asked_for(training):
+    layer = nvp.BatchNormalization(momentum=0.0, epsilon=1e-8)
     x = 1e-4 * images()
     # Without momentum the moving averages are those of the last batch.
     outputs = [layer(x, training=True), layer(x, training=training)][-1]
-    expected = (x - np.mean(x, (0, 1, 2))) / np.sqrt(np.var(x, (0, 1, 2)) + epsilon)
+    expected = (x - np.mean(x, (0, 1, 2))) / np.sqrt(np.var(x, (0, 1, 2)) + 1e-8)
     np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-5)
 
 
@@ -246,12 +209,6 @@ def test_conditional_networks_use_the_condition_and_need_it(network, inputs):
         network(inputs)
     with pytest.raises(ValueError, match=r"condition: expected shape \(N, 3\) .*4\)"):
         network(inputs, condition=vectors(4))
-    again = keras.saving.deserialize_keras_object(
-        keras.saving.serialize_keras_object(network)
-    )
-    again.set_weights(network.get_weights())
-    same = again(inputs, condition=vectors(3))[0]
-    np.testing.assert_array_equal(same, values[0])
 
 
 def test_unconditional_networks_refuse_a_condition():
@@ -272,3 +229,36 @@ def test_residual_layers_add_to_their_input():
     second = residual.activation(residual.hidden[1](first))
     np.testing.assert_allclose(residual(x), residual.output_layer(first + second))
     np.testing.assert_allclose(plain(x), plain.output_layer(second))
+
+
+HIDDEN = tf.constant([[[[-1.0, 2.0]]]])
+MASK = tf.constant([[[[5]]]])
+
+
+@pytest.mark.parametrize(
+    ("context", "crelu", "expected"),
+    [
+        (None, True, [0, 2, 1, 0]),
+        (MASK, True, [0, 2, 1, 0, 5]),
+        (None, False, [-1, 2]),
+        (MASK, False, [-1, 2, 5]),
+    ],
+)
+def test_crelu_features_are_both_signs_of_the_input(context, crelu, expected):
+    seen = features(HIDDEN, context, crelu)
+    np.testing.assert_array_equal(seen[0, 0, 0], expected)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 2)], ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_penalty_and_its_gradient_are_those_of_keras(shape, dtype):
+    values = np.random.default_rng(0).normal(size=shape)
+    found = []
+    for regularizer in (L2(0.3), keras.regularizers.L2(0.3)):
+        variable = keras.Variable(values, dtype=dtype)
+        with tf.GradientTape() as tape:
+            penalty = regularizer(variable)
+        assert penalty.dtype == dtype
+        found.append((penalty, tape.gradient(penalty, variable.value)))
+    for actual, expected in zip(*found, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-6)

@@ -1,6 +1,5 @@
 """Bijectors, forward from latents to data."""
 
-from tfp_realnvp.bijectors import pickling
 from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
 from tfp_realnvp.bijectors.batch_norm import BatchNorm
 from tfp_realnvp.bijectors.conditioned import Conditioned
@@ -8,7 +7,7 @@ from tfp_realnvp.bijectors.coupling import Coupling
 from tfp_realnvp.bijectors.factor_out import FactorOut
 from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.fused_chain import FusedChain
-from tfp_realnvp.bijectors.invertible_conv import InvertibleConv
+from tfp_realnvp.bijectors.invertible_conv import ChannelMixing, InvertibleConv
 from tfp_realnvp.bijectors.masks import (
     alternating_mask,
     channel_mask,
@@ -23,12 +22,11 @@ from tfp_realnvp.bijectors.transforms import (
     RationalQuadraticSpline,
 )
 
-pickling.register()
-
 __all__ = [
     "Additive",
     "AffineCoupling",
     "BatchNorm",
+    "ChannelMixing",
     "Conditioned",
     "Coupling",
     "Elementwise",

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.bijectors.masked_coupling import MaskedCoupling
+from tfp_realnvp.bijectors.coupling import Coupling, described
 from tfp_realnvp.bijectors.masks import Mask
 
 
-class AffineCoupling(MaskedCoupling):
+class AffineCoupling(Coupling):
     """Scales and shifts one part of an event as a function of the other.
 
     With the mask `b` (1 where an entry passes through) and a network that computes
@@ -78,15 +78,7 @@ class AffineCoupling(MaskedCoupling):
         name: str = "affine_coupling",
     ):
         parameters = dict(locals())
-        super().__init__(
-            event_shape,
-            network,
-            mask,
-            parameters=parameters,
-            condition_size=condition_size,
-            validate_args=validate_args,
-            name=name,
-        )
+        self._set_up(parameters)
 
     def _change(
         self,
@@ -103,17 +95,20 @@ class AffineCoupling(MaskedCoupling):
         self, changed: tf.Tensor, outputs: Any, mask: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         if not isinstance(outputs, (tuple, list)) or len(outputs) != 2:
-            got = type(outputs).__name__
-            if isinstance(outputs, (tuple, list)):
-                got = f"{len(outputs)} outputs"
             raise ValueError(
                 "network: expected one that returns the pair (shift, log_scale), got "
-                f"{got} from {self._network.name!r}. ShiftAndLogScale makes two of one."
+                f"{described(outputs)} from {self._network.name!r}. ShiftAndLogScale "
+                "makes two of one."
             )
-        shift, log_scale = (
-            self._of_changed(name, value, changed, mask)
-            for name, value in zip(("shift", "log_scale"), outputs, strict=True)
-        )
+        for name, output in zip(("shift", "log_scale"), outputs, strict=True):
+            if not changed.shape.is_compatible_with(output.shape):
+                raise ValueError(
+                    f"network: expected a {name} of shape {tuple(changed.shape)}, got "
+                    f"{tuple(output.shape)} from {self._network.name!r}."
+                )
+        shift, log_scale = (tf.cast(output, changed.dtype) for output in outputs)
+        if mask is not None:
+            shift, log_scale = shift * (1 - mask), log_scale * (1 - mask)
         return shift, log_scale
 
     def _affine(
@@ -122,15 +117,3 @@ class AffineCoupling(MaskedCoupling):
         if inverse:
             return (value - shift) * tf.exp(-log_scale), -log_scale
         return value * tf.exp(log_scale) + shift, log_scale
-
-    def _of_changed(
-        self, name: str, value: tf.Tensor, changed: tf.Tensor, mask: tf.Tensor | None
-    ) -> tf.Tensor:
-        """Returns an output of the network, for the entries that are transformed."""
-        if not changed.shape.is_compatible_with(value.shape):
-            raise ValueError(
-                f"network: expected a {name} of shape {tuple(changed.shape)}, got "
-                f"{tuple(value.shape)} from {self._network.name!r}."
-            )
-        value = tf.cast(value, changed.dtype)
-        return value if mask is None else value * (1 - mask)

@@ -8,18 +8,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_realnvp.arguments import shortened
-from tfp_realnvp.bijectors.event import (
-    check_floating,
-    check_options,
-    checked_event_shape,
+from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.inputs import (
     event_shape_from,
     event_shape_of,
 )
-from tfp_realnvp.bijectors.fused import FusedBijector
 from tfp_realnvp.bijectors.masks import Mask, resolve_mask
-from tfp_realnvp.nets import BatchMoments
-from tfp_realnvp.nets.checks import check_epsilon
+from tfp_realnvp.nets.batch_norm import BatchMoments, check_epsilon
 
 
 class BatchNorm(FusedBijector):
@@ -48,7 +43,7 @@ class BatchNorm(FusedBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `mask` is not boolean, or `moments` no `BatchMoments`.
+      TypeError: If `mask` is not boolean.
       ValueError: If `event_shape` is no shape, `epsilon` negative, or if `mask` does
         not fit `event_shape`.
 
@@ -82,27 +77,23 @@ class BatchNorm(FusedBijector):
         name: str = "batch_norm",
     ):
         parameters = dict(locals())
-        check_options(validate_args, name)
         check_epsilon(epsilon)
         event_shape = event_shape_from(event_shape)
-        if moments is not None and not isinstance(moments, BatchMoments):
-            raise TypeError(
-                f"moments: expected BatchMoments or None, got {shortened(moments)}."
-            )
         with tf.name_scope(name) as name:
-            self._event_shape = event_shape
             self._mask = mask
             self._epsilon = float(epsilon)
             if mask is not None:
-                resolve_mask(mask, self._event_shape)
+                resolve_mask(mask, event_shape)
             moments = moments or BatchMoments()
             if not moments.built:
-                moments.build((None, *self._event_shape))
+                moments.build((None, *event_shape))
             # With the layer among the parameters a copy shares it, and two bijectors
             # made from the same numbers are not taken for equal.
             parameters["moments"] = moments
             super().__init__(
-                event_ndims=len(self._event_shape),
+                event_ndims=len(event_shape),
+                event_shape=event_shape,
+                any_size=mask is None or callable(mask),
                 layers=(moments,),
                 parameters=parameters,
                 validate_args=validate_args,
@@ -115,39 +106,26 @@ class BatchNorm(FusedBijector):
         """The layer that holds the moving averages."""
         return self._moments
 
-    def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
-        return checked_event_shape(
-            shape, name, self._event_shape, any_size=not _is_array(self._mask)
-        )
-
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        check_floating("x", x)
         log_scale, mean, log_det = self._log_scale_and_mean(x, training=False)
         return x * tf.exp(log_scale) + mean, log_det
 
     def _inverse_and_log_det(
         self, y: tf.Tensor, training: bool = False, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        check_floating("y", y)
         log_scale, mean, log_det = self._log_scale_and_mean(y, training=training)
         return (y - mean) * tf.exp(-log_scale), -log_det
-
-    def _changes(self, value: tf.Tensor) -> tf.Tensor:
-        shape = event_shape_of(value, self.event_ndims)
-        if self._mask is None:
-            return tf.ones([1] * len(shape), value.dtype)
-        return tf.cast(~resolve_mask(self._mask, shape), value.dtype)
 
     def _log_scale_and_mean(
         self, value: tf.Tensor, *, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         shape = event_shape_of(value, self.event_ndims)
-        changes = self._changes(value)
-        mean, variance = self._moments(
-            value, weights=None if self._mask is None else changes, training=training
-        )
+        weights, changes = None, tf.ones([1] * len(shape), value.dtype)
+        if self._mask is not None:
+            weights = changes = tf.cast(~resolve_mask(self._mask, shape), value.dtype)
+        mean, variance = self._moments(value, weights=weights, training=training)
         mean = tf.cast(mean, value.dtype)
         log_scale = 0.5 * tf.math.log(tf.cast(variance, value.dtype) + self._epsilon)
         log_scale *= changes
@@ -157,7 +135,3 @@ class BatchNorm(FusedBijector):
         log_det = tf.cast(repeats, value.dtype) * tf.reduce_sum(log_scale)
         batch_log_det = tf.fill(tf.shape(value)[:1], log_det)
         return log_scale, mean * changes, batch_log_det
-
-
-def _is_array(mask: Mask | None) -> bool:
-    return mask is not None and not callable(mask)

@@ -15,16 +15,7 @@ from tfp_realnvp.bijectors.moment import Moment, Weights, is_same, snapshot
 
 @dataclasses.dataclass(frozen=True)
 class _Pass:
-    """A pass that has run, for as long as somebody holds its output.
-
-    Attributes:
-      inverse: Whether it went from data to latents.
-      input: What it was given.
-      output: Reference to what it returned.
-      ildj: The log-determinant of the inverse.
-      kwargs: Its keyword arguments, as they were.
-      moment: When it ended.
-    """
+    """A pass that has run, for as long as somebody holds its output."""
 
     inverse: bool
     input: tf.Tensor
@@ -32,6 +23,14 @@ class _Pass:
     ildj: tf.Tensor
     kwargs: dict[str, Any]
     moment: Moment
+
+    def holds(self, asked: tf.Tensor, kwargs: dict[str, Any]) -> bool:
+        """Whether a new pass, from or to `asked`, would repeat this one."""
+        return (
+            self.kwargs.keys() == kwargs.keys()
+            and all(is_same(self.kwargs[name], kwargs[name]) for name in kwargs)
+            and self.moment.is_now(asked)
+        )
 
 
 class PassCache:
@@ -59,11 +58,6 @@ class PassCache:
     One thing cannot be told apart: the gradient *at* the latents that `inverse`
     returned, under the tape or in the graph that saw it. A copy, `tf.identity` of them,
     brings a new pass.
-
-    Args:
-      transform: Called as `transform(value, inverse=..., **kwargs)`, runs a pass in
-        either direction and returns its output and its log-determinant.
-      weights: Returns what the passes read.
     """
 
     def __init__(
@@ -76,19 +70,15 @@ class PassCache:
         self._eager_passes: dict[tuple[int, bool], _Pass] = {}
 
     def forward(self, x: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        """Returns `bijector.forward(x)`."""
         return self._value(x, kwargs, inverse=False)
 
     def inverse(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
-        """Returns `bijector.inverse(y)`."""
         return self._value(y, kwargs, inverse=True)
 
     def forward_attributes(self, x: tf.Tensor, **kwargs: Any) -> dict[str, tf.Tensor]:
-        """Returns the `"ildj"` at `bijector.forward(x)`."""
         return self._attributes(x, kwargs, inverse=False)
 
     def inverse_attributes(self, y: tf.Tensor, **kwargs: Any) -> dict[str, tf.Tensor]:
-        """Returns the `"ildj"` at `y`."""
         return self._attributes(y, kwargs, inverse=True)
 
     def _value(
@@ -125,13 +115,9 @@ class PassCache:
         """
         found = self._passes.get((id(value), inverse))
         output = None if found is None else found.output()
-        if found is None or output is None:
+        if found is None or output is None or not found.holds(value, kwargs):
             return None
-        if found.kwargs.keys() != kwargs.keys():
-            return None
-        if not all(is_same(found.kwargs[name], kwargs[name]) for name in kwargs):
-            return None
-        return (found, output) if found.moment.is_now(value) else None
+        return found, output
 
     def _run(
         self, value: tf.Tensor, kwargs: dict[str, Any], *, inverse: bool
@@ -150,18 +136,15 @@ class PassCache:
                 if kept is not None and kept.output is output:
                     passes.pop(key, None)
 
-        tensors = [v for v in (value, *kwargs.values()) if tf.is_tensor(v)]
+        reference = weakref.ref(output, forget)
+        ildj = log_det if inverse else -log_det
         weights = self._weights().and_also(watcher.watched_variables())
-        made = _Pass(
-            inverse=inverse,
-            input=value,
-            output=weakref.ref(output, forget),
-            ildj=log_det if inverse else -log_det,
-            kwargs={name: snapshot(v) for name, v in kwargs.items()},
-            moment=Moment(weights, [t for t in tensors if isinstance(t, tf.Tensor)]),
-        )
+        tensors = [v for v in (value, *kwargs.values()) if isinstance(v, tf.Tensor)]
+        kept = {name: snapshot(v) for name, v in kwargs.items()}
+        moment = Moment(weights, tensors)
+        made = _Pass(inverse, value, reference, ildj, kept, moment)
         passes.update(dict.fromkeys(keys, made))
-        return output, made.ildj
+        return output, ildj
 
     @property
     def _passes(self) -> dict[tuple[int, bool], _Pass]:

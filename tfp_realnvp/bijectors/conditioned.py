@@ -9,12 +9,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.arguments import shortened
-from tfp_realnvp.bijectors.condition import encode_condition
-from tfp_realnvp.bijectors.event import check_options
 from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.fused_chain import Composed
+from tfp_realnvp.bijectors.inputs import encode_condition
 
 
-class Conditioned(FusedBijector):
+class Conditioned(Composed):
     """A conditional bijector that is given its condition once, where it is made.
 
     ```none
@@ -36,8 +36,8 @@ class Conditioned(FusedBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `bijector` is no `FusedBijector`, or `condition` a variable.
-      ValueError: If it takes no condition, or `condition` does not fit.
+      TypeError: If `condition` is a variable, which may change later.
+      ValueError: If `bijector` takes no condition, or `condition` does not fit.
 
     #### Example
 
@@ -64,15 +64,10 @@ class Conditioned(FusedBijector):
         name: str = "conditioned",
     ):
         parameters = dict(locals())
-        check_options(validate_args, name)
-        if not isinstance(bijector, FusedBijector):
-            raise TypeError(
-                f"bijector: expected a FusedBijector, got {shortened(bijector)}."
-            )
-        if bijector.condition_size is None:
+        if getattr(bijector, "condition_size", None) is None:
             raise ValueError(
                 "bijector: expected one with a condition_size, got "
-                f"{bijector.name!r} that takes no condition."
+                f"{shortened(bijector)}."
             )
         if isinstance(
             condition, (tf.Variable, keras.Variable, tfp.util.DeferredTensor)
@@ -88,7 +83,7 @@ class Conditioned(FusedBijector):
                 condition, bijector.condition_size, dtype, validate_args=validate_args
             )
             parameters["condition"] = self._condition
-            self._bijector = bijector
+            self._bijectors = [bijector]
             super().__init__(
                 event_ndims=bijector.event_ndims,
                 dtype=bijector.dtype,
@@ -100,7 +95,7 @@ class Conditioned(FusedBijector):
     @property
     def bijector(self) -> FusedBijector:
         """The conditional bijector."""
-        return self._bijector
+        return self._bijectors[0]
 
     @property
     def condition(self) -> tf.Tensor:
@@ -116,7 +111,7 @@ class Conditioned(FusedBijector):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         # A chain hands the condition of its other members to all; here it has no use.
         kwargs["condition"] = self._condition
-        return self._bijector._transform(value, inverse=inverse, **kwargs)
+        return self.bijector._transform(value, inverse=inverse, **kwargs)
 
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
@@ -129,16 +124,4 @@ class Conditioned(FusedBijector):
         return self._transform(y, inverse=True, **kwargs)
 
     def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
-        return self._bijector._checked_event_shape(shape, name)
-
-    def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
-        return self._bijector.forward_event_shape(input_shape)
-
-    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
-        return self._bijector.inverse_event_shape(output_shape)
-
-    def _forward_event_shape_tensor(self, input_shape: tf.Tensor) -> tf.Tensor:
-        return self._bijector.forward_event_shape_tensor(input_shape)
-
-    def _inverse_event_shape_tensor(self, output_shape: tf.Tensor) -> tf.Tensor:
-        return self._bijector.inverse_event_shape_tensor(output_shape)
+        return self.bijector._checked_event_shape(shape, name)

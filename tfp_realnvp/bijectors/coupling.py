@@ -10,11 +10,17 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.arguments import shortened
-from tfp_realnvp.bijectors.masked_coupling import MaskedCoupling
-from tfp_realnvp.bijectors.masks import Mask
+from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.inputs import (
+    check_condition_size,
+    event_shape_from,
+    event_shape_of,
+)
+from tfp_realnvp.bijectors.masks import ChannelSplit, Mask, resolve_mask
+from tfp_realnvp.nets.parts import build, takes
 
 
-class Coupling(MaskedCoupling):
+class Coupling(FusedBijector):
     """Transforms one part of an event entry by entry, as a function of the other.
 
     With the mask `b` (1 where an entry passes through), a network `p` and a bijection
@@ -103,19 +109,107 @@ class Coupling(MaskedCoupling):
         parameters = dict(locals())
         if not callable(transform):
             raise TypeError(
-                "transform: expected a function of parameters, got "
-                f"{shortened(transform)}."
+                f"transform: expected a function, got {shortened(transform)}."
             )
         self._bijector_of = transform
-        super().__init__(
-            event_shape,
-            network,
-            mask,
-            parameters=parameters,
-            condition_size=condition_size,
-            validate_args=validate_args,
-            name=name,
-        )
+        self._set_up(parameters)
+
+    def _set_up(self, parameters: dict[str, Any]) -> None:
+        """Does what constructors of couplings have in common, with their arguments."""
+        event_shape = event_shape_from(parameters["event_shape"])
+        network, mask = parameters["network"], parameters["mask"]
+        condition_size = parameters["condition_size"]
+        check_condition_size(condition_size)
+        if not isinstance(network, keras.layers.Layer):
+            raise TypeError(
+                f"network: expected a Keras layer, got {shortened(network)}."
+            )
+        if condition_size is not None and not takes(network, "condition"):
+            raise ValueError(
+                "network: expected a layer whose call takes an argument condition, "
+                f"for condition_size={condition_size}; got {network.name!r}."
+            )
+        with tf.name_scope(parameters["name"]) as name:
+            self._mask = mask
+            with tf.init_scope():
+                value = resolve_mask(mask, event_shape).numpy()
+            if value.all() or not value.any():
+                raise ValueError(
+                    "mask: expected both True (passes through) and False (is "
+                    f"transformed), got {value.all()} everywhere."
+                )
+            varies_by_channel = value.size == value.shape[-1]
+            self._split = ChannelSplit(value.ravel()) if varies_by_channel else None
+            self._takes_context = not self._split and takes(network, "context")
+            *outer, channels = event_shape
+            shapes: dict[str, tuple[int | None, ...]] = {}
+            if self._split:
+                channels = len(self._split.kept)
+            elif self._takes_context:
+                shapes["context"] = (None, *outer, value.shape[-1])
+            if condition_size is not None:
+                shapes["condition"] = (None, condition_size)
+            build(network, (None, *outer, channels), shapes)
+            super().__init__(
+                event_ndims=len(event_shape),
+                event_shape=event_shape,
+                any_size=callable(mask),
+                condition_size=condition_size,
+                layers=(network,),
+                parameters=parameters,
+                validate_args=parameters["validate_args"],
+                name=name,
+            )
+            self._network = network
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of the events the coupling was made for."""
+        return self._event_shape
+
+    @property
+    def network(self) -> keras.layers.Layer:
+        """The Keras layer that computes the parameters."""
+        return self._network
+
+    def _forward_and_log_det(
+        self, x: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._couple(x, inverse=False, **kwargs)
+
+    def _inverse_and_log_det(
+        self, y: tf.Tensor, **kwargs: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return self._couple(y, inverse=True, **kwargs)
+
+    def _couple(
+        self,
+        value: tf.Tensor,
+        *,
+        inverse: bool,
+        training: bool = False,
+        condition: tf.Tensor | None = None,
+        **kwargs: Any,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        arguments: dict[str, Any] = {"training": training}
+        # An unconditional coupling among conditional ones has no use for theirs.
+        if self.condition_size is not None:
+            arguments["condition"] = condition
+        if self._split:
+            mask = None
+            passed, changed = self._split.split(value)
+        else:
+            mask = resolve_mask(self._mask, event_shape_of(value, self.event_ndims))
+            mask = tf.cast(mask, value.dtype)
+            passed, changed = value * mask, value
+            if self._takes_context:
+                arguments["context"] = tf.ones_like(passed[..., :1]) * mask
+        outputs = self._network(passed, **arguments)
+        changed, log_det = self._change(changed, outputs, mask, inverse=inverse)
+        if self._split:
+            changed = self._split.merge(passed, changed)
+        event_axes = list(range(1, self.event_ndims + 1))
+        return changed, tf.reduce_sum(log_det, axis=event_axes)
 
     def _change(
         self,
@@ -125,6 +219,10 @@ class Coupling(MaskedCoupling):
         *,
         inverse: bool,
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the transformed part and the log-derivative of each of its entries.
+
+        `mask` is 1 for entries of `changed` that pass through, `None` if none does.
+        """
         channels = changed.shape[-1]
         expected = changed.shape[:-1]
         wanted = getattr(self._bijector_of, "num_parameters", None)
@@ -138,7 +236,7 @@ class Coupling(MaskedCoupling):
                 "network: expected parameters of shape "
                 f"(..., {channels} * {wanted or 'P'}) for "
                 f"entries of shape {tuple(changed.shape)}, got "
-                f"{_shape_of(outputs)} from {self._network.name!r}."
+                f"{described(outputs)} from {self._network.name!r}."
             )
         shape = tf.concat([tf.shape(outputs)[:-1], [channels, -1]], axis=0)
         parameters = tf.reshape(tf.cast(outputs, changed.dtype), shape)
@@ -159,7 +257,8 @@ class Coupling(MaskedCoupling):
         return new, log_det
 
 
-def _shape_of(outputs: Any) -> str:
+def described(outputs: Any) -> str:
+    """Returns what to call the outputs of a network in an error."""
     if isinstance(outputs, (tuple, list)):
         return f"{len(outputs)} outputs"
     return str(tuple(outputs.shape)) if tf.is_tensor(outputs) else shortened(outputs)

@@ -8,16 +8,17 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from tfp_realnvp.arguments import shortened
-from tfp_realnvp.bijectors.channel_split import ChannelSplit
-from tfp_realnvp.bijectors.event import (
-    check_options,
-    checked_event_shape,
+from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.fused_chain import check_no_batch, condition_size_of, run
+from tfp_realnvp.bijectors.inputs import (
     event_shape_from,
 )
-from tfp_realnvp.bijectors.fused import FusedBijector
-from tfp_realnvp.bijectors.masks import Mask, channel_mask, resolve_mask
-from tfp_realnvp.bijectors.members import check_no_batch, condition_size_of, run
+from tfp_realnvp.bijectors.masks import (
+    ChannelSplit,
+    Mask,
+    channel_mask,
+    resolve_mask,
+)
 
 
 class FactorOut(FusedBijector):
@@ -44,7 +45,6 @@ class FactorOut(FusedBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `bijector` is no `tfb.Bijector`.
       ValueError: If `event_shape` is no shape, `mask` does not fit, or `bijector` has a
         batch of parameters.
 
@@ -75,25 +75,21 @@ class FactorOut(FusedBijector):
         name: str = "factor_out",
     ):
         parameters = dict(locals())
-        check_options(validate_args, name)
         event_shape = event_shape_from(event_shape)
-        if not isinstance(bijector, tfb.Bijector):
-            raise TypeError(
-                f"bijector: expected a tfb.Bijector, got {shortened(bijector)}."
-            )
         check_no_batch("bijector", bijector, len(event_shape))
         with tf.name_scope(name) as name:
-            self._event_shape = event_shape
             with tf.init_scope():
-                value = resolve_mask(mask, self._event_shape).numpy()
-            if value.size != self._event_shape[-1]:
+                value = resolve_mask(mask, event_shape).numpy()
+            if value.size != event_shape[-1]:
                 raise ValueError(
                     "mask: expected one that varies along the last axis only, got "
                     f"shape {value.shape}."
                 )
             self._split = ChannelSplit(value.ravel())
             super().__init__(
-                event_ndims=len(self._event_shape),
+                event_ndims=len(event_shape),
+                event_shape=event_shape,
+                any_size=True,
                 condition_size=condition_size_of(bijector),
                 parameters=parameters,
                 validate_args=validate_args,
@@ -113,9 +109,6 @@ class FactorOut(FusedBijector):
     def merge(self, going_on: tf.Tensor, leaving: tf.Tensor) -> tf.Tensor:
         """Undoes `split`."""
         return self._split.merge(going_on, leaving)
-
-    def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
-        return checked_event_shape(shape, name, self._event_shape, any_size=True)
 
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 import inspect
-import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,9 +13,13 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.bijectors.cache import PassCache
-from tfp_realnvp.bijectors.condition import broadcast_batch, encode_condition
+from tfp_realnvp.bijectors.inputs import (
+    broadcast_batch,
+    check_floating,
+    checked_event_shape,
+    encode_condition,
+)
 from tfp_realnvp.bijectors.moment import Weights, tell_which_are_trainable
-from tfp_realnvp.bijectors.pickling import rebuild
 from tfp_realnvp.bijectors.recompute import recomputed
 
 
@@ -43,6 +47,9 @@ class FusedBijector(tfb.Bijector):
 
     Args:
       event_ndims: Python `int`, rank of the events the bijector acts on.
+      event_shape: Sequence of Python `int`s, the shape of all events, or `None` for a
+        bijector of any. Others are refused.
+      any_size: Python `bool`, whether only the last dimension must be that one.
       condition_size: Python `int`, number of classes or length of the vectors to
         condition on, or `None` for a bijector that takes no condition.
       layers: Keras layers whose weights are the bijector's; they must be built.
@@ -50,11 +57,15 @@ class FusedBijector(tfb.Bijector):
       **kwargs: Passed to `tfb.Bijector`.
     """
 
+    _event_shape: Any = None
+
     def __init__(
         self,
         *,
         event_ndims: int,
         parameters: dict[str, Any],
+        event_shape: Sequence[int] | None = None,
+        any_size: bool = False,
         condition_size: int | None = None,
         layers: tuple[keras.layers.Layer, ...] = (),
         **kwargs: Any,
@@ -63,6 +74,9 @@ class FusedBijector(tfb.Bijector):
             forward_min_event_ndims=event_ndims, parameters=parameters, **kwargs
         )
         # TFP looks for `tf.Variable`s and does not see into Keras 3 layers.
+        if event_shape is not None:
+            self._event_shape = tuple(event_shape)
+            self._any_size = any_size
         self._layers = layers
         self._condition_size = condition_size
         self._hash: int | None = None
@@ -131,11 +145,11 @@ class FusedBijector(tfb.Bijector):
         """Returns `x` and `log |det dx/dy|`, of shape [N]."""
 
     def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
-        """Returns what is known of the shape of events, from a value's static shape.
-
-        Raises:
-          ValueError: If events of that shape do not fit.
-        """
+        """Returns what is known of the shape of events, from a value's static shape."""
+        if self._event_shape is not None:
+            return checked_event_shape(
+                shape, name, self._event_shape, any_size=self._any_size
+            )
         if shape.rank is None:
             return tf.TensorShape([None] * self.event_ndims)
         if shape.rank < self.event_ndims:
@@ -151,6 +165,14 @@ class FusedBijector(tfb.Bijector):
         except ValueError as error:
             # Here TFP asks with the event shape of the base.
             raise ValueError(f"{error} {self._about_bases()}") from error
+
+    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
+        return self._checked_shape(output_shape, "output_shape")
+
+    def _checked_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
+        event_shape = self._checked_event_shape(shape, name)
+        known = shape.rank is not None
+        return shape[: shape.rank - self.event_ndims] + event_shape if known else shape
 
     def experimental_batch_shape(
         self, x_event_ndims: int | None = None, y_event_ndims: int | None = None
@@ -172,29 +194,39 @@ class FusedBijector(tfb.Bijector):
             f"{self.event_ndims})."
         )
 
-    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
-        return self._checked_shape(output_shape, "output_shape")
-
-    def _checked_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
-        event_shape = self._checked_event_shape(shape, name)
-        if shape.rank is None:
-            return shape
-        return shape[: shape.rank - self.event_ndims].concatenate(event_shape)
-
     def _transform(
         self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the result for values of any leading shape, and its log-det."""
         self._check_known(kwargs)
-        for name, argument in {"y" if inverse else "x": value, **kwargs}.items():
-            if isinstance(argument, keras.KerasTensor):
-                raise TypeError(
-                    f"{name}: expected numbers, got a symbolic tensor of Keras. "
-                    "tfp_realnvp.FlowLayer(flow), a Keras layer, takes these."
-                )
-        return self._with_one_batch_axis(
-            value, "y" if inverse else "x", {**kwargs, "inverse": inverse}
+        name = "y" if inverse else "x"
+        check_floating(name, value)
+        event_shape = self._checked_event_shape(value.shape, name)
+        ndims, size = self.event_ndims, self._condition_size
+        condition = encode_condition(
+            kwargs.pop("condition", None),
+            size,
+            value.dtype,
+            validate_args=self.validate_args,
         )
+        if condition is not None:
+            value, condition = broadcast_batch(value, condition, ndims)
+            kwargs["condition"] = tf.reshape(condition, [-1, size])
+        if ndims == 0:
+            return self._run(value, inverse=inverse, **kwargs)
+        if value.shape.rank == ndims + 1:
+            flat = _ensured(value, value.shape[:1].concatenate(event_shape))
+            return self._run(flat, inverse=inverse, **kwargs)
+        shape = tf.shape(value)
+        flat = tf.reshape(value, tf.concat([[-1], shape[-ndims:]], axis=0))
+        flat = _ensured(flat, tf.TensorShape([None, *event_shape]))
+        out, log_det = self._run(flat, inverse=inverse, **kwargs)
+        batch_shape, static_batch = shape[:-ndims], value.shape[:-ndims]
+        out_shape = tf.concat([batch_shape, tf.shape(out)[1:]], axis=0)
+        result, log_det = tf.reshape(out, out_shape), tf.reshape(log_det, batch_shape)
+        result.set_shape(static_batch.concatenate(out.shape[1:]))
+        log_det.set_shape(static_batch)
+        return result, log_det
 
     def _run(
         self,
@@ -214,15 +246,12 @@ class FusedBijector(tfb.Bijector):
         return run(value, **kwargs)
 
     def _check_known(self, kwargs: dict[str, Any]) -> None:
+        """Refuses arguments that nobody reads, for they would be lost in silence."""
         if self._known_arguments is None:
-            passes = [
-                method
-                for member in (self, *self.submodules)
-                if isinstance(member, FusedBijector)
-                for method in (member._forward_and_log_det, member._inverse_and_log_det)
-            ]
-            named = {name for p in passes for name in inspect.signature(p).parameters}
-            self._known_arguments = {"training", "condition", "recompute", *named}
+            self._known_arguments = {"training", "condition", "recompute"}
+            for member in self._members():
+                for run in (member._forward_and_log_det, member._inverse_and_log_det):
+                    self._known_arguments.update(inspect.signature(run).parameters)
         for name in kwargs:
             if name not in self._known_arguments:
                 raise TypeError(
@@ -230,61 +259,28 @@ class FusedBijector(tfb.Bijector):
                     "takes training and condition."
                 )
 
+    def _members(self) -> list[FusedBijector]:
+        """Returns this bijector and those of ours within it."""
+        return [m for m in (self, *self.submodules) if isinstance(m, FusedBijector)]
+
     def _all_layers(self) -> list[keras.layers.Layer]:
-        """Returns the layers of this bijector and of those within it."""
-        members = (self, *self.submodules)
-        layers = [m._layers for m in members if isinstance(m, FusedBijector)]
-        return list(itertools.chain(*layers))
+        return [layer for member in self._members() for layer in member._layers]
 
     def _all_weights(self) -> Weights:
-        """Returns the weights of this bijector and of those within it."""
+        """Returns all that passes read, of this bijector and of those within it."""
         if self._found_weights is None:
-            members = (self, *self.submodules)
+            bijectors = (self, *self.submodules)
             parameters = [
-                value
-                for member in members
-                if isinstance(member, tfb.Bijector)
-                for value in tf.nest.flatten(
-                    list((member.parameters or {}).values()), expand_composites=True
-                )
+                tf.nest.flatten(list(b.parameters.values()), expand_composites=True)
+                for b in bijectors
+                if isinstance(b, tfb.Bijector) and b.parameters
             ]
             self._found_weights = Weights(
                 [v for layer in self._all_layers() for v in layer.weights],
                 self.variables,
-                [p for p in parameters if isinstance(p, tf.Tensor)],
+                [p for found in parameters for p in found if isinstance(p, tf.Tensor)],
             )
         return self._found_weights
-
-    def _with_one_batch_axis(
-        self, value: tf.Tensor, name: str, kwargs: dict[str, Any]
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        event_shape = self._checked_event_shape(value.shape, name)
-        ndims = self.event_ndims
-        condition = encode_condition(
-            kwargs.get("condition"),
-            self._condition_size,
-            value.dtype,
-            validate_args=self.validate_args,
-        )
-        kwargs = {k: v for k, v in kwargs.items() if k != "condition"}
-        if condition is not None:
-            value, condition = broadcast_batch(value, condition, ndims)
-            kwargs["condition"] = tf.reshape(condition, [-1, self._condition_size])
-        if ndims == 0:
-            return self._run(value, **kwargs)
-        if value.shape.rank == ndims + 1:
-            flat = _ensured(value, value.shape[:1].concatenate(event_shape))
-            return self._run(flat, **kwargs)
-        shape = tf.shape(value)
-        flat = tf.reshape(value, tf.concat([[-1], shape[-ndims:]], axis=0))
-        flat = _ensured(flat, tf.TensorShape([None, *event_shape]))
-        out, log_det = self._run(flat, **kwargs)
-        batch_shape, static_batch = shape[:-ndims], value.shape[:-ndims]
-        out_shape = tf.concat([batch_shape, tf.shape(out)[1:]], axis=0)
-        result, log_det = tf.reshape(out, out_shape), tf.reshape(log_det, batch_shape)
-        result.set_shape(static_batch.concatenate(out.shape[1:]))
-        log_det.set_shape(static_batch)
-        return result, log_det
 
 
 def _ensured(tensor: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
@@ -293,3 +289,8 @@ def _ensured(tensor: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
         tensor.shape.merge_with(shape).as_list() == tensor.shape.as_list()
     )
     return tensor if known else tf.ensure_shape(tensor, shape)
+
+
+def rebuild(wrapper_class: type, parameters: dict[str, Any]) -> Any:
+    """Returns a new object, for `__reduce__` to name with what it is made of."""
+    return wrapper_class(**parameters)

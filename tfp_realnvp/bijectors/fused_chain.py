@@ -1,21 +1,54 @@
-"""Composition that keeps the single pass."""
+"""Composition that keeps the single pass, and what bijectors ask of their members."""
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+from tensorflow_probability.python.bijectors.invert import _Invert
+from tensorflow_probability.python.distributions.transformed_distribution import (
+    _TransformedDistribution,
+)
 
 from tfp_realnvp.arguments import shortened
-from tfp_realnvp.bijectors.condition import common_condition_size
-from tfp_realnvp.bijectors.event import check_options
-from tfp_realnvp.bijectors.fused import FusedBijector
-from tfp_realnvp.bijectors.members import check_no_batch, condition_size_of, run
+from tfp_realnvp.bijectors.fused import FusedBijector, rebuild
+from tfp_realnvp.bijectors.inputs import common_condition_size
+
+# `tfb.Invert(...)` of a bijector that is no `CompositeTensor` is none of `tfb.Invert`.
+Invert = _Invert
 
 
-class FusedChain(FusedBijector):
+class Composed(FusedBijector):
+    """A bijector whose shapes are those that `_bijectors` make, the last one first."""
+
+    _bijectors: Sequence[tfb.Bijector]
+
+    def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
+        for bijector in reversed(self._bijectors):
+            input_shape = bijector.forward_event_shape(input_shape)
+        return input_shape
+
+    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
+        for bijector in self._bijectors:
+            output_shape = bijector.inverse_event_shape(output_shape)
+        return output_shape
+
+    def _forward_event_shape_tensor(self, input_shape: tf.Tensor) -> tf.Tensor:
+        for bijector in reversed(self._bijectors):
+            input_shape = bijector.forward_event_shape_tensor(input_shape)
+        return input_shape
+
+    def _inverse_event_shape_tensor(self, output_shape: tf.Tensor) -> tf.Tensor:
+        for bijector in self._bijectors:
+            output_shape = bijector.inverse_event_shape_tensor(output_shape)
+        return output_shape
+
+
+class FusedChain(Composed):
     """Composition of bijectors whose keyword arguments reach every member.
 
     ```none
@@ -32,9 +65,9 @@ class FusedChain(FusedBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `bijectors` is no sequence of `tfb.Bijector`s.
-      ValueError: If `bijectors` is empty, if one of them has a batch of parameters, or
-        if two of them take conditions of different sizes.
+      TypeError: If `bijectors` is no sequence, or empty.
+      ValueError: If one of them has a batch of parameters, or two of them take
+        conditions of different sizes.
 
     #### Example
 
@@ -56,20 +89,11 @@ class FusedChain(FusedBijector):
         name: str = "fused_chain",
     ):
         parameters = dict(locals())
-        check_options(validate_args, name)
-        if not isinstance(bijectors, Sequence) or isinstance(bijectors, (str, bytes)):
+        if not isinstance(bijectors, Sequence) or not bijectors:
             raise TypeError(
-                "bijectors: expected a sequence of tfb.Bijectors, got "
+                "bijectors: expected a sequence of at least one tfb.Bijector, got "
                 f"{shortened(bijectors)}."
             )
-        for bijector in bijectors:
-            if not isinstance(bijector, tfb.Bijector):
-                raise TypeError(
-                    "bijectors: expected tfb.Bijectors, one of them is "
-                    f"{shortened(bijector)}."
-                )
-        if not bijectors:
-            raise ValueError("bijectors: expected at least one bijector, got none.")
         event_ndims = max(b.forward_min_event_ndims for b in bijectors)
         for bijector in bijectors:
             check_no_batch("bijectors", bijector, event_ndims)
@@ -92,14 +116,14 @@ class FusedChain(FusedBijector):
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_members(self._bijectors[::-1], x, inverse=False, **kwargs)
+        return self._run_all(self._bijectors[::-1], x, inverse=False, **kwargs)
 
     def _inverse_and_log_det(
         self, y: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_members(self._bijectors, y, inverse=True, **kwargs)
+        return self._run_all(self._bijectors, y, inverse=True, **kwargs)
 
-    def _run_members(
+    def _run_all(
         self, bijectors: Sequence[tfb.Bijector], value: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         total = 0.0
@@ -108,22 +132,105 @@ class FusedChain(FusedBijector):
             total += log_det
         return value, total
 
-    def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
-        for bijector in reversed(self._bijectors):
-            input_shape = bijector.forward_event_shape(input_shape)
-        return input_shape
 
-    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
-        for bijector in self._bijectors:
-            output_shape = bijector.inverse_event_shape(output_shape)
-        return output_shape
+def check_no_batch(name: str, bijector: tfb.Bijector, event_ndims: int) -> None:
+    """Raises `ValueError` unless a bijector does the same to every event.
 
-    def _forward_event_shape_tensor(self, input_shape: tf.Tensor) -> tf.Tensor:
-        for bijector in reversed(self._bijectors):
-            input_shape = bijector.forward_event_shape_tensor(input_shape)
-        return input_shape
+    Inside of ours, events have one batch axis, whatever their leading shape was, and a
+    batch of parameters would silently go with the wrong ones.
+    """
+    if isinstance(bijector, FusedBijector):
+        for member in getattr(bijector, "bijectors", []):
+            check_no_batch(name, member, event_ndims)
+    if event_ndims == 0:
+        return  # Scalars keep their leading shape.
+    try:
+        batch_shape = bijector.experimental_batch_shape(x_event_ndims=event_ndims)
+    except NotImplementedError:
+        return
+    if batch_shape.rank:
+        raise ValueError(
+            f"{name}: expected bijectors without a batch of parameters, got "
+            f"{bijector.name!r} with batch shape {batch_shape} for events of rank "
+            f"{event_ndims}. tfb.Chain takes it, outside of ours."
+        )
 
-    def _inverse_event_shape_tensor(self, output_shape: tf.Tensor) -> tf.Tensor:
-        for bijector in self._bijectors:
-            output_shape = bijector.inverse_event_shape_tensor(output_shape)
-        return output_shape
+
+def condition_size_of(bijector: tfb.Bijector) -> int | None:
+    """Returns the `condition_size` of a bijector, `None` if it is none of ours."""
+    if isinstance(bijector, Invert):
+        return condition_size_of(bijector.bijector)
+    return bijector.condition_size if isinstance(bijector, FusedBijector) else None
+
+
+def nested_kwargs(bijector: tfb.Bijector, **kwargs: Any) -> dict[str, Any]:
+    """Returns the `bijector_kwargs` that bring `kwargs` to each of our bijectors.
+
+    TFP passes keyword arguments to a member of a `tfb.Chain` under the member's name,
+    to the inside of a `tfb.Invert` as they are, and would pass them to its own
+    bijectors, which refuse them. A `condition` goes to those alone that take one.
+    """
+    if isinstance(bijector, FusedBijector):
+        if bijector.condition_size is None:
+            return {name: v for name, v in kwargs.items() if name != "condition"}
+        return kwargs
+    if isinstance(bijector, Invert):
+        return nested_kwargs(bijector.bijector, **kwargs)
+    if isinstance(bijector, tfb.Composition):
+        found: dict[str, Any] = {}
+        for member in tf.nest.flatten(bijector.bijectors):
+            found.setdefault(member.name, {}).update(nested_kwargs(member, **kwargs))
+        return {name: inner for name, inner in found.items() if inner}
+    return {}
+
+
+def run(
+    bijector: tfb.Bijector,
+    value: tf.Tensor,
+    event_ndims: int,
+    *,
+    inverse: bool,
+    **kwargs: Any,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns what a bijector makes of a value, and its log-determinant.
+
+    One of ours does so in one pass, and is alone given the keyword arguments. The value
+    has one batch axis before its `event_ndims` axes, which the log-determinant covers.
+    """
+    if isinstance(bijector, Invert):
+        inverse = not inverse
+        return run(bijector.bijector, value, event_ndims, inverse=inverse, **kwargs)
+    if isinstance(bijector, FusedBijector):
+        bijector._checked_event_shape(value.shape, "y" if inverse else "x")
+        output, log_det = bijector._run(value, inverse=inverse, **kwargs)
+        return output, _sum_event(log_det, event_ndims - bijector.event_ndims)
+    value = tf.identity(value)  # TFP's cache knows the object, not whether it is stale.
+    if inverse:
+        output = bijector.inverse(value)
+        log_det = bijector.inverse_log_det_jacobian(value, event_ndims=event_ndims)
+    else:
+        output = bijector.forward(value)
+        log_det = bijector.forward_log_det_jacobian(value, event_ndims=event_ndims)
+    batch_shape = tf.shape(value)[: value.shape.rank - event_ndims]
+    return output, tf.broadcast_to(log_det, batch_shape)
+
+
+def _sum_event(log_det: tf.Tensor, ndims: int) -> tf.Tensor:
+    return tf.reduce_sum(log_det, axis=list(range(-ndims, 0))) if ndims else log_det
+
+
+def _reduce(wrapper: tfb.Bijector | tfd.Distribution) -> tuple[Any, ...]:
+    return rebuild, (type(wrapper), dict(wrapper.parameters))
+
+
+# TFP's classes that wrap others (`TransformedDistribution`, `Independent`, `Mixture`,
+# `Invert`, `Chain`, ...) choose their class by their arguments, and so fail where
+# `pickle` and `copy.deepcopy` make an object without any. From their parameters, they
+# can be made anew.
+for _wrapper in (_TransformedDistribution, *vars(tfd).values(), *vars(tfb).values()):
+    if (
+        isinstance(_wrapper, type)
+        and issubclass(_wrapper, (tfb.Bijector, tfd.Distribution))
+        and ("__new__" in vars(_wrapper) or _wrapper is _TransformedDistribution)
+    ):
+        copyreg.pickle(_wrapper, _reduce)

@@ -1,21 +1,91 @@
-"""Glow's invertible 1x1 convolution."""
+"""Glow's invertible 1x1 convolution, and the layer that holds its matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
-from tfp_realnvp.arguments import shortened
-from tfp_realnvp.bijectors.event import (
-    check_floating,
-    check_options,
-    checked_event_shape,
+from tfp_realnvp.bijectors.fused import FusedBijector
+from tfp_realnvp.bijectors.inputs import (
     event_shape_from,
 )
-from tfp_realnvp.bijectors.fused import FusedBijector
-from tfp_realnvp.nets.channel_mixing import ChannelMixing
+
+
+@keras.saving.register_keras_serializable(package="tfp_realnvp")
+class ChannelMixing(keras.layers.Layer):
+    """Multiplies the channels of every pixel by one learned, invertible matrix.
+
+    ```none
+    outputs = W inputs,   W = L U
+    ```
+
+    with L unit lower triangular and U upper triangular. The one weight, of shape
+    [channels, channels], holds L below its diagonal, U above it, and on it the
+    logarithms of U's diagonal, whose sum is log |det W|. At first W is the identity, so
+    that a new flow keeps what is where in an image.
+
+    Args:
+      **kwargs: Passed to `keras.layers.Layer`.
+
+    #### Example
+
+    ```python
+    >>> import tensorflow as tf
+    >>> import tfp_realnvp as nvp
+    >>> nvp.ChannelMixing()(tf.zeros([2, 8, 8, 12])).shape
+    TensorShape([2, 8, 8, 12])
+
+    ```
+
+    #### References
+
+    [1]: Diederik P. Kingma, Prafulla Dhariwal. Glow: Generative Flow with Invertible
+         1x1 Convolutions, Section 3.2. https://arxiv.org/abs/1807.03039
+    """
+
+    def __init__(self, **kwargs: Any):
+        # Under a policy of mixed precision the flow's own numbers stay what they are.
+        super().__init__(autocast=False, **kwargs)
+
+    def build(self, inputs_shape: tuple[int | None, ...]) -> None:
+        channels = inputs_shape[-1]
+        self.input_spec = keras.layers.InputSpec(axes={-1: channels}, name="inputs")
+        self.lower_upper = self.add_weight(
+            shape=(channels, channels),
+            initializer="zeros",
+            autocast=False,
+            name="lower_upper",
+        )
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        lower, upper = self._triangles()
+        return _multiply(tf.matmul(lower, upper), inputs)
+
+    def undo(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Returns the inputs that were mixed into these outputs."""
+        lower, upper = self._triangles()
+        identity = tf.eye(lower.shape[0], dtype=lower.dtype)
+        inverse = tf.linalg.triangular_solve(lower, identity, lower=True)
+        inverse = tf.linalg.triangular_solve(upper, inverse, lower=False)
+        return _multiply(inverse, outputs)
+
+    def log_abs_det(self) -> tf.Tensor:
+        """Returns log |det W|, a scalar."""
+        return tf.linalg.trace(tf.convert_to_tensor(self.lower_upper))
+
+    def _triangles(self) -> tuple[tf.Tensor, tf.Tensor]:
+        both = tf.convert_to_tensor(self.lower_upper)
+        diagonal = tf.linalg.diag_part(both)
+        lower = tf.linalg.band_part(both, -1, 0)
+        upper = tf.linalg.band_part(both, 0, -1)
+        return (
+            tf.linalg.set_diag(lower, tf.ones_like(diagonal)),
+            tf.linalg.set_diag(upper, tf.exp(diagonal)),
+        )
 
 
 class InvertibleConv(FusedBijector):
@@ -31,15 +101,14 @@ class InvertibleConv(FusedBijector):
     through and what it transforms. At first W is the identity.
 
     Args:
-      event_shape: Sequence of Python `int`s, (height, width, channels). Images of any
-        other height and width work too.
+      event_shape: Sequence of Python `int`s, (height, width, channels) or any shape
+        with channels last. Images of any other height and width work too.
       mixing: `ChannelMixing` layer, which holds W; `None` makes a new one.
       validate_args: Python `bool`, as for every `tfb.Bijector`.
       name: Python `str`.
 
     Raises:
-      TypeError: If `mixing` is no `ChannelMixing`.
-      ValueError: If `event_shape` is not of that kind.
+      ValueError: If `event_shape` is no shape.
 
     #### Example
 
@@ -68,28 +137,18 @@ class InvertibleConv(FusedBijector):
         name: str = "invertible_conv",
     ):
         parameters = dict(locals())
-        check_options(validate_args, name)
         event_shape = event_shape_from(event_shape)
-        if len(event_shape) != 3:
-            raise ValueError(
-                "event_shape: expected (height, width, channels), got "
-                f"{tuple(event_shape)}."
-            )
-        if mixing is not None and not isinstance(mixing, ChannelMixing):
-            raise TypeError(
-                f"mixing: expected ChannelMixing or None, got {shortened(mixing)}."
-            )
         with tf.name_scope(name) as name:
-            self._event_shape = event_shape
-            if mixing is None:
-                mixing = ChannelMixing()
+            mixing = mixing or ChannelMixing()
             if not mixing.built:
                 mixing.build((None, *event_shape))
             # With the layer among the parameters a copy shares it, and two bijectors
             # made from the same numbers are not taken for equal.
             parameters["mixing"] = mixing
             super().__init__(
-                event_ndims=3,
+                event_ndims=len(event_shape),
+                event_shape=event_shape,
+                any_size=True,
                 is_constant_jacobian=True,
                 layers=(mixing,),
                 parameters=parameters,
@@ -103,22 +162,27 @@ class InvertibleConv(FusedBijector):
         """The layer that holds the matrix."""
         return self._mixing
 
-    def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
-        return checked_event_shape(shape, name, self._event_shape, any_size=True)
-
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        check_floating("x", x)
         return self._mixing.undo(x), -self._log_det(x)
 
     def _inverse_and_log_det(
         self, y: tf.Tensor, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        check_floating("y", y)
         return self._mixing(y), self._log_det(y)
 
     def _log_det(self, value: tf.Tensor) -> tf.Tensor:
-        size, height, width, _ = tf.unstack(tf.shape(value))
+        shape = tf.shape(value)
+        num_pixels = tf.cast(tf.reduce_prod(shape[1:-1]), value.dtype)
         log_det = tf.cast(self._mixing.log_abs_det(), value.dtype)
-        return tf.fill([size], tf.cast(height * width, value.dtype) * log_det)
+        return tf.fill(shape[:1], num_pixels * log_det)
+
+
+def _multiply(matrix: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Returns the product of a matrix with the vector of channels at every pixel."""
+    rows = tf.reshape(value, [-1, matrix.shape[0]])
+    product = tf.matmul(rows, tf.cast(matrix, value.dtype), transpose_b=True)
+    outputs = tf.reshape(product, tf.shape(value))
+    outputs.set_shape(value.shape)
+    return outputs

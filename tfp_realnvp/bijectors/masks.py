@@ -7,17 +7,16 @@ an array, so that one flow serves events of several sizes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.arguments import (
-    check_flag,
-    checked_shape,
-    shortened,
-)
+from tfp_realnvp.arguments import checked_shape
+from tfp_realnvp.bijectors.inputs import event_shape_of
 from tfp_realnvp.machine import check_fits
 
 Mask: TypeAlias = np.ndarray | tf.Tensor | Callable[[Sequence[int]], tf.Tensor]
@@ -44,7 +43,7 @@ def checkerboard_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf
 
     ```
     """
-    height, width, _ = _checked(event_shape, invert, "[height, width, channels]")
+    height, width, _ = _checked(event_shape, "[height, width, channels]")
     count = tf.range if any(map(tf.is_tensor, (height, width))) else np.arange
     parity = (count(height)[:, np.newaxis] + count(width)) % 2
     return tf.convert_to_tensor((parity == int(not invert))[..., np.newaxis])
@@ -70,7 +69,7 @@ def channel_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.Tens
 
     ```
     """
-    event_shape = _checked(event_shape, invert, "a shape, the last dimension static")
+    event_shape = _checked(event_shape, "a shape, the last dimension static")
     channels = event_shape[-1]
     first = np.arange(channels) < channels // 2
     return _of_last_axis(~first if invert else first, event_shape)
@@ -96,7 +95,7 @@ def alternating_mask(event_shape: Sequence[int], *, invert: bool = False) -> tf.
 
     ```
     """
-    event_shape = _checked(event_shape, invert, "a shape, the last dimension static")
+    event_shape = _checked(event_shape, "a shape, the last dimension static")
     odd = np.arange(event_shape[-1]) % 2 == 1
     return _of_last_axis(~odd if invert else odd, event_shape)
 
@@ -117,11 +116,10 @@ def diagonal_mask(event_shape: Sequence[int]) -> tf.Tensor:
     Raises:
       ValueError: If `event_shape` is none of squeezed pixels.
     """
-    *_, channels = _checked(event_shape, False, "[height, width, 4 * channels]")
-    if tf.is_tensor(channels) or channels % 4:
+    *_, channels = _checked(event_shape, "[height, width, 4 * channels]")
+    if channels % 4:
         raise ValueError(
-            "event_shape: expected [height, width, 4 * channels], got "
-            f"{shortened(event_shape)}."
+            f"event_shape: expected [height, width, 4 * channels], got {event_shape}."
         )
     mask = np.repeat([True, False, False, True], channels // 4)
     return _of_last_axis(mask, event_shape)
@@ -131,30 +129,19 @@ def _of_last_axis(mask: np.ndarray, event_shape: Sequence[int]) -> tf.Tensor:
     return tf.constant(mask.reshape([1] * (len(event_shape) - 1) + [len(mask)]))
 
 
-def _checked(event_shape: Any, invert: Any, expected: str) -> tuple[Any, ...]:
+def _checked(event_shape: Any, expected: str) -> tuple[Any, ...]:
     """Returns `event_shape` if there can be a mask of it."""
-    check_flag("invert", invert)
     shape = checked_shape("event_shape", event_shape, expected=expected, tensors=True)
-    of_images = expected.startswith("[")
-    static = not shape or of_images or not tf.is_tensor(shape[-1])
-    if not shape or (of_images and len(shape) != 3) or not static:
-        raise ValueError(
-            f"event_shape: expected {expected}, got {shortened(event_shape)}."
-        )
-    if of_images and not any(map(tf.is_tensor, shape[:2])):
-        check_fits("event_shape", shape, 9 * shape[0] * shape[1], "masks")
-    if not tf.is_tensor(shape[-1]):
-        check_fits("event_shape", shape, 9 * shape[-1], "masks")
+    if not shape or (expected[0] == "[" and len(shape) != 3):
+        raise ValueError(f"event_shape: expected {expected}, got {shape}.")
+    # Of all that a flow makes, its masks come first.
+    size = math.prod(side for side in shape if not tf.is_tensor(side))
+    check_fits("event_shape", shape, 9 * size, "masks")
     return shape
 
 
 def resolve_mask(mask: Mask, event_shape: Sequence[int]) -> tf.Tensor:
     """Returns `mask` for events of `event_shape`, of the event's rank.
-
-    Args:
-      mask: Boolean array that broadcasts against the event, or a function that
-        returns one.
-      event_shape: Shape of the event.
 
     Raises:
       TypeError: If the mask is not boolean.
@@ -162,15 +149,9 @@ def resolve_mask(mask: Mask, event_shape: Sequence[int]) -> tf.Tensor:
     """
     value = mask(event_shape) if callable(mask) else mask
     if not tf.is_tensor(value):
-        try:
-            value = np.asarray(value)
-        except ValueError as error:
-            raise TypeError(
-                f"mask: expected an array of dtype bool, got {shortened(mask)}."
-            ) from error
+        value = np.asarray(value)
     if value.dtype not in (tf.bool, np.bool_):
-        dtype = value.dtype.name
-        raise TypeError(f"mask: expected dtype bool, got {dtype}.")
+        raise TypeError(f"mask: expected dtype bool, got {value.dtype.name}.")
     value = tf.convert_to_tensor(value)
     rank = len(event_shape)
     padded = [1] * (rank - value.shape.rank) + list(value.shape)
@@ -185,3 +166,68 @@ def resolve_mask(mask: Mask, event_shape: Sequence[int]) -> tf.Tensor:
         )
     missing = rank - value.shape.rank
     return value[(tf.newaxis,) * missing] if missing else value
+
+
+class ChannelSplit:
+    """Takes the last axis apart into channels a mask keeps and others, and back."""
+
+    # More runs than this are cheaper to gather than to split and to concatenate.
+    _MAX_RUNS = 8
+    # From here on a transposition interleaves faster than a stack along the last axis,
+    # which copies number by number (512 x 64 in 33 instead of 71 microseconds).
+    _MANY_CHANNELS = 32
+
+    def __init__(self, mask: np.ndarray):
+        self.kept = np.flatnonzero(mask)
+        self.changed = np.flatnonzero(~mask)
+        bounds = np.flatnonzero(np.diff(mask)) + 1
+        edges = itertools.pairwise([0, *bounds, len(mask)])
+        self._runs = [(bool(mask[start]), int(end - start)) for start, end in edges]
+        self._keeps_first = bool(mask[0])
+        self._alternates = len(mask) % 2 == 0 and len(self._runs) == len(mask)
+
+    def split(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the kept and the changed channels of `x`."""
+        if self._alternates:
+            pairs = tf.reshape(x, [*_outer(x), x.shape[-1] // 2, 2])
+            first, second = tf.unstack(pairs, axis=-1)
+            return (first, second) if self._keeps_first else (second, first)
+        if len(self._runs) > self._MAX_RUNS:
+            return (
+                tf.gather(x, self.kept, axis=-1),
+                tf.gather(x, self.changed, axis=-1),
+            )
+        parts = tf.split(x, [size for _, size in self._runs], axis=-1)
+        kept, changed = parts[::2], parts[1::2]
+        if not self._keeps_first:
+            kept, changed = changed, kept
+        return _joined(kept), _joined(changed)
+
+    def merge(self, kept: tf.Tensor, changed: tf.Tensor) -> tf.Tensor:
+        """Returns the tensor that `split` takes apart into `kept` and `changed`."""
+        if self._alternates:
+            pair = (kept, changed) if self._keeps_first else (changed, kept)
+            channels = len(self.kept) + len(self.changed)
+            if channels < self._MANY_CHANNELS:
+                pairs = tf.stack(pair, axis=-1)
+            else:
+                rank = kept.shape.rank
+                pairs = tf.transpose(tf.stack(pair), [*range(1, rank + 1), 0])
+            return tf.reshape(pairs, [*_outer(kept), channels])
+        if len(self._runs) > self._MAX_RUNS:
+            order = np.argsort(np.concatenate([self.kept, self.changed]))
+            return tf.gather(tf.concat([kept, changed], axis=-1), order, axis=-1)
+        parts = {True: self._parts(kept, True), False: self._parts(changed, False)}
+        return tf.concat([next(parts[keep]) for keep, _ in self._runs], axis=-1)
+
+    def _parts(self, value: tf.Tensor, keep: bool) -> Iterator[tf.Tensor]:
+        sizes = [size for kept, size in self._runs if kept is keep]
+        return iter([value] if len(sizes) == 1 else tf.split(value, sizes, axis=-1))
+
+
+def _joined(parts: list[tf.Tensor]) -> tf.Tensor:
+    return parts[0] if len(parts) == 1 else tf.concat(parts, axis=-1)
+
+
+def _outer(value: tf.Tensor) -> list[int | tf.Tensor]:
+    return event_shape_of(value, value.shape.rank)[:-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -23,24 +23,12 @@ _READS = {
 _PYTHON = {"EagerPyFunc", "PyFunc"}
 
 
-class Weights:
-    """All that a bijector's passes read beside what they are given.
+class Weights(NamedTuple):
+    """All that passes read beside what they are given."""
 
-    Args:
-      keras_variables: Sequence of `keras.Variable`s, those of layers.
-      variables: Sequence of `tf.Variable`s, those of the former among them.
-      tensors: Sequence of `Tensor`s, parameters that are no variables.
-    """
-
-    def __init__(
-        self,
-        keras_variables: Sequence[keras.Variable],
-        variables: Sequence[tf.Variable],
-        tensors: Sequence[tf.Tensor],
-    ):
-        self._keras_variables = keras_variables
-        self.variables = variables
-        self.tensors = tensors
+    of_layers: Sequence[keras.Variable]
+    variables: Sequence[tf.Variable]  # Those of layers among them.
+    tensors: Sequence[tf.Tensor]  # Parameters that are no variables.
 
     def and_also(self, variables: Sequence[tf.Variable]) -> Weights:
         """Returns these and what else has been read, such as by a user's function."""
@@ -48,18 +36,7 @@ class Weights:
         # Whole numbers count something, and assigning them tells of them as well.
         floating = [v for v in variables if v.dtype.is_floating]
         others = [v for v in floating if id(v.handle) not in known]
-        if not others:
-            return self
-        return Weights(self._keras_variables, [*self.variables, *others], self.tensors)
-
-    def read(self) -> list[tf.Tensor]:
-        """Returns the values, in eager mode; they share the variables' buffers."""
-        with record.stop_recording():
-            return [v.read_value() for v in self.variables]
-
-    def seen_by_layers(self) -> list[Any]:
-        """Returns what layers read: variables, or what a `keras.StatelessScope` has."""
-        return [v.value for v in self._keras_variables]
+        return self._replace(variables=[*self.variables, *others])
 
     def handles(self) -> list[tf.Tensor]:
         """Returns the handles of the variables, on a replica of those that are its."""
@@ -67,86 +44,82 @@ class Weights:
             return [v.handle for v in self.variables]
         return [c.handle for v in self.variables for c in getattr(v, "values", [v])]
 
-    def tell_that_they_are_read(self) -> None:
-        """Lets tapes, and whoever else watches what is read, see all variables."""
-        tell_which_are_trainable(self._keras_variables)
-        tape.variables_accessed(self.variables)
+    def seen(self) -> list[Any]:
+        """Returns the handles, and what a `keras.StatelessScope` has layers read."""
+        return [*(v.value for v in self.of_layers), *self.handles()]
+
+    def values(self) -> list[tf.Tensor]:
+        """Returns the values, in eager mode; they share the variables' buffers."""
+        with record.stop_recording():
+            return [v.read_value() for v in self.variables]
 
 
 class Moment:
-    """When a pass ended: what weights there were then, and which tapes recorded it.
-
-    Args:
-      weights: What it has read.
-      inputs: The `Tensor`s that the pass was given.
-    """
+    """When a pass ended: what weights there were then, and which tapes recorded it."""
 
     def __init__(self, weights: Weights, inputs: Sequence[tf.Tensor]):
         self._weights = weights
-        self._inputs = list(inputs)
-        self._seen = [*weights.seen_by_layers(), *weights.handles()]
-        self._eager_values = weights.read() if tf.executing_eagerly() else None
-        self._num_operations = _num_operations()
-        self._witness: tf.Tensor | None = None
-        self._watched: list[int] = []
-        self._num_tapes = 0
-        self._has_tangents = False
-        if record.could_possibly_record():
-            known = self._known()
-            self._witness = tf.zeros([])
-            self._num_tapes = _num_tapes_watching(known, self._witness)
-            self._watched = _times_watched(known, self._num_tapes)
-            self._has_tangents = have_tangents(known)
-
-    def is_now(self, asked: tf.Tensor) -> bool:
-        """Whether a new pass would find everything as this one left it.
-
-        Args:
-          asked: The input or output of this pass, in whose graph we are.
-        """
-        seen = [*self._weights.seen_by_layers(), *self._weights.handles()]
-        # Outside of replicas there are the handles of all: another number of them.
-        if list(map(id, seen)) != list(map(id, self._seen)):
-            return False
-        self._weights.tell_that_they_are_read()
-        return self._is_recorded_alike(asked) and not self._is_written()
-
-    def _known(self) -> list[tf.Tensor]:
+        self._seen = weights.seen()
+        self._values = weights.values() if tf.executing_eagerly() else None
+        self._num_operations = len(_operations())
         # In a `keras.StatelessScope` layers see tensors.
         tensors = [seen for seen in self._seen if isinstance(seen, tf.Tensor)]
-        return [*self._inputs, *self._weights.tensors, *tensors]
+        self._tapes = _Tapes([*inputs, *weights.tensors, *tensors])
 
-    def _is_recorded_alike(self, asked: tf.Tensor) -> bool:
-        """Whether the tapes that recorded the pass are those that would record it now.
-
-        Those that have recorded it and still record watch one of its inputs, and so
-        would record it again. If they are as many as all that would, they are all.
-        And they must watch what they watched then: tapes never stop to.
-        """
-        if self._has_tangents:
+    def is_now(self, asked: tf.Tensor) -> bool:
+        """Whether a new pass, from or to `asked`, would find everything as it was."""
+        # Outside of replicas there are the handles of all: another number of them.
+        if list(map(id, self._weights.seen())) != list(map(id, self._seen)):
             return False
-        if not record.could_possibly_record():
-            return self._num_tapes == 0
-        known = self._known()
-        if have_tangents([asked, *known]):
-            return False
-        watching = _num_tapes_watching([asked, *known])
-        if self._witness is None:
-            return watching == 0
-        return (
-            _num_tapes_watching([self._witness]) == watching == self._num_tapes
-            and _times_watched(known, watching) == self._watched
-        )
+        # Tapes, and whoever else watches what is read, see all variables.
+        tell_which_are_trainable(self._weights.of_layers)
+        tape.variables_accessed(self._weights.variables)
+        return self._tapes.would_record(asked) and not self._is_written()
 
     def _is_written(self) -> bool:
         """Whether one of the variables may have been written since."""
-        if self._eager_values is not None:
-            then_and_now = zip(self._eager_values, self._weights.read(), strict=True)
+        if self._values is not None:
+            then_and_now = zip(self._values, self._weights.values(), strict=True)
             return not all(_same_bytes(then, now) for then, now in then_and_now)
-        graph = tf.compat.v1.get_default_graph()
-        since = graph.get_operations()[self._num_operations :]
         handles = {id(handle) for handle in self._weights.handles()}
+        since = _operations()[self._num_operations :]
         return any(_may_write(operation, handles) for operation in since)
+
+
+class _Tapes:
+    """The tapes that record a pass, which reads `known` tensors.
+
+    Those that have recorded it and still record watch one of its inputs, and so would
+    record it again. If they are as many as all that would, they are all. And they must
+    watch what they watched then: tapes never stop to.
+    """
+
+    def __init__(self, known: Sequence[tf.Tensor]):
+        self._known = known
+        self._witness: tf.Tensor | None = None
+        self._count, self._watched, self._has_tangents = 0, [], False
+        if record.could_possibly_record():
+            self._witness = tf.zeros([])
+            self._count = _num_watching(known, self._witness)
+            self._watched = _times_watched(known, self._count)
+            self._has_tangents = have_tangents(known)
+
+    def would_record(self, asked: tf.Tensor) -> bool:
+        """Whether those that record now would record a new pass, and no others."""
+        if self._has_tangents:
+            return False
+        if not record.could_possibly_record():
+            return self._count == 0
+        read = [asked, *self._known]
+        if have_tangents(read):
+            return False
+        watching = _num_watching(read)
+        if self._witness is None:
+            return watching == 0
+        return (
+            _num_watching([self._witness]) == watching == self._count
+            and _times_watched(self._known, watching) == self._watched
+        )
 
 
 def tell_which_are_trainable(weights: Sequence[keras.Variable]) -> None:
@@ -160,9 +133,8 @@ def tell_which_are_trainable(weights: Sequence[keras.Variable]) -> None:
 
 def snapshot(argument: Any) -> Any:
     """Returns a keyword argument as it is now; arrays and lists may change later."""
-    if isinstance(argument, (np.ndarray, list, tuple)):
-        return np.array(argument)
-    return argument
+    is_mutable = isinstance(argument, (np.ndarray, list, tuple))
+    return np.array(argument) if is_mutable else argument
 
 
 def is_same(then: Any, now: Any) -> bool:
@@ -186,27 +158,24 @@ def _same_bytes(first: Any, second: Any) -> bool:
     return first.ctypes.data == second.ctypes.data or np.array_equal(first, second)
 
 
+def have_tangents(tensors: Sequence[tf.Tensor]) -> bool:
+    """Whether a `tf.autodiff.ForwardAccumulator` follows one of the tensors."""
+    return bool(forwardprop_util.pack_tangents(list(tensors)).tangents)
+
+
 def _times_watched(tensors: Sequence[tf.Tensor], num_tapes: int) -> list[int]:
     """Returns how many tapes watch each of the tensors, if so many watch any."""
-    if num_tapes == 0:
-        return []
-    if num_tapes == 1:
-        return [int(record.should_record_backprop([tensor])) for tensor in tensors]
+    if num_tapes < 2:
+        return [num_tapes and int(record.should_record_backprop([t])) for t in tensors]
     output = tf.zeros([])
-    return [_num_tapes_watching([tensor], output) for tensor in tensors]
+    return [_num_watching([tensor], output) for tensor in tensors]
 
 
-def _num_tapes_watching(
-    tensors: Sequence[tf.Tensor], output: tf.Tensor | None = None
-) -> int:
+def _num_watching(tensors: Sequence[tf.Tensor], output: tf.Tensor | None = None) -> int:
     """Returns how many of the recording tapes watch one of the tensors.
 
     TensorFlow does not tell, but each of them keeps a reference to the gradient of an
-    operation that it records.
-
-    Args:
-      tensors: `Tensor`s, or handles of variables.
-      output: What those tapes shall take for the result of an operation on `tensors`.
+    operation that it records, here of one from `tensors` to `output`.
     """
 
     def gradient(*_: Any) -> None:
@@ -219,15 +188,10 @@ def _num_tapes_watching(
     return sys.getrefcount(gradient) - before
 
 
-def have_tangents(tensors: Sequence[tf.Tensor]) -> bool:
-    """Whether a `tf.autodiff.ForwardAccumulator` follows one of the tensors."""
-    return bool(forwardprop_util.pack_tangents(list(tensors)).tangents)
-
-
-def _num_operations() -> int:
+def _operations() -> list[tf.Operation]:
     if tf.executing_eagerly():
-        return 0
-    return len(tf.compat.v1.get_default_graph().get_operations())
+        return []
+    return tf.compat.v1.get_default_graph().get_operations()
 
 
 def _may_write(operation: tf.Operation, handles: set[int]) -> bool:

@@ -26,23 +26,15 @@ def recomputed(
 
     The gradient runs `transform` once more and is exact, and so are its own gradients.
     What layers assign, such as moving averages, is assigned once; the second run sees
-    what the first one saw.
-
-    Args:
-      transform: Function that returns an output and a log-determinant, and reads no
-        variables but those of `layers`.
-      layers: Sequence of Keras layers.
-      value: `Tensor`.
-      condition: `Tensor`, or `None` if `transform` takes none.
-      **kwargs: Further arguments of `transform`.
+    what the first one saw. `transform` reads no variables but those of `layers`.
     """
     variables = [v for layer in layers for v in layer.variables]
     state = {id(v): tf.convert_to_tensor(v.value) for v in variables}
     floating = [v for v in variables if state[id(v)].dtype.is_floating]
-    inputs = [value] if condition is None else [value, condition]
+    given = {} if condition is None else {"condition": condition}
+    inputs = [value, *given.values()]
     if record.could_possibly_record() and have_tangents([*inputs, *state.values()]):
         # Forward mode keeps nothing, and does not go through a custom gradient.
-        given = {} if condition is None else {"condition": condition}
         return transform(value, **given, **kwargs)
 
     def run(
@@ -51,8 +43,9 @@ def recomputed(
         """Returns the result, and what variables have been assigned."""
         tensors, weights = arguments[: len(inputs)], arguments[len(inputs) :]
         now = state | {id(v): w for v, w in zip(floating, weights, strict=True)}
+        given_now = dict(zip(given, tensors[1:], strict=True))
         with keras.StatelessScope([(v, now[id(v)]) for v in variables]) as scope:
-            outputs = transform(*tensors[:1], **_named(tensors[1:]), **kwargs)
+            outputs = transform(tensors[0], **given_now, **kwargs)
         new = [(v, scope.get_current_value(v)) for v in variables]
         return outputs, [(v, value) for v, value in new if value is not now[id(v)]]
 
@@ -78,10 +71,6 @@ def recomputed(
         return outputs, gradient
 
     return run_and_forget(*inputs, *(state[id(v)] for v in floating))
-
-
-def _named(condition: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
-    return {"condition": condition[0]} if condition else {}
 
 
 def _after(value: tf.Tensor, others: Sequence[tf.Tensor]) -> tf.Tensor:

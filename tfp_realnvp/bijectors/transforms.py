@@ -8,7 +8,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from tfp_realnvp.arguments import check_int, check_number, shortened
+from tfp_realnvp.arguments import check_int, check_number
 
 _LEAST_BIN = 1e-3
 _LEAST_SLOPE = 1e-3
@@ -27,14 +27,6 @@ class Elementwise:
 
     function: Callable[[tf.Tensor], tfb.Bijector]
     num_parameters: int
-
-    def __post_init__(self) -> None:
-        if not callable(self.function):
-            raise TypeError(
-                "function: expected a function of parameters, got "
-                f"{shortened(self.function)}."
-            )
-        check_int("num_parameters", self.num_parameters)
 
     def __call__(self, parameters: tf.Tensor) -> tfb.Bijector:
         return self.function(parameters)

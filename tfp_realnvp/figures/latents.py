@@ -13,7 +13,7 @@ from tfp_realnvp.arguments import (
     checked_array,
     shortened,
 )
-from tfp_realnvp.bijectors.nested_kwargs import nested_kwargs
+from tfp_realnvp.bijectors.fused_chain import nested_kwargs
 from tfp_realnvp.figures.batches import map_batches
 from tfp_realnvp.figures.grid import to_uint8
 from tfp_realnvp.flows.call_arguments import (

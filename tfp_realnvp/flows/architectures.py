@@ -11,6 +11,8 @@ from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.arguments import check_flag, check_int
 from tfp_realnvp.bijectors import (
+    ChannelMixing,
+    Coupling,
     FactorOut,
     FusedChain,
     InvertibleConv,
@@ -20,9 +22,7 @@ from tfp_realnvp.bijectors import (
     checkerboard_mask,
     diagonal_mask,
 )
-from tfp_realnvp.bijectors.masked_coupling import MaskedCoupling
 from tfp_realnvp.flows.couplings import CouplingMaker, MaskFunction
-from tfp_realnvp.nets import ChannelMixing
 from tfp_realnvp.nets.parts import spawn_seeds
 
 
@@ -116,7 +116,7 @@ class MultiScale:
         )
         if self.invertible_conv:
             for i in reversed(range(len(channelwise))):
-                if isinstance(channelwise[i], MaskedCoupling):
+                if isinstance(channelwise[i], Coupling):
                     mixing = ChannelMixing(dtype=couplings.dtype)
                     channelwise.insert(i, InvertibleConv(squeezed_shape, mixing))
         rest = dataclasses.replace(self, num_scales=self.num_scales - 1)

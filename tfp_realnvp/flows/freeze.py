@@ -12,12 +12,12 @@ from tensorflow_probability import distributions as tfd
 from tfp_realnvp.bijectors import (
     BatchNorm,
     Conditioned,
+    Coupling,
     FactorOut,
     FusedChain,
     InvertibleConv,
 )
-from tfp_realnvp.bijectors.masked_coupling import MaskedCoupling
-from tfp_realnvp.bijectors.members import Invert
+from tfp_realnvp.bijectors.fused_chain import Invert
 from tfp_realnvp.flows.call_arguments import check_transformed, is_transformed
 from tfp_realnvp.flows.image_flow import ImageFlow
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
@@ -75,7 +75,7 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
 
 
 def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
-    if isinstance(bijector, MaskedCoupling):
+    if isinstance(bijector, Coupling):
         return bijector.copy(network=_frozen_layer(bijector.network))
     if isinstance(bijector, BatchNorm):
         return bijector.copy(moments=_frozen_layer(bijector.moments))

@@ -15,8 +15,8 @@ from tensorflow_probability.python.distributions.transformed_distribution import
 
 from tfp_realnvp.arguments import check_flag, check_text, checked_shape, shortened
 from tfp_realnvp.bijectors import FusedChain, PixelLogit
-from tfp_realnvp.bijectors.event import check_floating
-from tfp_realnvp.bijectors.pickling import rebuild
+from tfp_realnvp.bijectors.fused import rebuild
+from tfp_realnvp.bijectors.inputs import check_floating
 from tfp_realnvp.bijectors.pixel_logit import check_alpha
 from tfp_realnvp.flows.architectures import MultiScale
 from tfp_realnvp.flows.conditioners import ResNetConditioner

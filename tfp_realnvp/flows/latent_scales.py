@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.bijectors import FactorOut, FusedChain, Squeeze
-from tfp_realnvp.bijectors.members import run
+from tfp_realnvp.bijectors.fused_chain import run
 
 
 def split_by_scale(body: FusedChain, x: tf.Tensor) -> list[tf.Tensor]:

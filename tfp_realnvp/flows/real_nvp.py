@@ -26,16 +26,15 @@ from tfp_realnvp.bijectors import (
     FusedChain,
     RationalQuadraticSpline,
 )
-from tfp_realnvp.bijectors.condition import check_condition_size
-from tfp_realnvp.bijectors.event import checked_event_shape
-from tfp_realnvp.bijectors.members import run
+from tfp_realnvp.bijectors.fused_chain import run
+from tfp_realnvp.bijectors.inputs import check_condition_size, checked_event_shape
 from tfp_realnvp.choices import MEMORY
 from tfp_realnvp.flows.architectures import CouplingStack, MultiScale
 from tfp_realnvp.flows.conditioners import MLPConditioner, ResNetConditioner
 from tfp_realnvp.flows.couplings import CouplingMaker
 from tfp_realnvp.flows.latent_scales import merge_scales, split_by_scale
 from tfp_realnvp.flows.precision import checked_dtype, resolve_network_dtype
-from tfp_realnvp.nets.checks import check_momentum
+from tfp_realnvp.nets.batch_norm import check_momentum
 
 # What may differ between flows that share their weights.
 _SHARING = {"body", "memory", "name", "validate_args"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -10,11 +11,6 @@ _ONCE = (
     'batch_norm="moving": expected to be differentiated once in training, got a second '
     'time; batch_norm="batch" or None, or training=False, have all derivatives.'
 )
-
-
-def has_fused_norm(inputs: tf.Tensor) -> bool:
-    """Whether the functions here take `inputs`: images, not in float64."""
-    return inputs.shape.rank == 4 and inputs.dtype != tf.float64
 
 
 def norm_by(
@@ -35,14 +31,12 @@ def norm_by(
 def norm_by_batch(
     inputs: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the same by the batch's own mean and variance, and these two.
-
-    No gradient goes through the two.
-    """
+    """Returns the same by the batch's moments, and these, which have no gradient."""
     outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
         inputs, scale, offset, epsilon=epsilon, is_training=True
     )
-    return outputs, mean, variance * _biased(inputs)
+    count = _float_count(inputs)
+    return outputs, mean, variance * ((count - 1) / count)
 
 
 def norm_by_moving(
@@ -54,7 +48,7 @@ def norm_by_moving(
     momentum: float,
     epsilon: float,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the same by averages that have moved towards the batch, and these two.
+    """Returns the same by averages that have moved, and these, without a gradient.
 
     Gradients go through the batch's part of the averages (Appendix E). With its share
     `q = 1 - momentum`, the moved averages `m` and `v`, `r = 1 / sqrt(v + epsilon)` and
@@ -64,9 +58,6 @@ def norm_by_moving(
     d_inputs = scale * r * (d_outputs - q / n * sum(d_outputs)
                - q / n * r^2 * (inputs - mean) * sum(d_outputs * (inputs - m)))
     ```
-
-    No gradient goes through the two averages that are returned, and to ask for the
-    gradient of the gradient is an error.
     """
     moved: list[tf.Tensor] = []
 
@@ -94,7 +85,7 @@ def norm_by_moving(
                 is_training=False,
             )
             rate = tf.math.rsqrt(variance + epsilon)
-            shared = (momentum - 1) / _count(inputs) * scale * rate
+            shared = (momentum - 1) / _float_count(inputs) * scale * rate
             slope = shared * rate * d_scale
             constant = shared * d_offset - slope * batch_mean
             # In one pass, and for bfloat16 in float32.
@@ -110,13 +101,13 @@ def norm_by_moving(
     return outputs, *moved
 
 
-def _count(inputs: tf.Tensor) -> float | tf.Tensor:
+def num_positions(value: tf.Tensor) -> int | tf.Tensor:
+    """Returns how many values a channel has, static if they are known."""
+    *positions, channels = value.shape
+    return tf.size(value) // channels if None in positions else math.prod(positions)
+
+
+def _float_count(inputs: tf.Tensor) -> float | tf.Tensor:
     # Operations on what is known would only make graphs longer.
-    if inputs.shape.is_fully_defined():
-        return float(inputs.shape.num_elements() // inputs.shape[-1])
-    return tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-
-
-def _biased(inputs: tf.Tensor) -> float | tf.Tensor:
-    count = _count(inputs)
-    return (count - 1) / count
+    count = num_positions(inputs)
+    return float(count) if isinstance(count, int) else tf.cast(count, tf.float32)

@@ -6,20 +6,33 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_flag, check_int
-from tfp_realnvp.nets.checks import (
-    check_mlp_fits,
-    check_network,
-    check_widths,
-    checked_activation,
+from tfp_realnvp.arguments import check_int, shortened
+from tfp_realnvp.nets.parts import (
+    ConfiguredLayer,
+    add_bias,
+    check_condition,
+    spawn_seeds,
 )
-from tfp_realnvp.nets.parts import Dense, check_condition, spawn_seeds
+
+
+class Dense(keras.layers.Dense):
+    """`keras.layers.Dense` whose bias has the right gradient in bfloat16.
+
+    The name is Keras's, for files of weights hold names of classes.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        outputs = tf.matmul(inputs, tf.convert_to_tensor(self.kernel))
+        if self.use_bias:
+            outputs = add_bias(outputs, self.bias)
+        return self.activation(outputs)
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
-class MLP(keras.layers.Layer):
+class MLP(ConfiguredLayer):
     """Multi-layer perceptron, with residual connections if wanted.
 
     ```none
@@ -43,8 +56,7 @@ class MLP(keras.layers.Layer):
       **kwargs: Passed to `keras.layers.Layer`.
 
     Raises:
-      ValueError: If an argument is not as described, or the network would not fit in
-        memory.
+      ValueError: If an argument is not as described.
 
     #### Example
 
@@ -70,10 +82,14 @@ class MLP(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_int("output_units", output_units)
-        check_widths("hidden_units", hidden_units)
-        check_flag("residual", residual)
-        check_network(condition_size, seed, width=hidden_units[0])
-        check_mlp_fits(hidden_units, output_units)
+        widths = hidden_units if isinstance(hidden_units, Sequence) else ()
+        are_ints = all(isinstance(w, (int, np.integer)) and w > 0 for w in widths)
+        if not widths or not are_ints:
+            raise ValueError(
+                "hidden_units: expected a sequence of positive ints such as (64, 64), "
+                f"got {shortened(hidden_units)}."
+            )
+        # Vectors of length 1 would broadcast.
         if residual and len(set(hidden_units)) > 1:
             raise ValueError(
                 "hidden_units: expected equal widths with residual=True, got "
@@ -81,7 +97,7 @@ class MLP(keras.layers.Layer):
             )
         self.output_units = output_units
         self.hidden_units = tuple(hidden_units)
-        self.activation = checked_activation(activation)
+        self.activation = keras.activations.get(activation)
         self.residual = residual
         self.condition_size = condition_size
         self.seed = seed
@@ -101,11 +117,9 @@ class MLP(keras.layers.Layer):
             dense(units, f"hidden_{i}") for i, units in enumerate(self.hidden_units)
         ]
         self.output_layer = dense(output_units, "output", scale=1e-4)
-        self.project = (
-            None
-            if condition_size is None
-            else dense(self.hidden_units[0], "project", use_bias=False)
-        )
+        self.project = None
+        if condition_size is not None:
+            self.project = dense(self.hidden_units[0], "project", use_bias=False)
 
     def build(
         self,
@@ -129,13 +143,7 @@ class MLP(keras.layers.Layer):
         condition: tf.Tensor | None = None,
         training: bool = False,
     ) -> tf.Tensor:
-        """Returns the output vectors, of shape [N, output_units].
-
-        Args:
-          inputs: `Tensor` of shape [N, D].
-          condition: `Tensor` of shape [N, condition_size].
-          training: Python `bool`, of no meaning here.
-        """
+        """Returns the output vectors, of shape [N, output_units]."""
         check_condition(self, self.condition_size, condition)
         first, *others = self.hidden
         hidden = first(inputs)
@@ -153,14 +161,3 @@ class MLP(keras.layers.Layer):
         condition_shape: tuple[int | None, ...] | None = None,
     ) -> tuple[int | None, ...]:
         return (*inputs_shape[:-1], self.output_units)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "output_units": self.output_units,
-            "hidden_units": self.hidden_units,
-            "activation": keras.activations.serialize(self.activation),
-            "residual": self.residual,
-            "condition_size": self.condition_size,
-            "seed": self.seed,
-        }

@@ -1,14 +1,32 @@
-"""What networks are made of besides their convolutions and normalizations."""
+"""What networks have in common, and the replicas that share a batch."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+
+class ConfiguredLayer(keras.layers.Layer):
+    """A layer that keeps the arguments of its constructor under their names."""
+
+    def get_config(self) -> dict[str, Any]:
+        classes = type(self).__mro__[: type(self).__mro__.index(ConfiguredLayer)]
+        inits = [vars(c)["__init__"] for c in classes if "__init__" in vars(c)]
+        names = [name for init in inits for name in inspect.signature(init).parameters]
+        found = {n: _plain(getattr(self, n)) for n in names if hasattr(self, n)}
+        return {**super().get_config(), **found}
+
+
+def _plain(value: Any) -> Any:
+    # Keras's own activations are known by their names alone.
+    if inspect.isfunction(value):
+        return keras.activations.serialize(value)
+    return keras.saving.serialize_keras_object(value)
 
 
 def spawn_seeds(seed: int | None, count: int) -> list[int | None]:
@@ -19,83 +37,35 @@ def spawn_seeds(seed: int | None, count: int) -> list[int | None]:
 
 
 def check_condition(
-    network: keras.layers.Layer,
-    condition_size: int | None,
-    condition: tf.Tensor | None,
+    network: keras.layers.Layer, condition_size: int | None, condition: Any
 ) -> None:
     """Raises `ValueError` if `condition` is missing, unwanted or of another length."""
-    expected = "None" if condition_size is None else f"shape (N, {condition_size})"
-    got = "None" if condition is None else f"shape {tuple(condition.shape)}"
-    if condition_size is None:
-        fits = condition is None
-    else:
-        fits = condition is not None and condition.shape[-1] == condition_size
-    if not fits:
+    if (None if condition is None else condition.shape[-1]) != condition_size:
+        expected = "None" if condition_size is None else f"shape (N, {condition_size})"
+        got = "None" if condition is None else f"shape {tuple(condition.shape)}"
         raise ValueError(
             f"condition: expected {expected} for the network {network.name!r} with "
             f"condition_size={condition_size}, got {got}."
         )
 
 
-def features(hidden: tf.Tensor, context: tf.Tensor | None, crelu: bool) -> tf.Tensor:
-    """Returns [relu(h), relu(-h), context], or without `crelu` [h, context]."""
-    parts = [tf.nn.relu(hidden), tf.nn.relu(-hidden)] if crelu else [hidden]
-    if context is not None:
-        parts.append(tf.cast(context, hidden.dtype))
-    return tf.concat(parts, axis=-1)
-
-
-def features_shape(
-    inputs_shape: tuple[int | None, ...],
-    context_shape: tuple[int | None, ...] | None,
-    crelu: bool,
-) -> tuple[int | None, ...]:
-    """Returns the shape of `features` for inputs and context of the given shapes."""
-    # The layers before it have weights for each channel: their number is known.
-    channels = cast(int, inputs_shape[-1]) * (2 if crelu else 1)
-    context_channels = cast(int, context_shape[-1]) if context_shape else 0
-    return (*inputs_shape[:-1], channels + context_channels)
-
-
 def add_bias(outputs: tf.Tensor, bias: Any) -> tf.Tensor:
-    """Returns `outputs + bias`, for a bias of shape [channels].
-
-    On a CPU the gradient of `tf.nn.bias_add` sums up in the dtype of `outputs`: in
-    bfloat16, over 1024 rows, it is off by 20 %. That of a plain sum is not.
-    """
+    """Returns `outputs + bias`, for a bias of shape [channels]."""
     bias = tf.cast(bias, outputs.dtype)
+    # On a CPU the gradient of `tf.nn.bias_add` sums up in the dtype of `outputs`: in
+    # bfloat16, over 1024 rows, it is off by 20 %. That of a plain sum is not.
     if outputs.dtype in (tf.float32, tf.float64):
         return tf.nn.bias_add(outputs, bias)
     return outputs + bias
-
-
-class Dense(keras.layers.Dense):
-    """`keras.layers.Dense` whose bias has the right gradient in bfloat16.
-
-    The name is Keras's, for files of weights hold names of classes.
-    """
-
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        outputs = tf.matmul(inputs, tf.convert_to_tensor(self.kernel))
-        if self.use_bias:
-            outputs = add_bias(outputs, self.bias)
-        return self.activation(outputs)
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
 class L2(keras.regularizers.L2):
     """`keras.regularizers.L2` in a graph of a third of the operations.
 
-    ```none
-    penalty = l2 * sum(square(x))
-    ```
-
     Keras's sum of a scalar, such as a gain, makes TensorFlow evaluate its axes while it
     traces, each time with a copy of all that is traced already: for the ten gains of
     the `cifar10` preset that was a tenth of the tracing.
-
-    Args:
-      l2: Python `float`, weight of the squares.
     """
 
     def __call__(self, x: Any) -> tf.Tensor:
@@ -103,11 +73,7 @@ class L2(keras.regularizers.L2):
 
 
 def takes(layer: keras.layers.Layer, argument: str) -> bool:
-    """Whether a layer can be called with a keyword argument.
-
-    A head, a layer around the `network` that it hands its arguments to, can if that
-    network can.
-    """
+    """Whether a layer, and the `network` within it if any, can be given an argument."""
     takes_it = argument in inspect.signature(layer.call).parameters
     inner = getattr(layer, "network", None)
     if takes_it and isinstance(inner, keras.layers.Layer):
@@ -120,12 +86,9 @@ def build(
     inputs_shape: Sequence[int | None],
     shapes: Mapping[str, Sequence[int | None]],
 ) -> None:
-    """Makes the weights of a layer, whether it has a method `build` or not.
+    """Makes the weights of a layer, with or without a method `build`, once.
 
-    Args:
-      layer: Any Keras layer; one that is built stays as it is.
-      inputs_shape: Shape of its input, the batch first.
-      shapes: Shapes of further arguments by their names.
+    `shapes` are those of further arguments by their names, the batch first.
     """
     if layer.built:
         return
@@ -134,3 +97,35 @@ def build(
         return keras.KerasTensor(tuple(shape), layer.variable_dtype)
 
     layer(tensor(inputs_shape), **{name: tensor(s) for name, s in shapes.items()})
+
+
+class GlobalBatch(NamedTuple):
+    """How many examples all replicas have, and how many those before this one."""
+
+    size: tf.Tensor
+    start: tf.Tensor
+
+
+def num_replicas() -> int:
+    """Returns the number of replicas that work on one batch together."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def sum_over_replicas(value: Any) -> Any:
+    """Returns the sum of `value`, a `Tensor` or a list of them, over all replicas."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return value
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def global_batch(local_size: tf.Tensor) -> GlobalBatch:
+    """Returns the global batch of which this replica has `local_size`, maybe 0."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return GlobalBatch(local_size, tf.zeros([], tf.int32))
+    number = tf.cast(replica.replica_id_in_sync_group, tf.int32)
+    numbers = tf.range(replica.num_replicas_in_sync)
+    sizes = sum_over_replicas(tf.where(numbers == number, local_size, 0))
+    before = tf.where(numbers < number, sizes, 0)
+    return GlobalBatch(tf.reduce_sum(sizes), tf.reduce_sum(before))

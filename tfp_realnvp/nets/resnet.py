@@ -2,30 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_flag, check_int
-from tfp_realnvp.nets.checks import (
-    check_network,
-    check_norm,
-    check_res_net_fits,
-    checked_regularizer,
-)
-from tfp_realnvp.nets.parts import (
-    check_condition,
-    features,
-    features_shape,
-    spawn_seeds,
-)
-from tfp_realnvp.nets.residual_block import ResidualBlock, norm_factory
+from tfp_realnvp.arguments import check_choice, check_int
+from tfp_realnvp.nets.batch_norm import BatchNormalization
+from tfp_realnvp.nets.parts import ConfiguredLayer, check_condition, spawn_seeds
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D, short_direction
+
+# Far more than anybody trains: to make that many would take forever.
+_MOST_BLOCKS = 1000
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
-class ResNet(keras.layers.Layer):
+class ResidualBlock(ConfiguredLayer):
+    """Pre-activation residual block of two 3x3 weight-normalized convolutions.
+
+    ```none
+    outputs = inputs + conv(relu(norm(conv(relu(norm(inputs))))))
+    ```
+
+    Args:
+      filters: Python `int`, number of channels in and out.
+      batch_norm: `"batch"`, `"moving"` (see `BatchMoments`) or `None` for no batch
+        normalization.
+      momentum: Python `float`, momentum of the moving averages.
+      magnitude_regularizer: Keras regularizer of the closing convolution's magnitude.
+      seed: Python `int` or `None`, seeds the initial weights.
+      **kwargs: Passed to `keras.layers.Layer`.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        *,
+        batch_norm: Literal["batch", "moving"] | None = "batch",
+        momentum: float = 0.9,
+        magnitude_regularizer: Any = None,
+        seed: int | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.input_spec = keras.layers.InputSpec(
+            ndim=4, axes={-1: filters}, name="inputs"
+        )
+        self.filters = filters
+        self.batch_norm = batch_norm
+        self.momentum = momentum
+        self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
+        self.seed = seed
+        seed_in, seed_out = spawn_seeds(seed, 2)
+        self.norm_in = _norm(self, "norm_in")
+        self.conv_in = _conv(self, filters, 3, "conv_in", seed_in)
+        self.norm_out = _norm(self, "norm_out")
+        self.conv_out = _conv(self, filters, 3, "conv_out", seed_out, ends_branch=True)
+
+    def build(self, inputs_shape: tuple[int | None, ...]) -> None:
+        for layer in (self.norm_in, self.conv_in, self.norm_out, self.conv_out):
+            layer.build(inputs_shape)
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        hidden = tf.nn.relu(self.norm_in(inputs, training=training))
+        if training or self.batch_norm is None:
+            hidden = self.norm_out(self.conv_in(hidden), training=training)
+        else:
+            # In inference the normalization is part of the kernel.
+            scale_and_offset = self.norm_out.scale_and_offset()
+            hidden = self.conv_in.scaled_and_shifted(hidden, *scale_and_offset)
+        return inputs + self.conv_out(tf.nn.relu(hidden))
+
+
+@keras.saving.register_keras_serializable(package="tfp_realnvp")
+class ResNet(ConfiguredLayer):
     """Convolutional residual network with skip connections into the output.
 
     ```none
@@ -92,68 +143,48 @@ class ResNet(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.input_spec = keras.layers.InputSpec(ndim=4, name="inputs")
-        for argument, value in (
-            ("output_channels", output_channels),
-            ("filters", filters),
-            ("num_blocks", num_blocks),
-        ):
-            check_int(argument, value)
-        check_norm(batch_norm, momentum)
-        check_flag("crelu", crelu)
-        check_network(condition_size, seed, width=filters)
-        check_res_net_fits(filters, num_blocks, output_channels)
+        check_int("output_channels", output_channels)
+        check_int("filters", filters)
+        check_int("num_blocks", num_blocks, most=_MOST_BLOCKS)
+        check_choice("batch_norm", batch_norm, ("batch", "moving", None))
         self.output_channels = output_channels
         self.filters = filters
         self.num_blocks = num_blocks
         self.batch_norm = batch_norm
         self.momentum = momentum
         self.crelu = crelu
-        self.magnitude_regularizer = checked_regularizer(
-            "magnitude_regularizer", magnitude_regularizer
-        )
+        self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
         self.condition_size = condition_size
         self.seed = seed
         seeds = iter(spawn_seeds(seed, 4 + 2 * num_blocks))
-        make_norm = norm_factory(batch_norm, momentum, self.dtype_policy)
-
-        def conv(
-            filters: int, kernel_size: int, name: str, **kwargs: Any
-        ) -> WeightNormConv2D:
-            return WeightNormConv2D(
-                filters,
-                kernel_size,
-                direction_initializer=short_direction(next(seeds)),
-                dtype=self.dtype_policy,
-                name=name,
-                **{"use_bias": batch_norm is None, **kwargs},
-            )
-
-        branch_end = {"magnitude_regularizer": self.magnitude_regularizer}
-        self.norm_in = make_norm("norm_in", affine=False)
-        self.conv_in = conv(filters, 3, "conv_in", learn_magnitude=False)
+        self.norm_in = _norm(self, "norm_in", affine=False)
+        self.conv_in = _conv(self, filters, 3, "conv_in", next(seeds))
         self.skips = [
-            conv(filters, 1, f"skip_{i}", **branch_end) for i in range(num_blocks + 1)
+            _conv(self, filters, 1, f"skip_{i}", next(seeds), ends_branch=True)
+            for i in range(num_blocks + 1)
         ]
         self.blocks = [
             ResidualBlock(
                 filters,
                 batch_norm=batch_norm,
                 momentum=momentum,
+                magnitude_regularizer=self.magnitude_regularizer,
                 seed=next(seeds),
                 dtype=self.dtype_policy,
                 name=f"block_{i}",
-                **branch_end,
             )
             for i in range(num_blocks)
         ]
-        self.norm_out = make_norm("norm_out")
-        self.conv_out = conv(
+        self.norm_out = _norm(self, "norm_out")
+        self.conv_out = _conv(
+            self,
             output_channels,
             1,
             "conv_out",
+            next(seeds),
+            ends_branch=True,
             initial_magnitude=0.1,
             use_bias=True,
-            **branch_end,
         )
         self.project = None
         if condition_size is not None:
@@ -176,7 +207,9 @@ class ResNet(keras.layers.Layer):
         )
         hidden_shape = (*inputs_shape[:-1], self.filters)
         self.norm_in.build(inputs_shape)
-        self.conv_in.build(features_shape(inputs_shape, context_shape, self.crelu))
+        seen = cast(int, inputs_shape[-1]) * (2 if self.crelu else 1)
+        seen += cast(int, context_shape[-1]) if context_shape else 0
+        self.conv_in.build((*inputs_shape[:-1], seen))
         for layer in (*self.skips, *self.blocks, self.norm_out, self.conv_out):
             layer.build(hidden_shape)
         if self.project is not None:
@@ -192,12 +225,8 @@ class ResNet(keras.layers.Layer):
     ) -> tf.Tensor:
         """Returns the output maps, of shape [N, H, W, output_channels].
 
-        Args:
-          inputs: `Tensor` of shape [N, H, W, C].
-          context: `Tensor` of shape [N, H, W, K], maps that inform the network but
-            are neither normalized nor rectified: a coupling's mask.
-          condition: `Tensor` of shape [N, condition_size].
-          training: Python `bool`, whether to normalize as in training.
+        `context`, of shape [N, H, W, K], are maps that inform the network but are
+        neither normalized nor rectified: a coupling's mask.
         """
         check_condition(self, self.condition_size, condition)
         hidden = self.norm_in(inputs, training=training)
@@ -223,18 +252,45 @@ class ResNet(keras.layers.Layer):
     ) -> tuple[int | None, ...]:
         return (*inputs_shape[:-1], self.output_channels)
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "output_channels": self.output_channels,
-            "filters": self.filters,
-            "num_blocks": self.num_blocks,
-            "batch_norm": self.batch_norm,
-            "momentum": self.momentum,
-            "crelu": self.crelu,
-            "magnitude_regularizer": keras.regularizers.serialize(
-                self.magnitude_regularizer
-            ),
-            "condition_size": self.condition_size,
-            "seed": self.seed,
-        }
+
+def features(hidden: tf.Tensor, context: tf.Tensor | None, crelu: bool) -> tf.Tensor:
+    """Returns [relu(h), relu(-h), context], or without `crelu` [h, context]."""
+    parts = [tf.nn.relu(hidden), tf.nn.relu(-hidden)] if crelu else [hidden]
+    if context is not None:
+        parts.append(tf.cast(context, hidden.dtype))
+    return tf.concat(parts, axis=-1)
+
+
+def _norm(
+    network: ResNet | ResidualBlock, name: str, affine: bool = True
+) -> keras.layers.Layer:
+    """Returns a normalization of a network, with its options."""
+    options = {"dtype": network.dtype_policy, "name": name}
+    if network.batch_norm is None:
+        return keras.layers.Identity(**options)
+    return BatchNormalization(
+        network.batch_norm, momentum=network.momentum, affine=affine, **options
+    )
+
+
+def _conv(
+    network: ResNet | ResidualBlock,
+    filters: int,
+    kernel_size: int,
+    name: str,
+    seed: int | None,
+    *,
+    ends_branch: bool = False,
+    **options: Any,
+) -> WeightNormConv2D:
+    """Returns a convolution of a network, with its options."""
+    return WeightNormConv2D(
+        filters,
+        kernel_size,
+        learn_magnitude=ends_branch,
+        magnitude_regularizer=network.magnitude_regularizer,
+        direction_initializer=short_direction(seed),
+        dtype=network.dtype_policy,
+        name=name,
+        **{"use_bias": network.batch_norm is None, **options},
+    )

@@ -7,13 +7,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_number, shortened
-from tfp_realnvp.nets.checks import checked_regularizer
-from tfp_realnvp.nets.parts import build
+from tfp_realnvp.arguments import shortened
+from tfp_realnvp.nets.parts import ConfiguredLayer, build
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
-class ShiftAndLogScale(keras.layers.Layer):
+class ShiftAndLogScale(ConfiguredLayer):
     """Splits a network's output in two and bounds the log-scale.
 
     ```none
@@ -34,7 +33,6 @@ class ShiftAndLogScale(keras.layers.Layer):
 
     Raises:
       TypeError: If `network` is no Keras layer.
-      ValueError: If `initial_gain` is no finite number.
 
     #### Example
 
@@ -62,12 +60,9 @@ class ShiftAndLogScale(keras.layers.Layer):
             raise TypeError(
                 f"network: expected a Keras layer, got {shortened(network)}."
             )
-        check_number("initial_gain", initial_gain)
         self.network = network
         self.initial_gain = float(initial_gain)
-        self.gain_regularizer = checked_regularizer(
-            "gain_regularizer", gain_regularizer
-        )
+        self.gain_regularizer = keras.regularizers.get(gain_regularizer)
 
     def build(
         self,
@@ -111,14 +106,6 @@ class ShiftAndLogScale(keras.layers.Layer):
         shape = self.network.compute_output_shape(inputs_shape)
         half = (*shape[:-1], shape[-1] // 2)
         return half, half
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "network": keras.saving.serialize_keras_object(self.network),
-            "initial_gain": self.initial_gain,
-            "gain_regularizer": keras.regularizers.serialize(self.gain_regularizer),
-        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> ShiftAndLogScale:

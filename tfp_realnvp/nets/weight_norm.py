@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, cast
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_flag, check_int, check_number
-from tfp_realnvp.machine import check_fits
-from tfp_realnvp.nets.checks import checked_initializer, checked_regularizer
-from tfp_realnvp.nets.parts import add_bias
-from tfp_realnvp.nets.replicas import num_replicas
+from tfp_realnvp.arguments import check_int
+from tfp_realnvp.nets.parts import ConfiguredLayer, add_bias, num_replicas
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
-class WeightNormConv2D(keras.layers.Layer):
+class WeightNormConv2D(ConfiguredLayer):
     """2-D convolution whose kernel has a magnitude apart from its direction.
 
     ```none
@@ -75,10 +71,6 @@ class WeightNormConv2D(keras.layers.Layer):
         self.input_spec = keras.layers.InputSpec(ndim=4, name="inputs")
         check_int("filters", filters)
         check_int("kernel_size", kernel_size)
-        check_flag("learn_magnitude", learn_magnitude)
-        check_flag("use_bias", use_bias)
-        check_flag("normalize", normalize)
-        check_number("initial_magnitude", initial_magnitude)
         self.filters = filters
         self.kernel_size = kernel_size
         self.learn_magnitude = learn_magnitude
@@ -86,20 +78,16 @@ class WeightNormConv2D(keras.layers.Layer):
         self.use_bias = use_bias
         self.normalize = normalize
         self._is_frozen = False
-        self.magnitude_regularizer = checked_regularizer(
-            "magnitude_regularizer", magnitude_regularizer
-        )
-        self.direction_initializer = (
+        self.magnitude_regularizer = keras.regularizers.get(magnitude_regularizer)
+        self.direction_initializer = keras.initializers.get(
             short_direction()
             if direction_initializer is None
-            else checked_initializer("direction_initializer", direction_initializer)
+            else direction_initializer
         )
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
-        # Keras makes no weights of an unknown shape.
-        channels = cast(int, inputs_shape[-1])
+        channels = inputs_shape[-1]
         shape = (self.kernel_size, self.kernel_size, channels, self.filters)
-        check_fits("filters", self.filters, 4 * math.prod(shape), "kernels")
         self.input_spec = keras.layers.InputSpec(
             ndim=4, axes={-1: channels}, name="inputs"
         )
@@ -132,13 +120,7 @@ class WeightNormConv2D(keras.layers.Layer):
         scale: tf.Tensor | None = None,
         offset: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Returns `outputs * scale + offset`, at the price of the convolution alone.
-
-        Args:
-          inputs: `Tensor` of shape [N, H, W, C].
-          scale: `Tensor` of shape [filters]; `None` is 1.
-          offset: `Tensor` of shape [filters]; `None` is 0.
-        """
+        """Returns `outputs * scale + offset`, at the price of the convolution alone."""
         kernel, bias = self.kernel_and_bias(scale, offset)
         outputs = conv2d(inputs, tf.cast(kernel, inputs.dtype))
         return outputs if bias is None else add_bias(outputs, bias)
@@ -177,28 +159,6 @@ class WeightNormConv2D(keras.layers.Layer):
         if self._is_frozen:
             # They may be those of a layer that normalizes.
             self.freeze()
-
-    def compute_output_shape(
-        self, inputs_shape: tuple[int | None, ...]
-    ) -> tuple[int | None, ...]:
-        return (*inputs_shape[:-1], self.filters)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "filters": self.filters,
-            "kernel_size": self.kernel_size,
-            "learn_magnitude": self.learn_magnitude,
-            "initial_magnitude": self.initial_magnitude,
-            "use_bias": self.use_bias,
-            "normalize": self.normalize,
-            "magnitude_regularizer": keras.regularizers.serialize(
-                self.magnitude_regularizer
-            ),
-            "direction_initializer": keras.initializers.serialize(
-                self.direction_initializer
-            ),
-        }
 
 
 def conv2d(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_realnvp.nets.replicas import global_batch
+from tfp_realnvp.nets.parts import global_batch
 
 # Both are each thread's own, so that evaluations side by side do not mix.
 _COUNT: contextvars.ContextVar[Iterator[int] | None] = contextvars.ContextVar(

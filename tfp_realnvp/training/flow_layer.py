@@ -17,7 +17,7 @@ from tfp_realnvp.flows.call_arguments import (
 )
 from tfp_realnvp.flows.config import from_config, to_config
 from tfp_realnvp.flows.units import bits_per_dim
-from tfp_realnvp.nets.replicas import num_replicas
+from tfp_realnvp.nets.parts import num_replicas
 from tfp_realnvp.training.dequantization import (
     batch_number,
     checked_labels,

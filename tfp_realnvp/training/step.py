@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.nets.replicas import global_batch, num_replicas, sum_over_replicas
+from tfp_realnvp.nets.parts import global_batch, num_replicas, sum_over_replicas
 from tfp_realnvp.training.dequantization import checked_weights
 from tfp_realnvp.training.flow_layer import FlowLayer
 from tfp_realnvp.training.functions import PredictionFunction, StepFunction

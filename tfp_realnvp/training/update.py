@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
-from tfp_realnvp.nets.replicas import num_replicas
+from tfp_realnvp.nets.parts import num_replicas
 from tfp_realnvp.training.weight_average import WeightAverage
 
 

@@ -21,7 +21,7 @@ from speed.contenders.ours import (
     made_up_images,
     networks_of,
 )
-from tfp_realnvp.bijectors.members import Invert
+from tfp_realnvp.bijectors.fused_chain import Invert
 from tfp_realnvp.training.parts import keras_layers
 
 tfb, tfd = tfp.bijectors, tfp.distributions
