@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
@@ -64,10 +63,3 @@ def test_of_each_coupling_little_is_kept_for_the_gradient():
 
     # An event of 4 for each coupling and normalization, not networks of 2 x 8 units.
     assert 0 < growth("recompute") < 0.2 * growth("stored")
-
-
-@pytest.mark.parametrize("memory", ["x", None, True])
-def test_other_values_are_refused(memory):
-    message = 'memory: expected "stored" or "recompute", got '
-    with pytest.raises(ValueError, match=message):
-        bijector_of(memory)

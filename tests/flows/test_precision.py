@@ -152,22 +152,6 @@ def test_the_gradient_of_a_bias_sums_up_in_more_than_bfloat16(layer):
     np.testing.assert_allclose(gradients[1], gradients[0], rtol=0.01)
 
 
-@pytest.mark.parametrize(
-    ("network_dtype", "dtype", "expected"),
-    [
-        ("mixed_bfloat16", "float64", '"float64"'),
-        ("float32", "float64", '"float64"'),
-        ("mixed_float16", "float32", '"float32" or "mixed_bfloat16"'),
-        (tf.float32, "float32", '"float32" or "mixed_bfloat16"'),
-    ],
-)
-def test_other_precisions_are_refused(network_dtype, dtype, expected):
-    with pytest.raises(ValueError, match=f"network_dtype: expected {expected}, got "):
-        nvp.RealNVPBijector((2,), dtype=dtype, network_dtype=network_dtype)
-    with pytest.raises(ValueError, match="dtype: expected .* got 'bfloat16'"):
-        nvp.RealNVPBijector((2,), dtype=tf.bfloat16)
-
-
 def test_a_mixed_policy_of_keras_is_followed_where_none_is_given():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

@@ -1,4 +1,5 @@
 import functools
+import itertools
 
 import keras
 import numpy as np
@@ -51,17 +52,12 @@ def test_feature_maps_double_with_each_squeeze():
 
 
 def test_consecutive_couplings_transform_what_the_other_passed_through():
-    for one, other in zip(
-        couplings(flow().body), couplings(flow().body)[1:], strict=False
-    ):
-        if one.event_shape != other.event_shape:
-            continue
-        x = tf.random.stateless_normal([1, *one.event_shape], [0, 0])
-        for coupling in (one, other):
-            perturb(coupling)
-        moved = [c.forward(x).numpy() != x.numpy() for c in (one, other)]
-        if one.parameters["mask"].func is other.parameters["mask"].func:
-            np.testing.assert_array_equal(moved[0], ~moved[1])
+    found = couplings(flow().body)
+    for one, other in itertools.pairwise(found):
+        masks = [c.parameters["mask"] for c in (one, other)]
+        if masks[0].func is masks[1].func and one.event_shape == other.event_shape:
+            passes = [mask(one.event_shape).numpy() for mask in masks]
+            np.testing.assert_array_equal(passes[0], ~passes[1])
 
 
 def test_every_pixel_depends_on_every_latent():
@@ -84,6 +80,8 @@ def test_latents_split_by_scale_and_merge_again(num_scales):
     expected.append(expected[-1] if expected else (8, 16, 3))
     assert [tuple(x.shape) for x in latents] == [(2, 5, *s) for s in expected]
     np.testing.assert_array_equal(bijector.merge_latent(latents), z)
+    with pytest.raises(ValueError, match=f"latents: expected {num_scales} tensors"):
+        bijector.merge_latent([*latents, z])
 
 
 def test_latents_of_the_first_scale_do_not_enter_the_later_ones():
@@ -99,11 +97,6 @@ def test_latents_of_the_first_scale_do_not_enter_the_later_ones():
         for x in (z, changed)
     )
     np.testing.assert_array_equal(one, other)
-
-
-def test_merging_the_wrong_number_of_latents_is_refused():
-    with pytest.raises(ValueError, match="latents: expected 2 tensors, got 1"):
-        flow().merge_latent([tf.zeros([4, 4, 2])])
 
 
 @pytest.mark.parametrize("shape", [(16, 16, 1), (4, 12, 1), (80, 80, 1)])
@@ -149,30 +142,6 @@ def test_all_weights_are_visible_however_the_flow_is_wrapped():
         nvp.image_flow(event_shape=(8, 8, 1), filters=4, num_blocks=1),
     ):
         assert len(wrapped.trainable_variables) == count
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            {"event_shape": (9, 8, 1)},
-            r"num_scales: expected at most 1 .* divisible .* got 2",
-        ),
-        (
-            {"event_shape": (12, 12, 1), "num_scales": 4},
-            "at most 3 for .*12, 12.* got 4",
-        ),
-        ({"event_shape": (8, 8)}, "event_shape: expected three positive ints"),
-        ({"num_scales": 4}, r"at most 3 for event_shape \(8, 8, 1\), .* got 4"),
-        ({"num_scales": 0}, "num_scales: expected a positive int, got 0"),
-        ({"filters": 2.5}, "filters: expected a positive int, got 2.5"),
-        ({"num_blocks": -1}, "num_blocks: expected a positive int, got -1"),
-        ({"batch_norm": "layer"}, "batch_norm: .* got 'layer'"),
-    ],
-)
-def test_bad_sizes_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        flow(**arguments)
 
 
 @pytest.mark.parametrize("shape", [(2, 9, 8, 1), (2, 8, 8, 3), (8, 8), (2, 6, 6, 1)])

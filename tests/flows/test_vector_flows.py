@@ -96,34 +96,6 @@ def test_the_density_integrates_to_one():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"event_shape": (1,)}, "event_shape: expected at least two dimensions"),
-        ({"event_shape": (2, 3)}, r"event_shape: expected .* got \(2, 3\)"),
-        ({"num_couplings": 1}, "num_couplings: expected at least 2"),
-        ({"hidden_units": 64}, "hidden_units: expected a sequence .* got 64"),
-        ({"hidden_units": (4, 0)}, r"hidden_units: expected .* got \(4, 0\)"),
-        (
-            {"hidden_units": (4, 8), "residual": True},
-            r"hidden_units: expected equal widths .* got \(4, 8\)",
-        ),
-        ({"condition_size": -1}, "condition_size: expected a positive int"),
-        (
-            {"architecture": nvp.MultiScale()},
-            r"architecture: expected one over vectors .* got MultiScale\(num_scales=2",
-        ),
-        (
-            {"event_shape": (4, 4, 1), "architecture": nvp.CouplingStack(4)},
-            r"architecture: expected one over images .* got CouplingStack\(num_c.*=4\)",
-        ),
-    ],
-)
-def test_bad_sizes_are_refused_with_what_came(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        nvp.RealNVPBijector(**{"event_shape": (3,), **arguments})
-
-
-@pytest.mark.parametrize(
     "conditioner",
     [keras.layers.Dense, functools.partial(nvp.MLP, hidden_units=(5,))],
     ids=["Dense", "MLP"],
@@ -136,47 +108,16 @@ def test_the_class_of_a_layer_makes_the_networks(conditioner):
     assert flow.trainable_variables[1].dtype == tf.float64
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            {"num_scales": 2},
-            "num_scales: .* has the sizes activation, hidden_units, num",
-        ),
-        (
-            {"conditioner": lambda n: None, "hidden_units": (8,)},
-            "hidden_units: .* sizes num",
-        ),
-        (
-            {"event_shape": (4, 4, 1), "hidden_units": (8,)},
-            "hidden_units: expected no argument of this name, .* crelu, filters",
-        ),
-        (
-            {"conditioner": keras.layers.Dense(2)},
-            "conditioner: expected a function that",
-        ),
-        ({"conditioner": lambda n: n}, "conditioner: .* returns a Keras layer, got 4"),
-        (
-            {"transform": lambda p: p},
-            "transform: expected one that tells its num_param",
-        ),
-    ],
-)
-def test_parts_that_do_not_fit_are_refused(arguments, message):
-    with pytest.raises(TypeError, match=message):
-        nvp.RealNVPBijector(**{"event_shape": (3,), **arguments})
-
-
 def test_another_number_of_dimensions_is_refused():
     flow = flow_of(3)
-    for method in (flow.forward, flow.inverse, flow.forward_log_det_jacobian):
-        with pytest.raises(ValueError, match=r"expected shape \(..., 3\), got \(4,\)"):
-            method(tf.zeros([4]))
-    with pytest.raises(ValueError, match=r"expected shape \(..., 3\), got \(4,\)"):
-        flow.forward_event_shape([4])
     base = tfd.MultivariateNormalDiag(tf.zeros(4), tf.ones(4))
-    with pytest.raises(ValueError, match=r"expected shape \(..., 3\), got \(4,\)"):
-        tfd.TransformedDistribution(base, flow).sample()
+    for call in (
+        lambda: flow.inverse(tf.zeros([4])),
+        lambda: flow.forward_event_shape([4]),
+        lambda: tfd.TransformedDistribution(base, flow).sample(),
+    ):
+        with pytest.raises(ValueError, match=r"expected shape \(..., 3\), got \(4,\)"):
+            call()
 
 
 def test_unknown_shapes_are_taken_and_found_out():

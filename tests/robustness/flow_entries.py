@@ -191,6 +191,7 @@ ENTRIES = {
     "merge_latent": Entry(
         _merge_latent,
         {"latents": just([np.zeros([1, 2, 2, 2], np.float32)] * 2)},
+        names=("iterable", "iterate"),
         by_tfp=True,
     ),
     "to_config": Entry(

@@ -48,8 +48,7 @@ class MultiScale:
       num_scales: Python `int`, number of scales, one more than squeezes. Height and
         width must be divisible by `2**(num_scales - 1)`.
       invertible_conv: Python `bool`, whether an `InvertibleConv` comes before each
-        channel-wise coupling, which is not the paper's but Glow's. The latents of a
-        scale then are mixtures of what is at their pixel and its neighbours.
+        channel-wise coupling, which is not the paper's but Glow's.
     """
 
     num_scales: int = 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -136,10 +135,8 @@ def pixel_logit_of(distribution: tfd.Distribution) -> PixelLogit | None:
         )
         return next(filter(None, map(pixel_logit_of, parts)), None)
     for member in _members(distribution.bijector):
-        if isinstance(member, PixelLogit):
-            return member
         if not isinstance(member, _REARRANGING):
-            break
+            return member if isinstance(member, PixelLogit) else None
     return None
 
 
@@ -158,12 +155,10 @@ def check_transformed(distribution: Any, name: str = "flow") -> None:
         )
 
 
-def _members(bijector: tfb.Bijector) -> Iterator[tfb.Bijector]:
-    """Yields what a bijector does one after the other, from the data on."""
+def _members(bijector: tfb.Bijector) -> list[tfb.Bijector]:
+    """Returns what a bijector does one after the other, from the data on."""
     if isinstance(bijector, Conditioned):
-        yield from _members(bijector.bijector)
-    elif isinstance(bijector, (FusedChain, _Chain)):
-        for member in bijector.bijectors:
-            yield from _members(member)
-    else:
-        yield bijector
+        return _members(bijector.bijector)
+    if isinstance(bijector, (FusedChain, _Chain)):
+        return [part for member in bijector.bijectors for part in _members(member)]
+    return [bijector]

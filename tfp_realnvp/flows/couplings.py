@@ -167,17 +167,17 @@ class CouplingMaker:
         # What a `functools.partial` says is said.
         function = getattr(self.conditioner, "func", self.conditioner)
         said = getattr(self.conditioner, "keywords", {})
-        taken = inspect.signature(function).parameters.values()
-        names = {parameter.name for parameter in taken}
+        parameters = inspect.signature(function).parameters
+        taken = {*parameters}
         if inspect.isclass(function):
             # What a layer's class does not name it hands on to Keras, which has this.
-            names.add("dtype")
-        elif any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken):
-            names.update(options)
+            taken.add("dtype")
+        elif any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            taken.update(options)
         num_parameters = getattr(self.transform, "num_parameters", 2)
         network = self.conditioner(
             num_parameters * _num_changed(event_shape, mask),
-            **{name: options[name] for name in options.keys() & names - said.keys()},
+            **{k: v for k, v in options.items() if k in taken and k not in said},
         )
         if not isinstance(network, keras.layers.Layer):
             raise TypeError(

@@ -38,10 +38,9 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
     but for rounding, whatever `training` says.
 
     What is frozen are the couplings, batch normalizations and convolutions of this
-    package, wherever they are in a `tfd.TransformedDistribution`; their weights are
-    the copy's own, as they are now: what `flow` learns later does not reach it. Bases
-    and other bijectors are those of `flow` itself. Files of weights of either serve the
-    other; from a `.keras` file the copy comes back as a flow that can train.
+    package; their weights are the copy's own, as they are now. Bases and other
+    bijectors are those of `flow` itself. Files of weights of either serve the other;
+    from a `.keras` file the copy comes back as a flow that can train.
 
     Args:
       flow: `tfd.TransformedDistribution`.
@@ -50,7 +49,7 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
       `tfd.TransformedDistribution`.
 
     Raises:
-      TypeError: If `flow` is no `tfd.TransformedDistribution`.
+      TypeError: If `flow` is none.
 
     #### Example
 

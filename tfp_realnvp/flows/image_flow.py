@@ -54,14 +54,13 @@ def image_flow(
       validate_args: Python `bool`. If `True`, `log_prob` of NaN or of values that
         are no pixels raises an error instead of returning NaN.
       name: Python `str`.
-      **sizes: Further arguments of `RealNVPBijector`, `conditioner`, `transform` and
-        `network_dtype` among them, which override the preset's.
+      **sizes: Further arguments of `RealNVPBijector`, which override the preset's.
 
     Returns:
       `tfd.TransformedDistribution` with the event shape of the images. Its samples
-      are real-valued and can leave [0, 256) by a little, see `PixelLogit`. Its copy
-      with a base of another size, as `flow.copy(distribution=larger)`, is a flow over
-      images of that size with the same weights.
+      are real-valued and can leave [0, 256) by a little, see `PixelLogit`. A copy with
+      a base of another size, `flow.copy(distribution=larger)`, is a flow over images of
+      that size with the same weights.
 
     Raises:
       TypeError: If `sizes` hold something else.
@@ -158,10 +157,6 @@ class ImageFlow(_TransformedDistribution):
     def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
         self._check(value)
         return super()._call_log_prob(value, name, **kwargs)
-
-    def _call_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
-        self._check(value)
-        return super()._call_prob(value, name, **kwargs)
 
     def _check(self, value: Any) -> None:
         # TFP makes floats of integers that are no tensors before anyone sees them.

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfp_realnvp.arguments import check_path, shortened
+from tfp_realnvp.arguments import check_flag, check_path, shortened
 from tfp_realnvp.files import write_json
 from tfp_realnvp.flows.call_arguments import (
     condition_size_of_flow,
@@ -113,11 +113,13 @@ def export_saved_model(
     >>> outputs = signatures["serving_default"](x=tf.zeros([2, 4, 4, 1]))
     >>> sorted(outputs)
     ['bits_per_dim', 'log_prob']
+
     ```
     """
     if isinstance(flow, FlowModel):
         flow = flow.flow
     _check_flow(flow)
+    check_flag("overwrite", overwrite)
     check_path("directory", directory)
     # What a symbolic link points to is replaced, not the link.
     path = pathlib.Path(os.path.realpath(directory))
