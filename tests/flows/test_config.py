@@ -87,18 +87,3 @@ def test_activations_of_keras_are_known_by_name():
 def test_what_cannot_be_described_is_refused_with_its_place(make_flow, message):
     with pytest.raises(TypeError, match=message):
         to_config(make_flow())
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"type": "code", "of": "import os"},
-        {"of": 1},
-        {"type": "object", "space": "tfb", "name": "inline_mcmc", "of": {}},
-        {"type": "object", "space": "os", "name": "system", "of": {"command": "true"}},
-        {"type": "object", "space": "tfb", "name": "__loader__", "of": {}},
-    ],
-)
-def test_a_foreign_configuration_is_refused(config):
-    with pytest.raises(ValueError, match="flow: expected"):
-        from_config(config)

@@ -1,7 +1,5 @@
 """Flows that keep no activations stay what they are."""
 
-import keras
-import numpy as np
 import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
@@ -26,21 +24,8 @@ def model_of(memory, num_couplings=4):
     base = tfd.Sample(tfd.Normal(0.0, 1.0), 4)
     flow = tfd.TransformedDistribution(base, bijector_of(memory, num_couplings))
     model = nvp.FlowModel(flow, seed=0)
-    model.compile(keras.optimizers.Adam(1e-2))
+    model.compile()
     return model
-
-
-def test_a_model_trains_as_with_stored_activations():
-    x = np.cumsum(np.random.default_rng(0).normal(size=(64, 4)), axis=1)
-    stored, recomputed = (model_of(m) for m in ("stored", "recompute"))
-    losses = [
-        model.fit(x, epochs=5, verbose=0).history["loss"]
-        for model in (stored, recomputed)
-    ]
-    assert losses[0][-1] < losses[0][0]
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
-    for a, b in zip(recomputed.weights, stored.weights, strict=True):
-        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-3)
 
 
 def test_copies_and_configurations_keep_it_and_those_from_before_store():

@@ -129,6 +129,7 @@ def export_saved_model(
             "overwrite=True replaces a folder."
         )
     try:
+        run = None if run is None else dict(run)
         json.dumps(run, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(
