@@ -40,7 +40,8 @@ class RealNVPBijector(FusedBijector):
 
     Couplings of masks that alternate, each with its normalization, put together by an
     `architecture`. Each asks a network of its own, which the `conditioner` makes, for
-    the parameters of its `transform`. Fields of the first two can be given by name:
+    the parameters of its `transform`. Fields of the first two can be given by name;
+    these are the same:
 
     ```python
     RealNVPBijector((8, 8, 1), num_scales=3, filters=64)
@@ -61,8 +62,8 @@ class RealNVPBijector(FusedBijector):
         at least 2. Images of any other size that can be halved as often work too, with
         the same weights (Appendix C).
       architecture: `None` is `MultiScale()` for images, `CouplingStack()` for vectors.
-      conditioner: `None` is `ResNetConditioner()` or `MLPConditioner()`. A function
-        makes the network of each coupling, a Keras layer. It is given the number of
+      conditioner: `None` is `ResNetConditioner()` or `MLPConditioner()`. Any function
+        can make the network of each coupling, a Keras layer. It is given the number of
         outputs in the last axis and, of those that it names: level (Python `int`, how
         often widths should have doubled), condition_size, batch_norm, momentum,
         regularizer, seed, and dtype, the Keras policy. For `.keras` files it must be
