@@ -24,9 +24,7 @@ SLOW = re.compile(
             r"runs/test_run.*(cut_off_after|accumulated|averaged|without_an_average)",
             r"training/test_(cost|modes_of_tensorflow|replicas.*workers)",
             r"training/.*(parts_that_are_not_ours|function_of_the_step|whole_floats)",
-            r"serving/test_export.*mirrored|test_metadata.*has_a_unit",
-            r"flows/test_(flow_memory.*not_grow|precision.*(copy|train_as))",
-            r"flows/test_freeze.*live_one\[.*graph",
+            r"serving/test_export.*mirrored",
             r"test_saving.*fresh_process|test_readme.*serving",
             r"evaluation/test_image_scores.*(two_processes|cannot_be_read)",
         )

@@ -17,7 +17,7 @@ from density.glow import act_norm, learned_base
 from density.mixture import mixture_couplings
 from density.variational import VariationalModel
 from tfp_realnvp.bijectors import AffineCoupling
-from tfp_realnvp.flows import conditioners, couplings
+from tfp_realnvp.flows import couplings
 from tfp_realnvp.nets import ResNet, resnet
 from tfp_realnvp.nets.resnet import features
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D
@@ -100,9 +100,7 @@ def _learned_base() -> Iterator[None]:
 
 CHANGES: dict[str, Callable[[], contextlib.AbstractContextManager]] = {
     "plain convolutions": _plain_convolutions,
-    "no skips": functools.partial(
-        mock.patch.object, conditioners, "ResNet", WithoutSkips
-    ),
+    "no skips": functools.partial(mock.patch.object, couplings, "ResNet", WithoutSkips),
     "gain 0": _initial_gain(0.0),
     "gain 1": _initial_gain(1.0),
     "scale then shift": functools.partial(

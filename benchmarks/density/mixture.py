@@ -17,7 +17,7 @@ from unittest import mock
 import tensorflow as tf
 
 from tfp_realnvp.bijectors import AffineCoupling
-from tfp_realnvp.flows import conditioners, couplings
+from tfp_realnvp.flows import couplings
 from tfp_realnvp.nets import ResNet, ShiftAndLogScale
 
 COMPONENTS = 4
@@ -70,7 +70,7 @@ def _network(output_channels: int, **options) -> ResNet:
 def mixture_couplings() -> Iterator[None]:
     """All couplings of an image flow become couplings by mixtures."""
     with (
-        mock.patch.object(conditioners, "ResNet", _network),
+        mock.patch.object(couplings, "ResNet", _network),
         mock.patch.object(couplings, "ShiftAndLogScale", MixtureHead),
         mock.patch.object(couplings, "AffineCoupling", MixtureCoupling),
     ):

@@ -1,3 +1,4 @@
+import functools
 import json
 
 import keras
@@ -63,9 +64,11 @@ def test_values_of_variables_and_tensors_are_exact():
 
 
 def test_activations_of_keras_are_known_by_name():
-    flow = nvp.RealNVPBijector((2,), activation=keras.activations.tanh)
-    conditioner = through_json(flow).parameters["conditioner"]
-    assert conditioner.activation is keras.activations.tanh
+    slope = functools.partial(keras.activations.leaky_relu, negative_slope=0.5)
+    for activation in (keras.activations.tanh, slope):
+        flow = nvp.RealNVPBijector((2,), activation=activation)
+        found = through_json(flow).parameters["conditioner"].activation
+        assert repr(found) == repr(activation)
 
 
 @pytest.mark.parametrize(
@@ -73,29 +76,14 @@ def test_activations_of_keras_are_known_by_name():
     [
         (
             lambda: nvp.RealNVPBijector((2,), activation=lambda x: x),
-            "flow.conditioner.activation: expected something made of public classes",
+            "flow.conditioner.activation: expected what public classes",
         ),
         (
             lambda: tfb.Chain([nvp.BatchNorm((2,)), type("Mine", (tfb.Exp,), {})()]),
-            r"flow.bijectors\[1\]: expected a class that is public .* got .*Mine",
+            r"flow.bijectors\[1\]: expected what public classes .* got .*Mine",
         ),
     ],
 )
 def test_what_cannot_be_described_is_refused_with_its_place(make_flow, message):
     with pytest.raises(TypeError, match=message):
         to_config(make_flow())
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"type": "code", "of": "import os"},
-        {"of": 1},
-        {"type": "object", "space": "tfb", "name": "inline_mcmc", "of": {}},
-        {"type": "object", "space": "os", "name": "system", "of": {"command": "true"}},
-        {"type": "object", "space": "tfb", "name": "__loader__", "of": {}},
-    ],
-)
-def test_a_foreign_configuration_is_refused(config):
-    with pytest.raises(ValueError, match="flow: expected"):
-        from_config(config)

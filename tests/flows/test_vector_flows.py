@@ -60,6 +60,9 @@ def test_any_sizes_round_trip_with_opposite_log_dets(
 
 @pytest.mark.parametrize("size", [2, 3, 4, 7, 16])
 def test_from_four_couplings_on_every_entry_depends_on_every_other(size):
+    couplings = flow_of(size, num_couplings=9).body.bijectors
+    masks = [c.parameters["mask"]((size,)).numpy().tolist() for c in couplings]
+    assert all(one != next_one for one, next_one in itertools.pairwise(masks))
     flow = flow_of(size, num_couplings=4, dtype="float64")
     perturb(flow)
     x = tf.random.stateless_normal([1, size], seed=[0, 0], dtype=tf.float64)
@@ -69,28 +72,15 @@ def test_from_four_couplings_on_every_entry_depends_on_every_other(size):
     assert np.all(tape.batch_jacobian(y, x) != 0)
 
 
-@pytest.mark.parametrize("size", [2, 3, 4, 5])
-def test_no_two_couplings_in_a_row_have_the_same_mask(size):
-    couplings = nvp.RealNVPBijector((size,), num_couplings=9).body.bijectors
-    masks = [c.parameters["mask"]((size,)).numpy().tolist() for c in couplings]
-    for one, next_one in itertools.pairwise(masks):
-        assert one != next_one
-
-
-def test_a_new_flow_is_near_the_identity():
-    x = tf.random.stateless_normal([100, 6], seed=[0, 0])
-    flow = nvp.RealNVPBijector((6,), seed=0)
-    np.testing.assert_allclose(flow.forward(x), x, atol=0.2)
-
-
 def test_defaults_are_those_of_vectors():
     flow = nvp.RealNVPBijector((3,))
     couplings = [b for b in flow.body.bijectors if isinstance(b, nvp.AffineCoupling)]
     assert len(couplings) == len(flow.body.bijectors) == 6
     assert couplings[0].network.network.hidden_units == (64, 64)
     assert flow.num_scales == 1
-    z = tf.zeros([2, 3])
-    assert [tuple(part.shape) for part in flow.split_latent(z)] == [(2, 3)]
+    z = tf.random.stateless_normal([100, 3], (0, 0))
+    np.testing.assert_allclose(flow.forward(z), z, atol=0.2)
+    assert [tuple(part.shape) for part in flow.split_latent(z)] == [(100, 3)]
     assert flow.merge_latent([z]) is z
 
 
@@ -106,37 +96,6 @@ def test_the_density_integrates_to_one():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"event_shape": (1,)}, "event_shape: expected at least two dimensions"),
-        ({"event_shape": (0,)}, r"event_shape: expected three positive ints .* \(0,\)"),
-        ({"event_shape": (2, 3)}, r"event_shape: expected .* got \(2, 3\)"),
-        ({"num_couplings": 1}, "num_couplings: expected at least 2"),
-        ({"num_couplings": 2.0}, "num_couplings: expected at least 2, got 2.0"),
-        ({"hidden_units": 64}, "hidden_units: expected a sequence .* got 64"),
-        ({"hidden_units": ()}, "hidden_units: expected a sequence"),
-        ({"hidden_units": (4, 0)}, r"hidden_units: expected .* got \(4, 0\)"),
-        (
-            {"hidden_units": (4, 8), "residual": True},
-            r"hidden_units: expected equal widths .* got \(4, 8\)",
-        ),
-        ({"condition_size": -1}, "condition_size: expected a positive int"),
-        (
-            {"architecture": nvp.MultiScale()},
-            r"architecture: expected one over vectors .* got MultiScale\(num_scales=2",
-        ),
-        (
-            {"event_shape": (4, 4, 1), "architecture": nvp.CouplingStack(4)},
-            r"architecture: expected one over images .* got CouplingStack\(num_c.*=4\)",
-        ),
-    ],
-)
-def test_bad_sizes_are_refused_with_what_came(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        nvp.RealNVPBijector(**{"event_shape": (3,), **arguments})
-
-
-@pytest.mark.parametrize(
     "conditioner",
     [keras.layers.Dense, functools.partial(nvp.MLP, hidden_units=(5,))],
     ids=["Dense", "MLP"],
@@ -149,47 +108,16 @@ def test_the_class_of_a_layer_makes_the_networks(conditioner):
     assert flow.trainable_variables[1].dtype == tf.float64
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            {"num_scales": 2},
-            "num_scales: .* has the sizes activation, hidden_units, num",
-        ),
-        (
-            {"conditioner": lambda n: None, "hidden_units": (8,)},
-            "hidden_units: .* sizes num",
-        ),
-        (
-            {"event_shape": (4, 4, 1), "hidden_units": (8,)},
-            "hidden_units: expected no argument of this name, .* crelu, filters",
-        ),
-        (
-            {"conditioner": keras.layers.Dense(2)},
-            "conditioner: expected a function that",
-        ),
-        ({"conditioner": lambda n: n}, "conditioner: .* returns a Keras layer, got 4"),
-        (
-            {"transform": lambda p: p},
-            "transform: expected one that tells its num_param",
-        ),
-    ],
-)
-def test_parts_that_do_not_fit_are_refused(arguments, message):
-    with pytest.raises(TypeError, match=message):
-        nvp.RealNVPBijector(**{"event_shape": (3,), **arguments})
-
-
 def test_another_number_of_dimensions_is_refused():
     flow = flow_of(3)
-    for method in (flow.forward, flow.inverse, flow.forward_log_det_jacobian):
-        with pytest.raises(ValueError, match=r"expected shape \(..., 3\), got \(4,\)"):
-            method(tf.zeros([4]))
-    with pytest.raises(ValueError, match=r"expected shape \(..., 3\), got \(4,\)"):
-        flow.forward_event_shape([4])
     base = tfd.MultivariateNormalDiag(tf.zeros(4), tf.ones(4))
-    with pytest.raises(ValueError, match=r"expected shape \(..., 3\), got \(4,\)"):
-        tfd.TransformedDistribution(base, flow).sample()
+    for call in (
+        lambda: flow.inverse(tf.zeros([4])),
+        lambda: flow.forward_event_shape([4]),
+        lambda: tfd.TransformedDistribution(base, flow).sample(),
+    ):
+        with pytest.raises(ValueError, match=r"expected shape \(..., 3\), got \(4,\)"):
+            call()
 
 
 def test_unknown_shapes_are_taken_and_found_out():

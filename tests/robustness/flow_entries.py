@@ -127,6 +127,7 @@ ENTRIES = {
     "RealNVPBijector of images": made(
         nvp.RealNVPBijector,
         _check_real_nvp,
+        names=("DType",),
         event_shape=(4, 4, 1),
         num_scales=1,
         filters=2,
@@ -136,7 +137,6 @@ ENTRIES = {
         momentum=0.9,
         l2=5e-5,
         seed=0,
-        body=None,
         dtype=tf.float32,
         network_dtype=None,
         memory="stored",
@@ -146,6 +146,7 @@ ENTRIES = {
     "RealNVPBijector of vectors": made(
         nvp.RealNVPBijector,
         _check_real_nvp,
+        names=("DType",),
         event_shape=(3,),
         num_couplings=2,
         hidden_units=(2,),
@@ -156,7 +157,6 @@ ENTRIES = {
         momentum=0.9,
         l2=5e-5,
         seed=0,
-        body=None,
         dtype=tf.float64,
         network_dtype=None,
         memory="recompute",
@@ -191,6 +191,7 @@ ENTRIES = {
     "merge_latent": Entry(
         _merge_latent,
         {"latents": just([np.zeros([1, 2, 2, 2], np.float32)] * 2)},
+        names=("iterable", "iterate"),
         by_tfp=True,
     ),
     "to_config": Entry(

@@ -163,9 +163,7 @@ NAMES = [
 @pytest.mark.parametrize(("space", "name"), NAMES)
 def test_no_name_in_a_configuration_reaches_more_than_public_classes(space, name):
     config = {"type": "object", "space": space, "name": name, "of": {"command": "true"}}
-    with pytest.raises(
-        ValueError, match="flow: expected the name of a bijector or dis"
-    ):
+    with pytest.raises(ValueError, match="flow: expected a configuration of a flow"):
         from_config(config)
 
 

@@ -40,11 +40,7 @@ def run(program, *arguments):
 def serve(given):
     """Calls every signature of artifacts in one fresh process.
 
-    Args:
-      given: `dict` from the folder of each to the inputs that its signatures take.
-
-    Returns:
-      `dict` from the folder to a `dict` with a key "signature/output" for each result.
+    From inputs by folder come results by "signature/output" by folder.
     """
     for directory, inputs in given.items():
         np.savez(f"{directory}.given.npz", **inputs)

@@ -1,3 +1,7 @@
+import json
+import math
+import pathlib
+
 import fresh_process
 import numpy as np
 import pytest
@@ -6,6 +10,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
+from tfp_realnvp.flows.config import from_config
+from tfp_realnvp.serving.export import METADATA
+from tfp_realnvp.serving.signatures import PARAMETERS
 
 tfd = tfp.distributions
 
@@ -33,19 +40,27 @@ np.savez(directory + ".expected.npz", x=x, log_prob=flow.log_prob(x))
 """
 
 
-def vector(**arguments):
-    base = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
-    flow = nvp.RealNVPBijector((2,), seed=0, **saved_flows.SMALL, **arguments)
+def vector(base=None):
+    base = base or tfd.Sample(tfd.Normal(0.0, 1.0), 2)
+    flow = nvp.RealNVPBijector((2,), seed=0, **saved_flows.SMALL)
     return tfd.TransformedDistribution(base, flow)
 
 
+def metadata_of(directory):
+    return json.loads((directory / METADATA).read_text())
+
+
 def test_the_artifact_is_of_the_frozen_flow(tmp_path):
-    sizes = {"num_scales": 1, "filters": 4, "num_blocks": 1}
-    flow = nvp.image_flow(event_shape=(4, 4, 1), **sizes)
+    flow = saved_flows.image(seed=0)
     artifact = tf.saved_model.load(nvp.export_saved_model(flow, tmp_path / "served"))
-    frozen = sorted(v.numpy().sum() for v in nvp.freeze(flow).variables)
-    live = sorted(v.numpy().sum() for v in flow.variables)
-    found = sorted(v.numpy().sum() for v in artifact.flow_variables)
+    found, frozen, live = (
+        sorted(v.numpy().sum() for v in variables)
+        for variables in (
+            artifact.flow_variables,
+            nvp.freeze(flow).variables,
+            flow.variables,
+        )
+    )
     np.testing.assert_array_equal(found, frozen)
     assert not np.array_equal(found, live)
 
@@ -72,57 +87,83 @@ def test_a_model_is_exported_as_its_flow(tmp_path):
         np.testing.assert_allclose(found["log_prob"], flow.log_prob(x), rtol=1e-5)
 
 
-def test_a_folder_that_holds_anything_is_kept_unless_told_otherwise(tmp_path):
+@pytest.mark.xdist_group("metadata")
+@pytest.mark.parametrize("name", ["vector", "conditional", "image"])
+def test_the_metadata_say_what_the_signatures_take_and_give(tmp_path, name):
+    flow = saved_flows.FLOWS[name](seed=0)
+    run = {"dataset": "digits", "bits_per_dim": {"value": 2.5}}
+    directory = nvp.export_saved_model(flow, tmp_path / "flow", run=run)
+    metadata = metadata_of(directory)
+    assert metadata["run"] == run
+    assert metadata["format_version"] == 1
+    assert metadata["condition_size"] == (3 if name == "conditional" else None)
+    assert metadata["event_shape"] == flow.event_shape
+    assert metadata["is_over_pixels"] == (name == "image")
+    assert metadata["versions"]["tensorflow"] == tf.__version__
+    assert from_config(metadata["flow"]).event_shape == flow.event_shape
+    signatures = tf.saved_model.load(directory).signatures
+    assert set(signatures) == set(metadata["signatures"])
+    without_unit = set()
+    for name, function in signatures.items():
+        specs = {
+            "inputs": function.structured_input_signature[1].values(),
+            "outputs": function.structured_outputs.values(),
+        }
+        for kind, found in specs.items():
+            said = metadata["signatures"][name][kind]
+            assert {s.name for s in found} == set(said)
+            without_unit |= set(said) - set(metadata["units"])
+            for spec in found:
+                shape = said[spec.name]["shape"]
+                assert spec.dtype.name == said[spec.name]["dtype"]
+                assert spec.shape.is_compatible_with(shape)
+                assert spec.name in PARAMETERS or spec.shape == shape
+    if metadata["is_over_pixels"]:
+        assert without_unit == {"num_samples", "num_draws", "seed"}
+
+
+class Own(tfd.Normal):
+    """A class that no other program knows."""
+
+
+def test_a_flow_of_classes_that_are_not_public_has_no_configuration(tmp_path):
+    flow = vector(tfd.Sample(Own(0.0, 1.0), 2))
+    assert metadata_of(nvp.export_saved_model(flow, tmp_path / "flow"))["flow"] is None
+
+
+def test_what_is_there_is_kept_unless_told_otherwise(tmp_path):
     directory = tmp_path / "flow"
     directory.mkdir()
     nvp.export_saved_model(vector(), directory)
     before = sorted(directory.rglob("*"))
     (directory / "note").write_text("mine")
-    with pytest.raises(FileExistsError, match="directory: .* is not empty"):
+    with pytest.raises(FileExistsError, match="directory: .* new or empty"):
         nvp.export_saved_model(vector(), directory)
-    assert (directory / "note").exists()
+    with pytest.raises(FileExistsError, match="directory: expected a folder"):
+        nvp.export_saved_model(vector(), directory / "note", overwrite=True)
+    assert (directory / "note").read_text() == "mine"
     nvp.export_saved_model(vector(), directory, overwrite=True)
     assert sorted(directory.rglob("*")) == before
     assert [p.name for p in tmp_path.iterdir()] == ["flow"]
 
 
-def test_a_file_is_kept_in_any_case(tmp_path):
-    path = tmp_path / "flow"
-    path.write_text("mine")
-    with pytest.raises(FileExistsError, match="directory: expected a folder"):
-        nvp.export_saved_model(vector(), path, overwrite=True)
-    assert path.read_text() == "mine"
-
-
-def fail(module, directory, **kwargs):
-    (directory / "half").write_text("written")
-    raise OSError("No space left on device")
-
-
-def test_a_failure_leaves_nothing_behind_and_the_old_folder_as_it_was(
-    tmp_path, monkeypatch
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_failure_leaves_nothing_and_the_old_folder_as_it_was(
+    tmp_path, monkeypatch, overwrite
 ):
     old = tmp_path / "flow"
     old.mkdir()
-    (old / "note").write_text("mine")
-    monkeypatch.setattr(tf.saved_model, "save", fail)
-    with pytest.raises(OSError, match="No space"):
-        nvp.export_saved_model(vector(), old, overwrite=True)
-    with pytest.raises(OSError, match="No space"):
-        nvp.export_saved_model(vector(), tmp_path / "new" / "deeper" / "flow")
-    assert sorted(tmp_path.rglob("*")) == [old, old / "note"]
 
+    def save(module, directory, **kwargs):
+        """Meanwhile somebody else fills the folder."""
+        pathlib.Path(directory).mkdir()
+        (old / "note").write_text("mine")
+        if overwrite:
+            raise OSError("No space left on device")
 
-def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
-    tmp_path, monkeypatch
-):
-    old = tmp_path / "flow"
-    old.mkdir()
-    (old / "note").write_text("mine")
-    # Without the new folder, renaming it fails.
-    monkeypatch.setattr(tf.saved_model, "save", lambda _, path, **kwargs: path.rmdir())
-    with pytest.raises(FileNotFoundError):
-        nvp.export_saved_model(vector(), old, overwrite=True)
+    monkeypatch.setattr(tf.saved_model, "save", save)
+    with pytest.raises(OSError, match="No space|not empty"):
+        nvp.export_saved_model(vector(), old, overwrite=overwrite)
     assert sorted(tmp_path.rglob("*")) == [old, old / "note"]
 
 
@@ -131,14 +172,16 @@ def joint():
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "message"),
+    ("make", "run", "error", "message"),
     [
-        (lambda: vector().bijector, TypeError, "flow: .* a FlowModel, got RealNVP"),
-        (lambda: tfd.Normal([0.0, 1.0], 1.0), ValueError, "flow: .* batch shape"),
-        (joint, ValueError, "flow: expected events that are single tensors"),
+        (lambda: vector().bijector, None, TypeError, "flow: .* FlowModel, got RealNVP"),
+        (lambda: tfd.Normal([0.0], 1.0), None, ValueError, "flow: .* batch shape"),
+        (joint, None, ValueError, "flow: expected one over single tensors"),
+        (vector, {"data": object()}, ValueError, "run: expected what JSON can hold"),
+        (vector, {"bits_per_dim": math.nan}, ValueError, "run: expected"),
     ],
 )
-def test_what_has_no_such_signatures_is_refused(tmp_path, make, error, message):
+def test_what_cannot_be_exported_is_refused(tmp_path, make, run, error, message):
     with pytest.raises(error, match=message):
-        nvp.export_saved_model(make(), tmp_path / "flow")
+        nvp.export_saved_model(make(), tmp_path / "flow", run=run)
     assert not list(tmp_path.iterdir())

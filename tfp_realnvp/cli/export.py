@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import pathlib
 
 from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.serving import export_saved_model, next_version, run_origin
-from tfp_realnvp.serving.directory import take_version
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -16,11 +14,10 @@ def run(arguments: argparse.Namespace) -> None:
     directory = RunDirectory(arguments.directory)
     origin = run_origin(directory, arguments.weights)
     versions = pathlib.Path(arguments.output or directory.path / "saved_model")
-    print(f"Writing version {next_version(versions).name} or later.", flush=True)
+    version = next_version(versions)
+    print(f"Writing version {version.name}.", flush=True)
     model = directory.load_model(arguments.weights)
-    # Several exports at once may have the same next version in view.
-    written = versions / f".{os.getpid()}.new"
-    output = take_version(export_saved_model(model, written, run=origin), versions)
+    output = export_saved_model(model, version, run=origin)
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     print(f"Wrote {output} ({size / 2**20:.1f} MiB): {_score(origin, directory)}")
     print(f"Show its signatures with: saved_model_cli show --dir {output} --all")

@@ -22,8 +22,8 @@ from tfp_realnvp.data.progress import ProgressBar
 from tfp_realnvp.evaluation.split_scores import dequantized
 from tfp_realnvp.evaluation.typicality import reference_scores, roc_auc, typicality
 from tfp_realnvp.files import check_output, locked
+from tfp_realnvp.flows import bits_per_dim
 from tfp_realnvp.flows.latent_scales import log_prob_by_scale
-from tfp_realnvp.flows.units import bits_per_dim
 from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.training.flow_model import FlowModel
 

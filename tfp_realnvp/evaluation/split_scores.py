@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_realnvp.arguments import check_int, check_seed, check_whole, shortened
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.progress import ProgressBar
-from tfp_realnvp.flows.units import bits_per_dim
+from tfp_realnvp.flows import bits_per_dim
 from tfp_realnvp.machine import check_fits
 from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.inputs import check_data

@@ -9,8 +9,8 @@ from tensorflow_probability import distributions as tfd
 from tfp_realnvp.arguments import checked_array, shortened
 from tfp_realnvp.figures.batches import map_batches
 from tfp_realnvp.figures.latents import as_pixels
+from tfp_realnvp.flows import bits_per_dim
 from tfp_realnvp.flows.call_arguments import condition_vectors, distribution_kwargs
-from tfp_realnvp.flows.units import bits_per_dim
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:

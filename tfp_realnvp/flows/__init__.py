@@ -2,12 +2,11 @@
 
 from tfp_realnvp.flows.architectures import CouplingStack, MultiScale
 from tfp_realnvp.flows.call_arguments import condition_vectors, distribution_kwargs
-from tfp_realnvp.flows.conditioners import MLPConditioner, ResNetConditioner
+from tfp_realnvp.flows.couplings import MLPConditioner, ResNetConditioner
 from tfp_realnvp.flows.freeze import freeze
-from tfp_realnvp.flows.image_flow import image_flow
+from tfp_realnvp.flows.image_flow import bits_per_dim, image_flow
 from tfp_realnvp.flows.presets import PRESETS, preset_for
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
-from tfp_realnvp.flows.units import bits_per_dim
 
 __all__ = [
     "PRESETS",

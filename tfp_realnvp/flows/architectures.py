@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
+from typing import ClassVar
 
 from tensorflow_probability import bijectors as tfb
 
@@ -47,8 +48,7 @@ class MultiScale:
       num_scales: Python `int`, number of scales, one more than squeezes. Height and
         width must be divisible by `2**(num_scales - 1)`.
       invertible_conv: Python `bool`, whether an `InvertibleConv` comes before each
-        channel-wise coupling, which is not the paper's but Glow's. The latents of a
-        scale then are mixtures of what is at their pixel and its neighbours.
+        channel-wise coupling, which is not the paper's but Glow's.
     """
 
     num_scales: int = 2
@@ -65,19 +65,15 @@ class MultiScale:
                 "architecture: expected one over vectors such as CouplingStack for "
                 f"event_shape {event_shape}, got {self}."
             )
-        # The largest power of two that divides both.
-        halvings = min((side & -side).bit_length() for side in event_shape[:2]) - 1
-        if self.num_scales - 1 > halvings:
+        height, width, _ = event_shape
+        # One more than how often both can be halved, and two pixels are left.
+        most = min((side & -side).bit_length() for side in (height, width))
+        most -= height == width == 2 ** (most - 1)
+        if self.num_scales > most:
             raise ValueError(
-                f"num_scales: expected at most {halvings + 1} for event_shape "
-                f"{event_shape}, for height and width must be divisible by "
-                f"2**(num_scales - 1); got {self.num_scales}."
-            )
-        if tuple(event_shape[:2]) == (2 ** (self.num_scales - 1),) * 2:
-            raise ValueError(
-                "num_scales: expected so few that the last scale has two pixels or "
-                "more, for its couplings transform some given the others; got "
-                f"{self.num_scales} for event_shape {event_shape}, which leaves 1 x 1."
+                f"num_scales: expected at most {most} for event_shape {event_shape}, "
+                "for height and width must be divisible by 2**(num_scales - 1) and "
+                f"leave two pixels or more; got {self.num_scales}."
             )
 
     def chain(
@@ -88,24 +84,18 @@ class MultiScale:
         level: int = 0,
     ) -> FusedChain:
         """Returns the chain, with new weights."""
-        height, width, channels = event_shape
-        if self.num_scales == 1:
-            members = couplings(
-                event_shape,
-                _alternating(checkerboard_mask, 4),
-                level=level,
-                initial_gain=0.0,
-                seeds=iter(spawn_seeds(seed, 4)),
-            )
-            return FusedChain(members, name="last_scale")
-        seeds = iter(spawn_seeds(seed, 7))
+        is_last = self.num_scales == 1
+        seeds = iter(spawn_seeds(seed, 4 if is_last else 7))
         checkerboard = couplings(
             event_shape,
-            _alternating(checkerboard_mask, 3),
+            _alternating(checkerboard_mask, 4 if is_last else 3),
             level=level,
             initial_gain=0.0,
             seeds=seeds,
         )
+        if is_last:
+            return FusedChain(checkerboard, name="last_scale")
+        height, width, channels = event_shape
         squeezed_shape = (height // 2, width // 2, 4 * channels)
         channelwise = couplings(
             squeezed_shape,
@@ -152,14 +142,10 @@ class CouplingStack:
     """
 
     num_couplings: int = 6
+    num_scales: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         check_int("num_couplings", self.num_couplings, least=2)
-
-    @property
-    def num_scales(self) -> int:
-        """Number of scales: 1."""
-        return 1
 
     def check(self, event_shape: tuple[int, ...]) -> None:
         """Raises `ValueError` if there is no such flow over events of that shape."""
@@ -170,10 +156,8 @@ class CouplingStack:
             )
         if event_shape == (1,):
             raise ValueError(
-                "event_shape: expected at least two dimensions, for a coupling passes "
-                "one part of the event through to transform the other; got (1,). For "
-                "scalars, tfb.RationalQuadraticSpline is an invertible function of its "
-                "own."
+                "event_shape: expected at least two dimensions, for a coupling "
+                "transforms one part of the event given the other; got (1,)."
             )
 
     def chain(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,7 @@ def distribution_kwargs(
     ```python
     >>> import tensorflow_probability as tfp
     >>> import tfp_realnvp as nvp
-    >>> from tfp_realnvp.flows.call_arguments import distribution_kwargs
+    >>> from tfp_realnvp.flows import distribution_kwargs
     >>> tfd = tfp.distributions
     >>> base = tfd.MultivariateNormalDiag([0., 0.])
     >>> flow = tfd.TransformedDistribution(base, nvp.RealNVPBijector((2,)))
@@ -64,22 +63,22 @@ def distribution_kwargs(
     return {name: inner for name, inner in found.items() if inner}
 
 
-def reached_bijectors(distribution: tfd.Distribution) -> list[FusedBijector]:
+def reached_bijectors(of: tfd.Distribution | tfb.Bijector) -> list[FusedBijector]:
     """Returns our bijectors that `distribution_kwargs` reaches, outermost only."""
-    if not is_transformed(distribution):
-        return []
-    return [
-        *_reached(distribution.bijector),
-        *reached_bijectors(distribution.distribution),
-    ]
+    inner: list[Any] = []
+    if isinstance(of, FusedBijector):
+        return [of]
+    if isinstance(of, Invert):
+        inner = [of.bijector]
+    elif isinstance(of, tfb.Composition):
+        inner = tf.nest.flatten(of.bijectors)
+    elif isinstance(of, tfd.Distribution) and is_transformed(of):
+        inner = [of.bijector, of.distribution]
+    return [found for member in inner for found in reached_bijectors(member)]
 
 
 def condition_size_of_flow(distribution: tfd.Distribution) -> int | None:
-    """Returns the size of the condition that `distribution` takes, if any.
-
-    Raises:
-      ValueError: If its bijectors take conditions of different sizes.
-    """
+    """Returns the size of the condition that `distribution` takes, if any."""
     return common_condition_size(
         b.condition_size for b in reached_bijectors(distribution)
     )
@@ -105,8 +104,7 @@ def condition_vectors(
       condition.
 
     Raises:
-      ValueError: If there is one and the flow takes none, or the other way round, if
-        it does not fit the flow, or is not one for each image.
+      ValueError: If the condition does not fit the flow, or is not one for each image.
     """
     size = condition_size_of_flow(flow)
     try:
@@ -128,9 +126,7 @@ def condition_vectors(
 def pixel_logit_of(distribution: tfd.Distribution) -> PixelLogit | None:
     """Returns the `PixelLogit` of a distribution over pixels, of others `None`.
 
-    It is the last bijector on the way to the data, but for some that only rearrange
-    them: what another one makes of pixels are no pixels. Mixtures and the like are over
-    what their parts are over.
+    It is the last bijector on the way to the data, but for some that only rearrange.
     """
     if not is_transformed(distribution):
         parts = distribution._flatten(
@@ -138,10 +134,8 @@ def pixel_logit_of(distribution: tfd.Distribution) -> PixelLogit | None:
         )
         return next(filter(None, map(pixel_logit_of, parts)), None)
     for member in _members(distribution.bijector):
-        if isinstance(member, PixelLogit):
-            return member
         if not isinstance(member, _REARRANGING):
-            break
+            return member if isinstance(member, PixelLogit) else None
     return None
 
 
@@ -152,32 +146,18 @@ def is_transformed(distribution: tfd.Distribution) -> bool:
 
 def check_transformed(distribution: Any, name: str = "flow") -> None:
     """Raises `TypeError` unless this is a `tfd.TransformedDistribution`."""
-    if not isinstance(distribution, tfd.Distribution) or not is_transformed(
-        distribution
-    ):
+    is_distribution = isinstance(distribution, tfd.Distribution)
+    if not is_distribution or not is_transformed(distribution):
         raise TypeError(
             f"{name}: expected a tfd.TransformedDistribution, got "
             f"{type(distribution).__name__}."
         )
 
 
-def _members(bijector: tfb.Bijector) -> Iterator[tfb.Bijector]:
-    """Yields what a bijector does one after the other, from the data on."""
+def _members(bijector: tfb.Bijector) -> list[tfb.Bijector]:
+    """Returns what a bijector does one after the other, from the data on."""
     if isinstance(bijector, Conditioned):
-        yield from _members(bijector.bijector)
-    elif isinstance(bijector, (FusedChain, _Chain)):
-        for member in bijector.bijectors:
-            yield from _members(member)
-    else:
-        yield bijector
-
-
-def _reached(bijector: tfb.Bijector) -> list[FusedBijector]:
-    if isinstance(bijector, FusedBijector):
-        return [bijector]
-    if isinstance(bijector, Invert):
-        return _reached(bijector.bijector)
-    if isinstance(bijector, tfb.Composition):
-        members = tf.nest.flatten(bijector.bijectors)
-        return [found for member in members for found in _reached(member)]
-    return []
+        return _members(bijector.bijector)
+    if isinstance(bijector, (FusedChain, _Chain)):
+        return [part for member in bijector.bijectors for part in _members(member)]
+    return [bijector]

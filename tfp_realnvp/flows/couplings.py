@@ -1,4 +1,4 @@
-"""How the couplings of a flow are made, each with its normalization."""
+"""The networks and couplings of a flow, by what is the same in all of them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,80 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
-from tfp_realnvp.arguments import shortened
+from tfp_realnvp.arguments import check_choice, shortened
 from tfp_realnvp.bijectors import AffineCoupling, BatchNorm, Coupling
-from tfp_realnvp.nets import BatchMoments, ShiftAndLogScale
+from tfp_realnvp.nets import MLP, BatchMoments, ResNet, ShiftAndLogScale
 from tfp_realnvp.nets.parts import L2
 
 MaskFunction = Callable[[Sequence[int]], tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class ResNetConditioner:
+    """Convolutional residual networks, the paper's over images.
+
+    Args:
+      filters: Python `int`, feature maps of the first couplings' networks. They double
+        from scale to scale.
+      num_blocks: Python `int`, residual blocks of every network.
+      crelu: Python `bool`, whether networks see their inputs h as [relu(h), relu(-h)],
+        which the paper does, or as they are.
+    """
+
+    filters: int = 32
+    num_blocks: int = 2
+    crelu: bool = True
+
+    def __call__(
+        self, output_channels: int, *, level: int, regularizer: Any, **options: Any
+    ) -> ResNet:
+        """Returns the network of one coupling."""
+        return ResNet(
+            output_channels,
+            filters=self.filters * 2**level,
+            num_blocks=self.num_blocks,
+            crelu=self.crelu,
+            magnitude_regularizer=regularizer,
+            **options,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class MLPConditioner:
+    """Dense networks, for vectors.
+
+    Args:
+      hidden_units: Sequence of Python `int`s, widths of the hidden layers.
+      activation: Name of a Keras activation, or a function. GELU is smooth, and so are
+        the gradients of the log-density, and not bounded, so that tails can bend.
+      residual: Python `bool`, whether hidden layers add to their input.
+    """
+
+    hidden_units: Sequence[int] = (64, 64)
+    activation: Any = "gelu"
+    residual: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.hidden_units, list):
+            object.__setattr__(self, "hidden_units", tuple(self.hidden_units))
+
+    def __call__(
+        self,
+        output_channels: int,
+        *,
+        condition_size: int | None,
+        seed: int | None,
+        dtype: str,
+        **_: Any,
+    ) -> MLP:
+        """Returns the network of one coupling."""
+        return MLP(
+            output_channels,
+            **vars(self),
+            condition_size=condition_size,
+            seed=seed,
+            dtype=dtype,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,16 +124,12 @@ class CouplingMaker:
         initial_gain: float,
         seeds: Iterator[int | None],
     ) -> list[tfb.Bijector]:
-        """Returns a coupling for each mask, with its normalization if there is one.
+        """Returns a coupling for each mask and its normalization, from data to latents.
 
-        Args:
-          event_shape: Shape of the events.
-          masks: The masks, in the order from data to latents.
-          level: Python `int`, how often widths have doubled.
-          initial_gain: Python `float`, see `ShiftAndLogScale`.
-          seeds: Those of the networks.
+        Widths have doubled `level` times; `initial_gain` is that of `ShiftAndLogScale`.
         """
-        bijectors = []
+        bijectors: list[tfb.Bijector] = []
+        size = self.condition_size
         for mask in masks:
             network = self._network(event_shape, mask, level, next(seeds))
             if self.transform is None:
@@ -75,21 +139,12 @@ class CouplingMaker:
                     gain_regularizer=self._regularizer(),
                     dtype=self.dtype,
                 )
-                bijectors.append(
-                    AffineCoupling(
-                        event_shape, head, mask, condition_size=self.condition_size
-                    )
-                )
+                coupling = AffineCoupling(event_shape, head, mask, condition_size=size)
             else:
-                bijectors.append(
-                    Coupling(
-                        event_shape,
-                        network,
-                        mask,
-                        self.transform,
-                        condition_size=self.condition_size,
-                    )
+                coupling = Coupling(
+                    event_shape, network, mask, self.transform, condition_size=size
                 )
+            bijectors.append(coupling)
             if self.batch_norm is not None:
                 moments = BatchMoments(
                     self.batch_norm, momentum=self.momentum, dtype=self.dtype
@@ -100,7 +155,6 @@ class CouplingMaker:
     def _network(
         self, event_shape: Sequence[int], mask: MaskFunction, level: int, seed: Any
     ) -> keras.layers.Layer:
-        outputs = getattr(self.transform, "num_parameters", 2)
         options = {
             "level": level,
             "condition_size": self.condition_size,
@@ -113,19 +167,18 @@ class CouplingMaker:
         # What a `functools.partial` says is said.
         function = getattr(self.conditioner, "func", self.conditioner)
         said = getattr(self.conditioner, "keywords", {})
-        taken = inspect.signature(function).parameters.values()
-        names = {parameter.name for parameter in taken}
+        parameters = inspect.signature(function).parameters
+        taken = {*parameters}
         if inspect.isclass(function):
             # What a layer's class does not name it hands on to Keras, which has this.
-            names.add("dtype")
-        elif any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken):
-            names.update(options)
-        options = {
-            name: value
-            for name, value in options.items()
-            if name in names and name not in said
-        }
-        network = self.conditioner(outputs * _num_changed(event_shape, mask), **options)
+            taken.add("dtype")
+        elif any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            taken.update(options)
+        num_parameters = getattr(self.transform, "num_parameters", 2)
+        network = self.conditioner(
+            num_parameters * _num_changed(event_shape, mask),
+            **{k: v for k, v in options.items() if k in taken and k not in said},
+        )
         if not isinstance(network, keras.layers.Layer):
             raise TypeError(
                 "conditioner: expected a function that returns a Keras layer, got "
@@ -135,6 +188,18 @@ class CouplingMaker:
 
     def _regularizer(self) -> L2 | None:
         return L2(self.l2) if self.l2 else None
+
+
+def resolve_network_dtype(network_dtype: str | None, dtype: tf.DType) -> str:
+    """Returns the Keras dtype policy of the networks of a flow of `dtype`."""
+    known = ["float32", "mixed_bfloat16"] if dtype == tf.float32 else [dtype.name]
+    if network_dtype is None:
+        policy = keras.config.dtype_policy().name
+        # Other global policies say of what dtype weights are, which here `dtype` does.
+        is_mixed = dtype == tf.float32 and policy.startswith("mixed_")
+        network_dtype = policy if is_mixed else dtype.name
+    check_choice("network_dtype", network_dtype, known)
+    return network_dtype
 
 
 def _num_changed(event_shape: Sequence[int], mask: MaskFunction) -> int:

@@ -23,6 +23,13 @@ from tfp_realnvp.flows.image_flow import ImageFlow
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 from tfp_realnvp.nets import WeightNormConv2D
 
+# What holds weights, and under which name.
+_LAYERS = (
+    (Coupling, "network"),
+    (BatchNorm, "moments"),
+    (InvertibleConv, "mixing"),
+)
+
 
 def freeze(flow: tfd.Distribution) -> tfd.Distribution:
     """Returns a copy of a trained flow that scores and samples faster and cannot train.
@@ -31,10 +38,9 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
     but for rounding, whatever `training` says.
 
     What is frozen are the couplings, batch normalizations and convolutions of this
-    package, wherever they are in a `tfd.TransformedDistribution`; their weights are
-    the copy's own, as they are now: what `flow` learns later does not reach it. Bases
-    and other bijectors are those of `flow` itself. Files of weights of either serve the
-    other; from a `.keras` file the copy comes back as a flow that can train.
+    package; their weights are the copy's own, as they are now. Bases and other
+    bijectors are those of `flow` itself. Files of weights of either serve the other;
+    from a `.keras` file the copy comes back as a flow that can train.
 
     Args:
       flow: `tfd.TransformedDistribution`.
@@ -43,7 +49,7 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
       `tfd.TransformedDistribution`.
 
     Raises:
-      TypeError: If `flow` is no `tfd.TransformedDistribution`.
+      TypeError: If `flow` is none.
 
     #### Example
 
@@ -75,12 +81,9 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
 
 
 def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
-    if isinstance(bijector, Coupling):
-        return bijector.copy(network=_frozen_layer(bijector.network))
-    if isinstance(bijector, BatchNorm):
-        return bijector.copy(moments=_frozen_layer(bijector.moments))
-    if isinstance(bijector, InvertibleConv):
-        return bijector.copy(mixing=_frozen_layer(bijector.mixing))
+    for kind, name in _LAYERS:
+        if isinstance(bijector, kind):
+            return bijector.copy(**{name: _frozen_layer(getattr(bijector, name))})
     if isinstance(bijector, RealNVPBijector):
         return bijector.copy(body=_frozen(bijector.body), memory="stored")
     if isinstance(bijector, (Conditioned, FactorOut)):
@@ -90,10 +93,8 @@ def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
         return bijector if inner is bijector.bijector else tfb.Invert(inner)
     if isinstance(bijector, (FusedChain, tfb.Composition)):
         members = tf.nest.map_structure(_frozen, bijector.bijectors)
-        pairs = zip(
-            tf.nest.flatten(members), tf.nest.flatten(bijector.bijectors), strict=True
-        )
-        unchanged = all(new is old for new, old in pairs)
+        old, new = map(tf.nest.flatten, (bijector.bijectors, members))
+        unchanged = all(one is other for one, other in zip(old, new, strict=True))
         return bijector if unchanged else bijector.copy(bijectors=members)
     return bijector
 

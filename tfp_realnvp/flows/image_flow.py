@@ -1,8 +1,9 @@
-"""A distribution over images, preprocessing included."""
+"""A distribution over images, preprocessing included, and its unit."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,17 +14,14 @@ from tensorflow_probability.python.distributions.transformed_distribution import
     _TransformedDistribution,
 )
 
-from tfp_realnvp.arguments import check_flag, check_text, checked_shape, shortened
+from tfp_realnvp.arguments import checked_array, checked_shape, shortened
 from tfp_realnvp.bijectors import FusedChain, PixelLogit
 from tfp_realnvp.bijectors.fused import rebuild
 from tfp_realnvp.bijectors.inputs import check_floating
-from tfp_realnvp.bijectors.pixel_logit import check_alpha
 from tfp_realnvp.flows.architectures import MultiScale
-from tfp_realnvp.flows.conditioners import ResNetConditioner
+from tfp_realnvp.flows.couplings import ResNetConditioner
 from tfp_realnvp.flows.presets import resolve_preset
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
-
-_IMAGES = "three positive ints (height, width, channels)"
 
 
 def image_flow(
@@ -56,19 +54,18 @@ def image_flow(
       validate_args: Python `bool`. If `True`, `log_prob` of NaN or of values that
         are no pixels raises an error instead of returning NaN.
       name: Python `str`.
-      **sizes: Further arguments of `RealNVPBijector`, `conditioner`, `transform` and
-        `network_dtype` among them, which override the preset's.
+      **sizes: Further arguments of `RealNVPBijector`, which override the preset's.
 
     Returns:
       `tfd.TransformedDistribution` with the event shape of the images. Its samples
-      are real-valued and can leave [0, 256) by a little, see `PixelLogit`. Its copy
-      with a base of another size, as `flow.copy(distribution=larger)`, is a flow over
-      images of that size with the same weights.
+      are real-valued and can leave [0, 256) by a little, see `PixelLogit`. A copy with
+      a base of another size, `flow.copy(distribution=larger)`, is a flow over images of
+      that size with the same weights.
 
     Raises:
-      TypeError: If `base` is not a `tfd.Distribution`, or `sizes` hold something else.
-      ValueError: If an argument is not as described, if the preset is unknown, or
-        neither `preset` nor `event_shape` is given, or `base` has another event shape.
+      TypeError: If `sizes` hold something else.
+      ValueError: If an argument is not as described, or if neither `preset` nor
+        `event_shape` is given.
 
     #### Example
 
@@ -90,46 +87,65 @@ def image_flow(
          Real NVP, Section 4.1. https://arxiv.org/abs/1605.08803
     """
     options = {} if preset is None else resolve_preset(preset)
-    for part, usual in (
-        ("architecture", MultiScale),
-        ("conditioner", ResNetConditioner),
-    ):
-        if part in sizes:
-            # It comes with its own sizes.
-            for field in dataclasses.fields(usual):
-                options.pop(field.name, None)
+    usual = {"architecture": MultiScale, "conditioner": ResNetConditioner}
+    for part in usual.keys() & sizes.keys():
+        # It comes with its own sizes.
+        for field in dataclasses.fields(usual[part]):
+            options.pop(field.name, None)
     options.update(sizes)
     if event_shape is not None:
         options["event_shape"] = event_shape
     if "event_shape" not in options:
         raise ValueError("event_shape: expected one, or a preset; got neither.")
-    options["event_shape"] = checked_shape(
-        "event_shape", options["event_shape"], expected=_IMAGES
-    )
-    if len(options["event_shape"]) != 3:
-        raise ValueError(
-            f"event_shape: expected {_IMAGES}, got {options['event_shape']}."
-        )
-    if base is not None and not isinstance(base, tfd.Distribution):
-        raise TypeError(
-            f"base: expected a tfd.Distribution or None, got {shortened(base)}."
-        )
-    check_alpha(alpha)
-    check_flag("validate_args", validate_args)
-    check_text("name", name)
+    to_pixels = PixelLogit(alpha, validate_args=validate_args)
     with tf.name_scope(name):
         real_nvp = RealNVPBijector(**options, validate_args=validate_args)
-        if base is None:
-            zeros = tf.zeros(real_nvp.event_shape, real_nvp.dtype)
-            base = tfd.Independent(tfd.Normal(zeros, 1), 3, name="base")
-        if base.event_shape != real_nvp.event_shape:
+        shape = real_nvp.event_shape
+        if len(shape) != 3:
             raise ValueError(
-                f"base: expected event shape {real_nvp.event_shape}, got "
-                f"{tuple(base.event_shape)}."
+                f"event_shape: expected (height, width, channels), got {shape}."
             )
-        to_pixels = PixelLogit(alpha, validate_args=validate_args)
+        if base is None:
+            zeros = tf.zeros(shape, real_nvp.dtype)
+            base = tfd.Independent(tfd.Normal(zeros, 1), 3, name="base")
+        if getattr(base, "event_shape", None) != shape:
+            raise ValueError(
+                f"base: expected event shape {shape}, got {shortened(base)}."
+            )
         chain = FusedChain([to_pixels, real_nvp], validate_args=validate_args)
         return ImageFlow(base, chain, validate_args=validate_args, name=name)
+
+
+def bits_per_dim(log_prob: Any, event_shape: Sequence[int]) -> Any:
+    """Returns a log-density over pixels in [0, 256) as bits per dimension.
+
+    ```none
+    bits_per_dim = -log_prob / (D log 2),   D = product of event_shape
+    ```
+
+    Args:
+      log_prob: Log-density in nats, array or `Tensor` of any shape.
+      event_shape: Sequence of Python `int`s, shape of one image.
+
+    Returns:
+      What `log_prob` was, in bits per dimension. A uniform density over [0, 256)
+      gives exactly 8.
+
+    #### Example
+
+    ```python
+    >>> import math
+    >>> import tfp_realnvp as nvp
+    >>> nvp.bits_per_dim(-12 * math.log(256), event_shape=(2, 2, 3))
+    8.0
+
+    ```
+    """
+    expected = "a sequence of positive ints"
+    dimensions = math.prod(checked_shape("event_shape", event_shape, expected=expected))
+    if not (tf.is_tensor(log_prob) or isinstance(log_prob, (int, float))):
+        log_prob = checked_array("log_prob", log_prob)
+    return -log_prob / (dimensions * math.log(2))
 
 
 class ImageFlow(_TransformedDistribution):
@@ -141,10 +157,6 @@ class ImageFlow(_TransformedDistribution):
     def _call_log_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
         self._check(value)
         return super()._call_log_prob(value, name, **kwargs)
-
-    def _call_prob(self, value: Any, name: str, **kwargs: Any) -> tf.Tensor:
-        self._check(value)
-        return super()._call_prob(value, name, **kwargs)
 
     def _check(self, value: Any) -> None:
         # TFP makes floats of integers that are no tensors before anyone sees them.

@@ -13,12 +13,7 @@ from tfp_realnvp.bijectors.fused_chain import run
 
 
 def split_by_scale(body: FusedChain, x: tf.Tensor) -> list[tf.Tensor]:
-    """Returns the latents of each scale, finest first (Eq. 13).
-
-    Args:
-      body: The couplings of the flow and all between them.
-      x: `Tensor` of latents.
-    """
+    """Returns the latents of each scale, see `RealNVPBijector.split_latent`."""
     latents = []
     for factor_out in _factor_outs(body):
         x, leaving = factor_out.split(Squeeze().forward(x))
@@ -29,44 +24,32 @@ def split_by_scale(body: FusedChain, x: tf.Tensor) -> list[tf.Tensor]:
 def merge_scales(
     body: FusedChain, latents: Sequence[tf.Tensor], event_shape: tuple[int, ...]
 ) -> tf.Tensor:
-    """Undoes `split_by_scale`.
-
-    Args:
-      body: The couplings of the flow and all between them.
-      latents: Sequence of `Tensor`s, one for each scale.
-      event_shape: The shape that the flow was made for.
-
-    Raises:
-      ValueError: If one of them cannot be the latents of its scale.
-    """
+    """Undoes `split_by_scale`, in a flow that was made for `event_shape`."""
     factor_outs = _factor_outs(body)
+    if len(latents) != len(factor_outs) + 1:
+        raise ValueError(
+            f"latents: expected {len(factor_outs) + 1} tensors, got {len(latents)}."
+        )
+    for scale, z in enumerate(latents, 1):
+        channels = event_shape[-1] * 2 ** min(scale, len(factor_outs))
+        if not z.shape[-1:].is_compatible_with([channels]):
+            raise ValueError(
+                f"latents: expected shape (..., {channels}) at scale {scale}, got "
+                f"{z.shape}."
+            )
     *leaving, x = latents
-    for scale, z in enumerate(leaving, 1):
-        _check_latent(z, event_shape, scale, scale)
-    _check_latent(x, event_shape, len(latents), len(factor_outs))
     for factor_out, z in zip(reversed(factor_outs), reversed(leaving), strict=True):
         x = Squeeze().inverse(factor_out.merge(x, z))
     return x
 
 
 def log_prob_by_scale(flow: tfd.Distribution, pixels: tf.Tensor) -> tf.Tensor:
-    """Returns the parts of the log-density that each scale adds, finest first.
+    """Returns what each scale adds to `log_prob(pixels)`, of shape [N, num_scales].
 
-    With `h_0` the pixels, and `(z_s, h_s)` what scale `s` makes of `h_{s-1}`,
-
-    ```none
-    log p(h_{s-1}) = log p(z_s) + log |det d(z_s, h_s)/dh_{s-1}| + log p(h_s)
-    ```
-
-    of which the first two terms are the part of scale `s`: how well what it lets go is
-    predicted, given what goes on. Parts may be positive, for they are densities.
-
-    Args:
-      flow: What `image_flow` returns, with a base of independent entries.
-      pixels: `Tensor` of shape [N, height, width, channels].
-
-    Returns:
-      `Tensor` of shape [N, num_scales], in nats. Its sums are `flow.log_prob(pixels)`.
+    With `h_0` the pixels, and `(z_s, h_s)` what scale `s` makes of `h_{s-1}`, its part
+    is `log p(z_s) + log |det d(z_s, h_s)/dh_{s-1}|`: how well what it lets go is
+    predicted, given what goes on. The flow is one of `image_flow`, with a base of
+    independent entries.
     """
     to_pixels, real_nvp = flow.bijector.bijectors
     logits, to_logits = run(to_pixels, pixels, 3, inverse=True)
@@ -94,28 +77,8 @@ def _inverse_by_scale(
     return x, [own, *others]
 
 
-def _factor_outs(body: FusedChain) -> list[FactorOut]:
-    found: list[FactorOut] = []
-    chain: FusedChain | None = body
-    while chain is not None:
-        inner = [b for b in chain.bijectors if isinstance(b, FactorOut)]
-        found += inner
-        chain = inner[0].bijector if inner else None
-    return found
-
-
-def _check_latent(
-    z: tf.Tensor, event_shape: tuple[int, ...], scale: int, halvings: int
-) -> None:
-    """Raises `ValueError` if these cannot be the latents of a scale, from 1 on."""
-    if len(event_shape) == 1:
-        fits = z.shape.rank is None or z.shape[-1:] == event_shape
-        expected = f"(..., {event_shape[0]})"
-    else:
-        channels = event_shape[-1] * 2**halvings
-        fits = z.shape.rank is None or (z.shape.rank >= 3 and z.shape[-1] == channels)
-        expected = f"(..., height, width, {channels})"
-    if not fits:
-        raise ValueError(
-            f"latents: expected shape {expected} at scale {scale}, got {z.shape}."
-        )
+def _factor_outs(chain: FusedChain) -> list[FactorOut]:
+    for member in chain.bijectors:
+        if isinstance(member, FactorOut):
+            return [member, *_factor_outs(member.bijector)]
+    return []

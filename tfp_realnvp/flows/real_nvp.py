@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.arguments import (
-    check_choice,
-    check_flag,
-    check_number,
-    check_seed,
-    check_text,
-    checked_shape,
-    shortened,
-)
+from tfp_realnvp.arguments import check_choice, check_number, check_seed, checked_shape
 from tfp_realnvp.bijectors import (
     Additive,
     Elementwise,
@@ -30,10 +21,13 @@ from tfp_realnvp.bijectors.fused_chain import run
 from tfp_realnvp.bijectors.inputs import check_condition_size, checked_event_shape
 from tfp_realnvp.choices import MEMORY
 from tfp_realnvp.flows.architectures import CouplingStack, MultiScale
-from tfp_realnvp.flows.conditioners import MLPConditioner, ResNetConditioner
-from tfp_realnvp.flows.couplings import CouplingMaker
+from tfp_realnvp.flows.couplings import (
+    CouplingMaker,
+    MLPConditioner,
+    ResNetConditioner,
+    resolve_network_dtype,
+)
 from tfp_realnvp.flows.latent_scales import merge_scales, split_by_scale
-from tfp_realnvp.flows.precision import checked_dtype, resolve_network_dtype
 from tfp_realnvp.nets.batch_norm import check_momentum
 
 # What may differ between flows that share their weights.
@@ -45,99 +39,81 @@ class RealNVPBijector(FusedBijector):
 
     Couplings of masks that alternate, each with its normalization, put together by an
     `architecture`. Each asks a network of its own, which the `conditioner` makes, for
-    the parameters of its `transform`. Without any of the three this is the paper's flow
-    over images, `MultiScale` of `ResNetConditioner`s, and over vectors `CouplingStack`
-    of `MLPConditioner`s; the transform is that of `AffineCoupling`.
-
-    Fields of the two can be given by their names alone:
+    the parameters of its `transform`. Fields of the first two can be given by name;
+    these are the same:
 
     ```python
     RealNVPBijector((8, 8, 1), num_scales=3, filters=64)
     RealNVPBijector((8, 8, 1), MultiScale(num_scales=3), ResNetConditioner(filters=64))
     ```
 
-    are the same. Latents have the shape of the event itself: what leaves at each scale
-    stays at the pixels it came from. `split_latent` takes them apart by scale.
+    Latents have the shape of the event: what leaves at each scale stays at the pixels
+    it came from, see `split_latent`.
 
-    A flow with a `condition_size` takes one more argument, `condition`: integer
-    labels of shape [...] or vectors of shape [..., condition_size], whose leading
-    dimensions and those of the events broadcast against each other. It enters every
-    network. Distributions pass it on, together with `training`, as
+    A flow with a `condition_size` takes one more argument, which enters every network:
+    `condition`, integer labels of shape [...] or vectors of shape
+    [..., condition_size], whose leading dimensions and those of the events broadcast
+    against each other. Distributions pass it on, together with `training`, as
     `log_prob(x, bijector_kwargs={"condition": labels})`.
 
     Args:
-      event_shape: Sequence of Python `int`s, (height, width, channels) or (D,). Images
-        of any other size that can be halved as often work too, with the same weights
-        (Appendix C). D must be at least 2.
-      architecture: `MultiScale` for images, `CouplingStack` for vectors.
-      conditioner: `ResNetConditioner`, `MLPConditioner`, or a function that makes the
-        network of each coupling, a Keras layer that is called as
-        `network(inputs, training=...)`. It is given the number of outputs in the last
-        axis and, of those that it names: level (Python `int`, how often widths should
-        have doubled), condition_size, batch_norm, momentum, regularizer, seed, and
-        dtype, the Keras policy. For `.keras` files it must be registered by
-        `keras.saving.register_keras_serializable`.
+      event_shape: Sequence of Python `int`s, (height, width, channels) or (D,) with D
+        at least 2. Images of any other size that can be halved as often work too, with
+        the same weights (Appendix C).
+      architecture: `None` is `MultiScale()` for images, `CouplingStack()` for vectors.
+      conditioner: `None` is `ResNetConditioner()` or `MLPConditioner()`. Any function
+        can make the network of each coupling, a Keras layer. It is given the number of
+        outputs in the last axis and, of those that it names: level (Python `int`, how
+        often widths should have doubled), condition_size, batch_norm, momentum,
+        regularizer, seed, and dtype, the Keras policy. For `.keras` files it must be
+        registered by `keras.saving.register_keras_serializable`.
       transform: `Additive`, `RationalQuadraticSpline` or `Elementwise`, see `Coupling`;
         `None` is the paper's, affine.
       condition_size: Python `int`, number of classes or length of the vectors to
         condition on; `None` for an unconditional flow.
       batch_norm: `"batch"` normalizes by the current batch in training (Section
-        3.7), `"moving"` by moving averages (Appendix E), `None` not at all. It applies
-        between the couplings and, for images, in the networks. `"auto"` is `"batch"`
-        for images and `None` for vectors, which often are used where nothing passes
-        `training` on (variational inference, MCMC).
-      momentum: Python `float`, momentum of the moving averages.
-      l2: Python `float`, weight of the paper's penalty on the squares of
-        weight-norm magnitudes and tanh gains, to be found in the `losses` of the
-        Keras layers; `FlowModel` adds it to its loss.
+        3.7), `"moving"` by moving averages (Appendix E), `None` not at all. `"auto"`
+        is `"batch"` for images and `None` for vectors, which often are used where
+        nothing passes `training` on (variational inference, MCMC).
+      momentum: Python `float`, of the moving averages.
+      l2: Python `float`, weight of the paper's penalty on the squares of magnitudes and
+        gains, in the `losses` of the Keras layers.
       seed: Python `int` or `None`, seeds the initial weights.
-      body: `FusedChain` of an equally configured flow to share its weights with, as
-        `copy()` does; `None` makes a new one.
+      body: `FusedChain` of an equal flow to share its weights, as `copy()` does.
       dtype: Dtype of events and weights, `tf.float32` or `tf.float64`.
       network_dtype: Python `str`, name of the Keras dtype policy of the networks;
         `None` is that of `dtype`, or Keras's global policy if that is mixed. With
-        `"mixed_bfloat16"` the networks of a float32 flow compute in bfloat16, which
-        processors with bfloat16 units do faster.
-        Weights, statistics and log-scales, and all that the flow computes from what
-        the networks return, stay float32, so it is as invertible as before but for
-        one thing: where float32's rounding moves an entry across a boundary between
-        two bfloat16 numbers, what depends on it comes back in bfloat16's accuracy.
-      memory: `"stored"` keeps the activations of all networks for the gradient.
-        `"recompute"` keeps the input of each coupling and batch normalization alone,
-        and runs it again for its gradient: the activations of one network at a time
-        are all that training takes then, however many there are, for a third more
-        arithmetic. Values and gradients are the same.
+        `"mixed_bfloat16"` the networks of a float32 flow compute in bfloat16, all else
+        stays float32. Where rounding moves an entry across a boundary between two
+        bfloat16 numbers, what depends on it comes back in bfloat16's accuracy.
+      memory: `"stored"` keeps the activations of all networks for the gradient,
+        `"recompute"` those of one network at a time, for a third more arithmetic and
+        the same values and gradients.
       validate_args: Python `bool`, as for every `tfb.Bijector`.
       name: Python `str`.
       **fields: Fields of `architecture` or `conditioner`, instead of theirs.
 
     Raises:
-      TypeError: If one of `fields` is none of theirs, `conditioner` makes no Keras
-        layer, or `body` is not a `FusedChain`.
-      ValueError: If another argument is not as described, or architecture and events
-        do not fit.
+      TypeError: If one of `fields` is none of theirs.
+      ValueError: If an argument is not as described, or does not fit the events.
 
     #### Example
 
     ```python
-    >>> import tensorflow as tf, tensorflow_probability as tfp
+    >>> import keras, tensorflow as tf, tensorflow_probability as tfp
     >>> import tfp_realnvp as nvp
     >>> tfd = tfp.distributions
-    >>> flow = tfd.TransformedDistribution(
-    ...     tfd.Independent(tfd.Normal(tf.zeros([8, 8, 1]), 1.), 3),
-    ...     nvp.RealNVPBijector((8, 8, 1), num_scales=2, filters=8, num_blocks=1),
-    ... )
+    >>> bijector = nvp.RealNVPBijector((8, 8, 1), filters=8, num_blocks=1)
+    >>> base = tfd.Sample(tfd.Normal(0., 1.), [8, 8, 1])
+    >>> flow = tfd.TransformedDistribution(base, bijector)
     >>> flow.log_prob(flow.sample(4, seed=0)).shape
     TensorShape([4])
-    >>> len(flow.trainable_variables)
-    180
 
     ```
 
     With a network and a transform of one's own:
 
     ```python
-    >>> import keras
     >>> def network(outputs):
     ...     layers = [keras.layers.Dense(32, "relu"), keras.layers.Dense(outputs)]
     ...     return keras.Sequential(layers)
@@ -182,20 +158,18 @@ class RealNVPBijector(FusedBijector):
         if len(event_shape) not in (1, 3):
             raise ValueError(f"event_shape: expected {expected}, got {event_shape}.")
         is_image = len(event_shape) == 3
-        architecture, conditioner = _with_fields(
-            [
-                architecture or (MultiScale() if is_image else CouplingStack()),
-                conditioner or (ResNetConditioner() if is_image else MLPConditioner()),
-            ],
-            fields,
-        )
+        architecture = architecture or (MultiScale() if is_image else CouplingStack())
+        if conditioner is None:
+            conditioner = ResNetConditioner() if is_image else MLPConditioner()
+        architecture, conditioner = _with_fields((architecture, conditioner), fields)
         if fields:
             # So that a copy of another conditioner does not have this one's fields.
             parameters.update(architecture=architecture, conditioner=conditioner)
         architecture.check(event_shape)
         check_condition_size(condition_size)
         check_choice("memory", memory, MEMORY)
-        dtype = checked_dtype(dtype)
+        dtype = tf.as_dtype(dtype)
+        check_choice("dtype", dtype.name, ("float32", "float64"))
         policy = resolve_network_dtype(network_dtype, dtype)
         if network_dtype is None and policy != dtype.name:
             # What is made again from the parameters must not depend on a global policy.
@@ -204,12 +178,6 @@ class RealNVPBijector(FusedBijector):
         check_momentum(momentum)
         check_number("l2", l2, least=0, expected="0 or more, and finite")
         check_seed("seed", seed)
-        if body is not None and not isinstance(body, FusedChain):
-            raise TypeError(
-                f"body: expected a FusedChain or None, got {shortened(body)}."
-            )
-        check_flag("validate_args", validate_args)
-        check_text("name", name)
         if batch_norm == "auto":
             batch_norm = "batch" if is_image else None
         with tf.name_scope(name) as name:
@@ -224,8 +192,7 @@ class RealNVPBijector(FusedBijector):
                 network_dtype=policy,
             )
             body = body or architecture.chain(event_shape, couplings, seed)
-            # With the body among the parameters a copy shares the weights, and two
-            # flows made from the same numbers are not taken for equal.
+            # So a copy shares the weights, and two flows of other weights differ.
             parameters["body"] = body
             self._event_shape = event_shape
             self._num_scales = architecture.num_scales
@@ -241,10 +208,10 @@ class RealNVPBijector(FusedBijector):
             self._recompute = memory == "recompute"
 
     def copy(self, **override_parameters_kwargs: Any) -> RealNVPBijector:
-        """Returns the same flow, sharing its weights, under other parameters.
+        """Returns the same flow under other parameters.
 
-        A change of anything but `memory`, `validate_args` and `name` makes a flow of
-        its own.
+        It shares the weights unless anything but `memory`, `validate_args` and `name`
+        changes.
         """
         if set(override_parameters_kwargs) - _SHARING:
             override_parameters_kwargs.setdefault("body", None)
@@ -298,52 +265,32 @@ class RealNVPBijector(FusedBijector):
           x: `Tensor` of shape [..., height, width, channels], in latent space.
 
         Returns:
-          List of `num_scales` `Tensor`s. With C channels, the latents of the i-th
-          scale, counted from 1, have shape [..., height / 2**i, width / 2**i,
-          2**i * C], but those of the last scale have that of the ones before.
-
-        Raises:
-          ValueError: If `x` is of another shape.
+          List of `num_scales` `Tensor`s. With C channels, those of the i-th scale,
+          from 1 on, have shape [..., height / 2**i, width / 2**i, 2**i * C], but those
+          of the last scale have that of the ones before.
         """
         x = tf.convert_to_tensor(x, self.dtype, name="x")
         self._checked_event_shape(x.shape, "x")
         return split_by_scale(self._body, x)
 
     def merge_latent(self, latents: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Undoes `split_latent`.
-
-        Args:
-          latents: Sequence of `Tensor`s as `split_latent` returns them.
-
-        Raises:
-          ValueError: If there are not `num_scales` of them.
-        """
-        is_sequence = isinstance(latents, (list, tuple))
-        if not is_sequence or len(latents) != self._num_scales:
-            got = len(latents) if is_sequence else shortened(latents)
-            raise ValueError(
-                f"latents: expected {self._num_scales} tensors, got {got}."
-            )
+        """Undoes `split_latent`, given what it returns."""
         latents = [tf.convert_to_tensor(z, self.dtype, name="latents") for z in latents]
         return merge_scales(self._body, latents, self._event_shape)
 
 
-def _with_fields(objects: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]:
-    """Returns the objects, with those of their fields that are given."""
-    known = [
-        {f.name for f in dataclasses.fields(o)} if dataclasses.is_dataclass(o) else ()
-        for o in objects
-    ]
+def _with_fields(parts: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]:
+    """Returns the parts of a flow, with those of their fields that are given."""
+    changed, sizes = [], []
+    for part in parts:
+        names = list(vars(part)) if dataclasses.is_dataclass(part) else []
+        own = {name: fields[name] for name in names if name in fields}
+        changed.append(dataclasses.replace(part, **own) if own else part)
+        sizes += names
     for name in fields:
-        if not any(name in names for names in known):
-            listed = sorted(itertools.chain(*known))
+        if name not in sizes:
             raise TypeError(
                 f"{name}: expected no argument of this name, for this flow has the "
-                f"sizes {', '.join(listed)}."
+                f"sizes {', '.join(sorted(sizes))}."
             )
-    return [
-        dataclasses.replace(o, **{n: fields[n] for n in names if n in fields})
-        if names
-        else o
-        for o, names in zip(objects, known, strict=True)
-    ]
+    return changed

@@ -10,8 +10,8 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_int, check_seed
 from tfp_realnvp.data.image_split import ImageSplit
+from tfp_realnvp.flows import bits_per_dim
 from tfp_realnvp.flows.call_arguments import condition_vectors, is_transformed
-from tfp_realnvp.flows.units import bits_per_dim
 from tfp_realnvp.health.health_findings import PIXEL_TOLERANCE, RELATIVE_TOLERANCE
 from tfp_realnvp.health.health_report import (
     HealthReport,

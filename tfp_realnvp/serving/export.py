@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -13,12 +15,30 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_flag, check_path, shortened
 from tfp_realnvp.files import write_json
-from tfp_realnvp.flows.call_arguments import is_transformed
+from tfp_realnvp.flows.call_arguments import (
+    condition_size_of_flow,
+    is_transformed,
+    pixel_logit_of,
+)
+from tfp_realnvp.flows.config import to_config
 from tfp_realnvp.flows.freeze import freeze
-from tfp_realnvp.serving.directory import atomic_directory, check_directory
-from tfp_realnvp.serving.metadata import describe, metadata_path
-from tfp_realnvp.serving.signatures import Signatures
+from tfp_realnvp.serving.signatures import PARAMETERS, signatures_of
 from tfp_realnvp.training.flow_model import FlowModel
+
+# What an artifact says of itself, a place that TensorFlow leaves free.
+METADATA = "assets.extra/metadata.json"
+_PACKAGES = ("tfp_realnvp", "tensorflow", "tensorflow-probability", "keras", "numpy")
+_UNITS = {
+    "log_prob": "nats",
+    "latents": "those of the base distribution",
+    "temperature": "factor on the latents",
+}
+_PIXEL_UNITS = {
+    "x": "pixels: real values in [0, 256), or uint8 in score_images",
+    "bits_per_dim": "bits per dimension",
+    "images": "pixels: 0 to 255",
+    "samples": "pixels: real values, of which images are the whole part",
+}
 
 
 def export_saved_model(
@@ -49,19 +69,15 @@ def export_saved_model(
     distributions. A conditional flow takes `condition`, floating vectors of shape
     [N, condition_size], in each.
 
-    All of them are deterministic. `serving_default` adds no noise: its pixels are real
-    values in [0, 256). `score_images` adds noise to 8-bit images (Section 4.1) that
-    `seed` fixes, the same for every image, and gives the logarithm of the mean density
-    over `num_draws` draws of it: 1 is one fixed draw, more come nearer to the
-    likelihood of the discrete image. `log_prob` of `sample` is that of `samples`, of
-    which `images` are the whole part.
+    `serving_default` adds no noise: its pixels are real values in [0, 256).
+    `score_images` adds noise to 8-bit images (Section 4.1) that `seed` fixes, the same
+    for every image, and gives the logarithm of the mean density over `num_draws` draws
+    of it. `log_prob` of `sample` is that of `samples`, of which `images` are the whole
+    part.
 
     NaN, infinity and what are no pixels raise `tf.errors.InvalidArgumentError` in
-    whatever loads the artifact. Layers normalize by their moving averages, folded into
-    kernels where `freeze` can.
-
-    What the artifact is and takes stands in `assets.extra/metadata.json` too: event
-    shape, units, signatures, versions of the packages, and `run`.
+    whatever loads the artifact. Layers normalize by their moving averages. What the
+    artifact is and takes stands in `assets.extra/metadata.json` too.
 
     Args:
       flow: `tfd.Distribution` over events of a known shape, without batch shape, or
@@ -70,8 +86,7 @@ def export_saved_model(
         keep versions, as TensorFlow Serving does, see `next_version`.
       overwrite: Python `bool`, whether to replace a folder that holds anything. It
         stays until the new one is complete.
-      run: What is known of the training, as values that JSON can hold: data set,
-        bits/dim.
+      run: What is known of the training, as values that JSON can hold.
 
     Returns:
       `directory`, as a `pathlib.Path`.
@@ -80,8 +95,7 @@ def export_saved_model(
       FileExistsError: If `directory` is a file, or holds anything and `overwrite` is
         `False`.
       TypeError: If `flow` is neither a `tfd.Distribution` nor a `FlowModel`.
-      ValueError: If it has a batch shape, or its events are not single tensors of a
-        known shape, if `directory` is no path, or `run` not what JSON can hold.
+      ValueError: If another argument is not as described.
 
     #### Example
 
@@ -99,34 +113,51 @@ def export_saved_model(
     >>> outputs = signatures["serving_default"](x=tf.zeros([2, 4, 4, 1]))
     >>> sorted(outputs)
     ['bits_per_dim', 'log_prob']
-    >>> drawn = signatures["sample"](
-    ...     num_samples=tf.constant(3),
-    ...     seed=tf.constant([0, 1]),
-    ...     temperature=tf.constant(0.7),
-    ... )
-    >>> drawn["images"].dtype, drawn["images"].shape
-    (tf.uint8, TensorShape([3, 4, 4, 1]))
 
     ```
     """
     if isinstance(flow, FlowModel):
         flow = flow.flow
     _check_flow(flow)
-    _check_directory(directory)
     check_flag("overwrite", overwrite)
-    _check_run(run)
-    directory = pathlib.Path(directory)
-    check_directory(directory, overwrite=overwrite)
-    served = Signatures(freeze(flow) if is_transformed(flow) else flow)
+    check_path("directory", directory)
+    # What a symbolic link points to is replaced, not the link.
+    path = pathlib.Path(os.path.realpath(directory))
+    if path.is_file() or (path.exists() and any(path.iterdir()) and not overwrite):
+        raise FileExistsError(
+            f"directory: expected a folder that is new or empty, but {path} is not; "
+            "overwrite=True replaces a folder."
+        )
+    try:
+        run = None if run is None else dict(run)
+        json.dumps(run, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"run: expected what JSON can hold, NaN excluded, got {shortened(run)}."
+        ) from error
+    frozen = freeze(flow) if is_transformed(flow) else flow
     # Traced before anything is written.
-    signatures = served.by_name()
-    metadata = describe(flow, signatures, run)
-    with atomic_directory(directory, overwrite=overwrite) as temporary:
-        tf.saved_model.save(served, temporary, signatures=signatures)
-        path = metadata_path(temporary)
-        path.parent.mkdir()
-        write_json(path, metadata)
-    return directory
+    signatures = signatures_of(frozen)
+    # The variables alone: with the flow as an attribute the artifact would describe
+    # every bijector and layer, which nobody can make use of.
+    module = tf.Module()
+    module.flow_variables = list(frozen.variables)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    replaced = path.with_name(f".{os.getpid()}.{path.name}.replaced")
+    try:
+        tf.saved_model.save(module, temporary, signatures=signatures)
+        (temporary / METADATA).parent.mkdir()
+        write_json(temporary / METADATA, _metadata(flow, signatures, run))
+        if overwrite and path.exists():
+            path.rename(replaced)
+        elif path.exists():
+            # Refused if it holds anything by now.
+            path.rmdir()
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
+    return pathlib.Path(directory)
 
 
 def _check_flow(flow: tfd.Distribution) -> None:
@@ -135,38 +166,52 @@ def _check_flow(flow: tfd.Distribution) -> None:
             "flow: expected a tfd.Distribution or a FlowModel, got "
             f"{type(flow).__name__}."
         )
-    if not isinstance(flow.dtype, tf.DType) or not flow.event_shape.is_fully_defined():
+    has_one_shape = isinstance(flow.dtype, tf.DType) and flow.batch_shape == []
+    if not has_one_shape or not flow.event_shape.is_fully_defined():
         raise ValueError(
-            "flow: expected events that are single tensors of a known shape, got "
-            f"{flow.event_shape}."
-        )
-    if flow.batch_shape != []:
-        raise ValueError(
-            f"flow: expected one without batch shape, got {flow.batch_shape}."
+            "flow: expected one over single tensors of a known shape, without batch "
+            f"shape, got {shortened(flow)}."
         )
 
 
-def _check_directory(directory: str | os.PathLike) -> None:
-    check_path("directory", directory)
+def _metadata(
+    flow: tfd.Distribution,
+    signatures: Mapping[str, tf.types.experimental.ConcreteFunction],
+    run: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    is_over_pixels = pixel_logit_of(flow) is not None
     try:
-        os.fspath(directory).encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            "directory: expected a path in UTF-8, as TensorFlow writes to, got "
-            f"{os.fspath(directory)!r}."
-        ) from error
+        config = to_config(flow)
+    except TypeError:
+        # Made of classes that are not public: what it does, the artifact knows.
+        config = None
+    return {
+        "format_version": 1,
+        "event_shape": flow.event_shape.as_list(),
+        "dtype": flow.dtype.name,
+        "condition_size": condition_size_of_flow(flow),
+        "is_over_pixels": is_over_pixels,
+        "units": {**_UNITS, **(_PIXEL_UNITS if is_over_pixels else {})},
+        "signatures": {
+            name: {
+                "inputs": _specs(
+                    (s.name, s) for s in function.structured_input_signature[0]
+                ),
+                "outputs": _specs(function.structured_outputs.items()),
+            }
+            for name, function in sorted(signatures.items())
+        },
+        "run": run,
+        "versions": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "flow": config,
+    }
 
 
-def _check_run(run: Mapping[str, Any] | None) -> None:
-    if run is None:
-        return
-    message = (
-        "run: expected a mapping of str to what JSON can hold, NaN excluded, or None; "
-        f"got {shortened(run)}."
-    )
-    if not isinstance(run, Mapping) or not all(isinstance(name, str) for name in run):
-        raise ValueError(message)
-    try:
-        json.dumps(dict(run), allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(message) from error
+def _specs(specs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    return {
+        name: {
+            "dtype": spec.dtype.name,
+            "shape": PARAMETERS[name] if name in PARAMETERS else spec.shape.as_list(),
+        }
+        for name, spec in specs
+    }

@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_seed, check_text, shortened
+from tfp_realnvp.flows import bits_per_dim
 from tfp_realnvp.flows.call_arguments import (
     condition_size_of_flow,
     distribution_kwargs,
@@ -16,7 +17,6 @@ from tfp_realnvp.flows.call_arguments import (
     pixel_logit_of,
 )
 from tfp_realnvp.flows.config import from_config, to_config
-from tfp_realnvp.flows.units import bits_per_dim
 from tfp_realnvp.nets.parts import num_replicas
 from tfp_realnvp.training.dequantization import (
     batch_number,

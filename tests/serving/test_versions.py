@@ -1,13 +1,12 @@
 import hashlib
 import json
-import math
 import os
 
 import pytest
 
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
-from tfp_realnvp.serving import run_origin
+from tfp_realnvp.serving import next_version, run_origin
 
 SUMMARY = {
     "test_bits_per_dim": 3.5,
@@ -21,6 +20,17 @@ EVALUATION = {
     "images": 40,
     "standard_error_over_images": 0.5,
 }
+
+
+def test_versions_are_counted_from_the_highest_that_is_there(tmp_path):
+    assert next_version(tmp_path / "new") == tmp_path / "new" / "1"
+    for name in ("1", "9", "10", "old", "11.bak", ".123.12"):
+        (tmp_path / name).mkdir()
+    assert next_version(tmp_path) == tmp_path / "11"
+    (tmp_path / "1" / "saved_model.pb").touch()
+    for name, kind in (("1/saved_model.pb", "file"), ("1", "SavedModel itself")):
+        with pytest.raises(FileExistsError, match=f"directory: .* is a {kind}"):
+            next_version(tmp_path / name)
 
 
 @pytest.fixture
@@ -53,6 +63,10 @@ def test_the_origin_names_the_data_the_configuration_and_the_weights(directory):
 
 
 def test_bits_per_dim_are_those_of_the_very_weights(directory):
+    write(directory, "summary.json", SUMMARY, time=99)
+    write(directory, "evaluation.json", EVALUATION, time=99)
+    # Measured before the weights were written.
+    assert bits(directory, "last") is bits(directory, "best") is None
     write(directory, "summary.json", SUMMARY)
     assert bits(directory, "last") == {"value": 3.5, "split": "test"}
     assert bits(directory, "best") == {"value": 3.25, "split": "validation"}
@@ -63,23 +77,13 @@ def test_bits_per_dim_are_those_of_the_very_weights(directory):
     assert bits(directory, "best") == found
 
 
-def test_what_was_measured_before_the_weights_were_written_does_not_count(directory):
-    write(directory, "summary.json", SUMMARY, time=99)
-    write(directory, "evaluation.json", EVALUATION, time=99)
-    assert bits(directory, "last") is bits(directory, "best") is None
+OF_NO_NUMBER = [f'{{"test_bits_per_dim": {value}}}' for value in ('"3.5"', "NaN")]
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "\xff"])
+@pytest.mark.parametrize("text", ["{", "[1]", "\xff", *OF_NO_NUMBER])
 def test_damaged_files_are_named(directory, text):
-    write(directory, "evaluation.json", text)
-    with pytest.raises(ValueError, match="run: .*evaluation.json is damaged"):
-        run_origin(directory)
-
-
-@pytest.mark.parametrize("value", ["3.5", math.nan, [3.5]])
-def test_bits_per_dim_that_are_no_number_are_named(directory, value):
-    write(directory, "summary.json", {"test_bits_per_dim": value})
-    with pytest.raises(ValueError, match="summary.json is damaged: .*test_bits_per"):
+    write(directory, "summary.json", text)
+    with pytest.raises(ValueError, match="run: .*summary.json is damaged"):
         run_origin(directory)
 
 
