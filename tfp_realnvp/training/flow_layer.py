@@ -18,18 +18,9 @@ from tfp_realnvp.flows.call_arguments import (
 from tfp_realnvp.flows.config import from_config, to_config
 from tfp_realnvp.flows.units import bits_per_dim
 from tfp_realnvp.nets.replicas import num_replicas
-from tfp_realnvp.training.dequantization import (
-    batch_number,
-    checked_labels,
-    checked_pixels,
-    dequantized,
-)
-from tfp_realnvp.training.parts import (
-    check_reached,
-    check_strategy,
-    keras_layers,
-    other_variables,
-)
+from tfp_realnvp.training.dequantization import batch_number, dequantized
+from tfp_realnvp.training.inputs import check_given, checked_labels, checked_pixels
+from tfp_realnvp.training.parts import check_flow, keras_layers, other_variables
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
@@ -80,25 +71,9 @@ class FlowLayer(keras.layers.Layer):
     def __init__(
         self, flow: tfd.Distribution, *, seed: int | None = None, name: str = "flow"
     ):
-        if not isinstance(flow, tfd.Distribution):
-            raise TypeError(
-                f"flow: expected a tfd.Distribution, got {type(flow).__name__}."
-            )
-        if not isinstance(flow.dtype, tf.DType) or flow.event_shape.rank is None:
-            raise ValueError(
-                "flow: expected events that are single tensors of a known shape, got "
-                f"{flow.event_shape}."
-            )
-        if flow.batch_shape.rank:
-            raise ValueError(
-                "flow: expected one distribution, got a batch of them, of batch_shape "
-                f"{flow.batch_shape}; tfd.Independent makes of a batch the axes of an "
-                "event."
-            )
+        check_flow(flow)
         check_seed("seed", seed)
         check_text("name", name)
-        check_reached(flow)
-        check_strategy(flow)
         super().__init__(name=name, dtype=tf.as_dtype(flow.dtype).name)
         self.flow = flow
         self.seed = seed
@@ -146,11 +121,7 @@ class FlowLayer(keras.layers.Layer):
           tf.errors.InvalidArgumentError: If there are values that are no pixels where
             the flow is over pixels, or labels that are none.
         """
-        if condition is not None and self.condition_size is None:
-            raise ValueError(
-                "condition: expected None, for the flow was made without "
-                "condition_size and is trained on x alone; got one."
-            )
+        check_given(condition is not None, self.condition_size)
         x = tf.convert_to_tensor(x)
         if x.shape.rank is None:
             x = tf.ensure_shape(x, [None, *self.flow.event_shape])
@@ -201,13 +172,7 @@ class FlowLayer(keras.layers.Layer):
             raise ValueError(
                 f"config: expected what get_config returns, got {shortened(config)}."
             )
-        flow = from_config(config["flow"])
-        if not isinstance(flow, tfd.Distribution):
-            raise ValueError(
-                "flow: expected a configuration of a distribution, got "
-                f"{shortened(flow)}."
-            )
-        return cls(**{**config, "flow": flow})
+        return cls(**{**config, "flow": from_config(config["flow"])})
 
     def _real_pixels(
         self, x: tf.Tensor, *, training: bool

@@ -34,15 +34,12 @@ class _Variable(keras.Variable):
 
 
 def other_variables(module: tf.Module) -> list[keras.Variable]:
-    """Returns the variables of `module` that belong to no Keras layer.
-
-    Returns:
-      Keras variables that are the given ones under another class, not copies.
-    """
+    """Returns the variables that belong to no Keras layer: the same, not copies."""
     in_layers = {id(v.value) for layer in keras_layers(module) for v in layer.weights}
-    others = {id(v): v for v in module.variables if id(v) not in in_layers}
     found = []
-    for variable in others.values():
+    for variable in {id(v): v for v in module.variables}.values():
+        if id(variable) in in_layers:
+            continue
         wrapper = _Variable(
             variable,
             trainable=variable.trainable,
@@ -55,61 +52,37 @@ def other_variables(module: tf.Module) -> list[keras.Variable]:
     return found
 
 
-def check_reached(flow: tfd.Distribution) -> None:
-    """Checks that `training` and `condition` reach all that needs them.
-
-    Raises:
-      ValueError: If the distribution holds a conditional or batch-normalized bijector
-        and does not pass arguments on to it.
-    """
-    reached = reached_bijectors(flow)
-    inside = {id(m) for b in reached for m in (b, *b.submodules)}
+def check_flow(flow: tfd.Distribution) -> None:
+    """Checks that a layer can pass to all parts of a flow what they need."""
+    if not isinstance(flow, tfd.Distribution):
+        raise TypeError(
+            f"flow: expected a tfd.Distribution, got {type(flow).__name__}."
+        )
+    if flow.batch_shape.rank:
+        raise ValueError(
+            "flow: expected one distribution, got a batch of them, of batch_shape "
+            f"{flow.batch_shape}; tfd.Independent makes of a batch the axes of an "
+            "event."
+        )
+    inside = {id(m) for b in reached_bijectors(flow) for m in (b, *b.submodules)}
     for module in flow.submodules:
         if not isinstance(module, FusedBijector) or id(module) in inside:
             continue
-        if module.condition_size is not None:
+        layers = [i for top in keras_layers(module) for i in top._flatten_layers()]
+        has_norms = any(isinstance(layer, BatchMoments) for layer in layers)
+        if module.condition_size is not None or has_norms:
             raise ValueError(
-                f"flow: expected flows without condition inside {flow.name!r}, which "
-                f"does not pass conditions on; got {module.name!r}."
-            )
-        norms = [
-            layer
-            for top in keras_layers(module)
-            for layer in top._flatten_layers()
-            if isinstance(layer, BatchMoments)
-        ]
-        if norms:
-            raise ValueError(
-                f"flow: expected flows with batch_norm=None inside {flow.name!r}, "
-                "which does not tell its parts when they are trained; got "
-                f"{module.name!r} with batch normalization."
-            )
-
-
-def check_strategy(flow: tfd.Distribution) -> None:
-    """Checks that the variables were made under the strategy that is in force.
-
-    Raises:
-      ValueError: If there is a strategy and a variable was not made in its scope.
-    """
-    if not tf.distribute.has_strategy():
-        return
-    strategy = tf.distribute.get_strategy()
-    for variable in flow.variables:
-        if not strategy.extended.variable_created_in_scope(variable):
-            raise ValueError(
-                "flow: expected one made in the scope of the same "
-                f"{type(strategy).__name__} as the model, got variables from outside "
-                f"of it, {variable.name!r} for one."
+                "flow: expected flows without condition and with batch_norm=None "
+                f"inside {flow.name!r}, which passes neither conditions on nor whether "
+                f"it is trained; got {module.name!r}."
             )
 
 
 def part_names(flow: tf.Module) -> list[tuple[Any, str]]:
-    """Returns our bijectors and all Keras layers in a distribution, with their names.
+    """Returns our bijectors and all Keras layers in a flow, each once, with names.
 
-    Returns:
-      List of (part, name), each part once. A name is the way to the part in Python,
-      for instance `flow.bijector.bijectors[0].network.conv_in`.
+    A name is the way to the part in Python, for instance
+    `flow.bijector.bijectors[0].network.conv_in`.
     """
     found: dict[int, tuple[Any, str]] = {}
     wanted = (FusedBijector, keras.layers.Layer)
@@ -120,6 +93,16 @@ def part_names(flow: tf.Module) -> list[tuple[Any, str]]:
             if id(inner) not in found or len(name) < len(found[id(inner)][1]):
                 found[id(inner)] = (inner, name)
     return list(found.values())
+
+
+def weight_names(flow: tf.Module) -> dict[int, str]:
+    """Returns the names of the weights of Keras layers in a flow, by `id`."""
+    return {
+        id(value): f"{name}.{attribute}"
+        for part, name in part_names(flow)
+        for attribute, value in vars(part).items()
+        if isinstance(value, keras.Variable)
+    }
 
 
 def _as_python(path: tuple[Any, ...]) -> str:
