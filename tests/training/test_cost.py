@@ -8,7 +8,7 @@ import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
 from tfp_realnvp.training.cost import measure_cost
-from tfp_realnvp.training.parts import keras_layers
+from tfp_realnvp.training.flow_layer import keras_layers
 
 tfb = tfp.bijectors
 tfd = tfp.distributions

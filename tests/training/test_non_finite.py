@@ -6,7 +6,7 @@ import tensorflow_probability as tfp
 from small_model import assert_same, state, vector_model, vectors
 
 import tfp_realnvp as nvp
-from tfp_realnvp.training.parts import part_names
+from tfp_realnvp.training.non_finite import part_names
 
 tfd = tfp.distributions
 SCALED = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())

@@ -28,7 +28,7 @@ from tfp_realnvp.health.measures import (
 from tfp_realnvp.training.dequantization import dequantized
 from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.inputs import check_data
-from tfp_realnvp.training.parts import weight_names
+from tfp_realnvp.training.non_finite import weight_names
 
 
 def flow_health(

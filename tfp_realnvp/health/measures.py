@@ -21,7 +21,7 @@ from tfp_realnvp.flows.real_nvp import RealNVPBijector
 from tfp_realnvp.nets import MLP, ResNet, ShiftAndLogScale
 from tfp_realnvp.training.dequantization import dequantized
 from tfp_realnvp.training.flow_model import FlowModel
-from tfp_realnvp.training.parts import observed, part_names, unchanged
+from tfp_realnvp.training.non_finite import observed, part_names, unchanged
 
 # The slope of tanh is 0.02 there, so its gradient is a fiftieth of what it was.
 _SATURATED_TANH = 0.99

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_choice, check_int
 from tfp_realnvp.bijectors import FusedBijector
 from tfp_realnvp.training.inputs import Batch, unpack
-from tfp_realnvp.training.parts import observed, part_names, unchanged, weight_names
 
 _PASSES = ("_forward_and_log_det", "_inverse_and_log_det")
 
@@ -137,3 +138,84 @@ def _all_finite(values: Any) -> bool:
         for value in tf.nest.flatten(values)
         if tf.is_tensor(value) and value.dtype.is_floating
     )
+
+
+def part_names(flow: tf.Module) -> list[tuple[Any, str]]:
+    """Returns our bijectors and all Keras layers in a flow, each once, with names.
+
+    A name is the way to the part in Python, for instance
+    `flow.bijector.bijectors[0].network.conv_in`.
+    """
+    found: dict[int, tuple[Any, str]] = {}
+    wanted = (FusedBijector, keras.layers.Layer)
+    for path, part in flow._flatten(
+        predicate=lambda value: isinstance(value, wanted), with_path=True
+    ):
+        for inner, name in _with_layers_inside(part, "flow" + _as_python(path)):
+            if id(inner) not in found or len(name) < len(found[id(inner)][1]):
+                found[id(inner)] = (inner, name)
+    return list(found.values())
+
+
+def weight_names(flow: tf.Module) -> dict[int, str]:
+    """Returns the names of the weights of Keras layers in a flow, by `id`."""
+    return {
+        id(value): f"{name}.{attribute}"
+        for part, name in part_names(flow)
+        for attribute, value in vars(part).items()
+        if isinstance(value, keras.Variable)
+    }
+
+
+def _as_python(path: tuple[Any, ...]) -> str:
+    # What TFP keeps in `_bijector` it shows as `bijector`.
+    return "".join(
+        f".{step.lstrip('_')}" if isinstance(step, str) else f"[{step!r}]"
+        for step in path
+    )
+
+
+def _with_layers_inside(part: Any, name: str) -> Iterator[tuple[Any, str]]:
+    yield part, name
+    if not isinstance(part, keras.layers.Layer):
+        return
+    for attribute, value in vars(part).items():
+        if attribute.startswith("_"):
+            continue
+        if isinstance(value, keras.layers.Layer):
+            yield from _with_layers_inside(value, f"{name}.{attribute}")
+        elif isinstance(value, list):
+            for i, item in enumerate(value):
+                if isinstance(item, keras.layers.Layer):
+                    yield from _with_layers_inside(item, f"{name}.{attribute}[{i}]")
+
+
+@contextlib.contextmanager
+def observed(
+    part: Any, method: str, see: Callable[[tuple[Any, ...], Any], None]
+) -> Iterator[None]:
+    """Calls `see(arguments, outputs)` after each call of a method of `part`."""
+    original = getattr(part, method)
+
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        outputs = original(*args, **kwargs)
+        see((*args, *kwargs.values()), outputs)
+        return outputs
+
+    # Past Keras's and TFP's own `__setattr__`, which would track the function.
+    object.__setattr__(part, method, seen)
+    try:
+        yield
+    finally:
+        object.__delattr__(part, method)
+
+
+@contextlib.contextmanager
+def unchanged(variables: Sequence[keras.Variable]) -> Iterator[None]:
+    """Gives the variables their values back at the end, also if something fails."""
+    values = [tf.identity(v.value) for v in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
