@@ -81,9 +81,12 @@ def test_float_images_have_their_noise_already():
     np.testing.assert_allclose(model.predict(pixels, verbose=0), expected, rtol=1e-5)
 
 
-def test_the_loss_is_bits_per_dim_and_the_penalty():
+@pytest.mark.parametrize("sample_weight", [None, np.full(64, 7.0)])
+def test_the_loss_is_bits_per_dim_and_the_penalty(sample_weight):
     model = new_image_model(l2=0.01)
-    result = model.evaluate(images(), return_dict=True, verbose=0)
+    result = model.evaluate(
+        images(), sample_weight=sample_weight, return_dict=True, verbose=0
+    )
     penalty = float(sum(model.losses))
     assert penalty > 0.1
     expected = result["bits_per_dim"] + penalty

@@ -52,22 +52,6 @@ def test_training_descends_the_weighted_mean(kind, run_eagerly):
     np.testing.assert_allclose(made.get_weights()[0], expected, rtol=1e-5)
 
 
-def test_the_penalty_does_not_depend_on_the_weights():
-    flow = nvp.image_flow(
-        event_shape=(4, 4, 1), num_scales=1, filters=2, num_blocks=1, l2=0.01, seed=0
-    )
-    made = nvp.FlowModel(flow, seed=0)
-    made.compile(run_eagerly=True)
-    images = np.zeros([4, 4, 4, 1], np.uint8)
-    found = made.evaluate(
-        images, sample_weight=np.full(4, 7.0), verbose=0, return_dict=True
-    )
-    penalty = float(sum(made.losses))
-    np.testing.assert_allclose(
-        found["loss"] - found["bits_per_dim"], penalty, rtol=1e-4
-    )
-
-
 def test_weights_and_labels_of_validation_data_go_together():
     flow = tfd.TransformedDistribution(
         tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1),
