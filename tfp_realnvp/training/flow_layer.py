@@ -92,16 +92,10 @@ class FlowLayer(keras.layers.Layer):
         self.built = True
 
     def call(self, x: Any, condition: Any = None, training: bool = False) -> tf.Tensor:
-        """Returns `log_prob(x | condition)` in nats, of shape [batch].
-
-        Instead of two arguments, `x` may be a `dict` with the keys x and condition.
-        """
-        if isinstance(x, dict):
-            x, condition = x["x"], x.get("condition", condition)
+        """Returns `log_prob(x | condition)` in nats, of shape [batch]."""
         return self.log_prob_parts(x, condition, training=training)[0]
 
     def compute_output_spec(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        x = x["x"] if isinstance(x, dict) else x
         return keras.KerasTensor(x.shape[:1], dtype=self.variable_dtype)
 
     def log_prob_parts(

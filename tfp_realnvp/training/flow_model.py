@@ -283,7 +283,8 @@ class FlowModel(StepModel):
         y, weight = given.pop("y", None), given.pop("sample_weight", None)
         batch = unpack((x, y if condition is None else condition, weight))
         check_data(
-            *batch,
+            batch.x,
+            batch.condition,
             event_shape=self.flow.event_shape,
             pixels=self.is_over_pixels,
             condition_size=self.condition_size,

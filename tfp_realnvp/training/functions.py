@@ -15,74 +15,67 @@ from tfp_realnvp.training.inputs import unpack
 from tfp_realnvp.training.update import first_replica
 
 
-class StepFunction:
-    """Runs a step, which returns the same on all replicas, for each of some batches.
+def step_function(
+    model: Any,
+    step: Callable[[Any], Any],
+    after_batch: Callable[..., Any],
+    *,
+    optimized: bool = True,
+) -> Callable[[Iterator[Any]], dict[str, Any]]:
+    """Returns what runs a step, the same on all replicas, for each of some batches.
 
     Keras's own functions reduce what replicas return in a way that fails on several
-    workers, and do not let the batch be seen. `after_batch` gets the batch and what the
-    step returned, and returns the logs.
+    workers, and do not let the batch be seen. `after_batch` gets it, and what the step
+    returned, and returns the logs.
     """
+    on_batch = on_all_replicas(model, step, first_replica)
+    strategy, count = model.distribute_strategy, model.steps_per_execution
 
-    def __init__(
-        self,
-        model: Any,
-        step: Callable[[Any], Any],
-        after_batch: Callable[..., Any],
-        *,
-        optimized: bool = True,
-    ):
-        self._after_batch = after_batch
-        self._optimized = optimized
-        self._steps_per_execution = model.steps_per_execution
-        self._strategy = model.distribute_strategy
-        self._on_batch = on_all_replicas(model, step, first_replica)
+    def on_iterator(iterator: tf.data.Iterator, number: tf.Tensor) -> Any:
+        # Here the function sees no batch's own size, and is traced once for all.
+        batch = _packed(iterator.get_next())
+        return batch, on_batch(batch, number)
 
-        def on_iterator(iterator: tf.data.Iterator, number: tf.Tensor) -> Any:
-            # Here the function sees no batch's own size, and is traced once for all.
-            batch = _packed(iterator.get_next())
-            return batch, self._on_batch(batch, number)
+    if not model.run_eagerly:
+        on_iterator = tf.function(on_iterator, autograph=False)
 
-        self._on_iterator = on_iterator
-        if not model.run_eagerly:
-            self._on_iterator = tf.function(on_iterator, autograph=False)
+    def run(iterator: Iterator[Any]) -> tuple[Any, dict[str, Any]]:
+        if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
+            return on_iterator(iterator, tf.constant(next_number()))
+        batch = _spread(_packed(next(iterator)), strategy)
+        return batch, on_batch(batch, tf.constant(next_number()))
 
-    def __call__(self, iterator: Iterator[Any]) -> dict[str, Any]:
+    def run_some(iterator: Iterator[Any]) -> dict[str, Any]:
         logs: dict[str, Any] = {}
-        for done in range(self._steps_per_execution):
+        for done in range(count):
             try:
-                with contextlib.nullcontext() if self._optimized else as_traced():
-                    batch, outputs = self._run(iterator)
+                with contextlib.nullcontext() if optimized else as_traced():
+                    batch, outputs = run(iterator)
             except (StopIteration, tf.errors.OutOfRangeError):
                 if done == 0:
                     raise
                 break
-            logs = self._after_batch(batch, outputs)
+            logs = after_batch(batch, outputs)
         return logs
 
-    def _run(self, iterator: Iterator[Any]) -> tuple[Any, dict[str, Any]]:
-        if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-            return self._on_iterator(iterator, tf.constant(next_number()))
-        batch = _spread(_packed(next(iterator)), self._strategy)
-        return batch, self._on_batch(batch, tf.constant(next_number()))
+    return run_some
 
 
-class PredictionFunction:
-    """Runs a step that returns something of each example, for a list of batches."""
+def prediction_function(
+    model: Any, step: Callable[[Any], Any], after_batch: Callable[[Any], Any]
+) -> Callable[[Sequence[Any]], tf.Tensor]:
+    """Returns what runs a step that returns something of each example of batches."""
+    on_batch = on_all_replicas(model, step, _joined)
 
-    def __init__(
-        self, model: Any, step: Callable[[Any], Any], after_batch: Callable[[Any], Any]
-    ):
-        self._after_batch = after_batch
-        self._strategy = model.distribute_strategy
-        self._on_batch = on_all_replicas(model, step, _joined)
-
-    def __call__(self, batches: Sequence[Any]) -> tf.Tensor:
+    def run_all(batches: Sequence[Any]) -> tf.Tensor:
         outputs = []
         for batch in batches:
-            batch = _spread(_packed(batch), self._strategy)
-            outputs.append(self._on_batch(batch, tf.constant(next_number())))
-            self._after_batch(batch)
+            batch = _spread(_packed(batch), model.distribute_strategy)
+            outputs.append(on_batch(batch, tf.constant(next_number())))
+            after_batch(batch)
         return tf.concat(outputs, axis=0)
+
+    return run_all
 
 
 def on_all_replicas(

@@ -98,7 +98,6 @@ def check_arguments(given: dict[str, Any]) -> None:
 def check_data(
     x: Any,
     condition: Any = None,
-    sample_weight: Any = None,
     *,
     event_shape: Sequence[int],
     pixels: bool,
@@ -111,7 +110,6 @@ def check_data(
       x: Array, `Tensor`, or `tf.data.Dataset` of batches or of tuples of a batch, its
         conditions and its weights; anything else that yields batches passes.
       condition: Array or `Tensor` of conditions, or `None`.
-      sample_weight: Array or `Tensor` of weights, which `checked_weights` looks at.
       event_shape: Sequence of Python `int`s.
       pixels: Python `bool`, whether the values must be pixels in [0, 256).
       condition_size: Python `int`, number of classes or length of the vectors the flow

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfp_realnvp.nets.replicas import global_batch, num_replicas, sum_over_replicas
 from tfp_realnvp.training.flow_layer import FlowLayer
-from tfp_realnvp.training.functions import PredictionFunction, StepFunction
+from tfp_realnvp.training.functions import prediction_function, step_function
 from tfp_realnvp.training.inputs import (
     Batch,
     checked_weights,
@@ -142,19 +142,21 @@ class StepModel(FlowLayer, keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         if self.train_function is None or force:
-            self.train_function = StepFunction(
+            self.train_function = step_function(
                 self, self.train_step, self._after_training_step, optimized=False
             )
         return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:
         if self.test_function is None or force:
-            self.test_function = StepFunction(self, self.test_step, self._look_at_first)
+            self.test_function = step_function(
+                self, self.test_step, self._look_at_first
+            )
         return self.test_function
 
     def make_predict_function(self, force: bool = False) -> Any:
         if self.predict_function is None or force:
-            self.predict_function = PredictionFunction(
+            self.predict_function = prediction_function(
                 self, self.predict_step, self._look_at_first
             )
         return self.predict_function
