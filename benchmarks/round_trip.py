@@ -18,7 +18,7 @@ import tfp_realnvp as nvp
 from tfp_realnvp.bijectors.fused_chain import Invert
 from tfp_realnvp.figures.latents import as_pixels, draw_latents
 from tfp_realnvp.flows.call_arguments import condition_vectors, distribution_kwargs
-from tfp_realnvp.health.round_trips import Errors, measure_round_trips
+from tfp_realnvp.health.measures import Errors, measure_round_trips
 from tfp_realnvp.runs.run_directory import RunDirectory
 
 PRECISIONS = ("float32", "float64")

@@ -10,7 +10,7 @@ import argparse
 import numpy as np
 
 from tfp_realnvp.data import load_images
-from tfp_realnvp.health.monitors import StatisticsGap
+from tfp_realnvp.health.measures import StatisticsGap
 from tfp_realnvp.runs.run_directory import RunDirectory
 
 

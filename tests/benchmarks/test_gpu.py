@@ -116,7 +116,7 @@ def trainer(traced):
 
 def test_a_step_does_what_fit_does(trainer):
     # As `fit` does, or graphs would round differently.
-    with functions._as_traced():
+    with functions.as_traced():
         found = [trainer.step(seed_of(i)) for i in range(4)]
     expected = CONFIG.build_model()
     spec = tf.TensorSpec([8, 4, 4, 1], tf.float32)

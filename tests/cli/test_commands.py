@@ -204,7 +204,13 @@ def test_a_dry_run_tells_the_cost_makes_a_step_and_writes_no_run(tmp_path, capsy
     arguments = ["train", *QUICK, "--runs", str(tmp_path / "runs"), "--dry-run"]
     assert main([*arguments, "--num-scales", "2", "--strategy", "mirrored"]) == 0
     output = capsys.readouterr().out
-    for text in ("21 steps of 64 images", "parameters: ", "2 x 4 x 4, ", "FLOP", "KiB"):
+    for text in (
+        "21 steps of 64 images",
+        "parameters: ",
+        "2 x 4 x 4, ",
+        "FLOP",
+        "peak",
+    ):
         assert text in output.replace("4 x 4 x 2", "2 x 4 x 4"), text
     assert "A second step: " in output and "bits/dim" in output
     assert not (tmp_path / "runs").exists()

@@ -83,17 +83,15 @@ def test_elsewhere_symbolic_tensors_of_keras_are_refused_with_what_takes_them(me
             getattr(made.bijector, method)(inputs, **given)
 
 
-def test_a_flow_model_is_a_flow_layer():
-    assert issubclass(nvp.FlowModel, nvp.FlowLayer)
-    assert issubclass(nvp.FlowModel, keras.Model)
-
-
 @pytest.mark.parametrize("make", ["FlowLayer", "FlowModel"])
 def test_a_batch_of_flows_is_refused(make):
     base = tfd.Independent(tfd.Normal(tf.zeros([16, 2]), 1.0), 1)
     batch = tfd.TransformedDistribution(base, tfb.Shift([1.0, 1.0]))
     with pytest.raises(ValueError, match=r"flow: expected one .* batch_shape.*16"):
         getattr(nvp, make)(batch)
+    for other in (keras.Sequential(), nvp.RealNVPBijector((2,))):
+        with pytest.raises(TypeError, match="flow: expected a tfd.Distribution, got"):
+            getattr(nvp, make)(other)
 
 
 def test_the_base_is_asked_once():
@@ -115,3 +113,35 @@ def test_the_base_is_asked_once():
     np.testing.assert_array_equal(
         prior, base.log_prob(made.bijector.inverse(tf.constant(X)))
     )
+
+
+def member(**sizes):
+    return tfd.TransformedDistribution(
+        tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2)),
+        nvp.RealNVPBijector((2,), num_couplings=2, hidden_units=(8,), **sizes),
+    )
+
+
+def mixture_of(*flows):
+    logits = tf.Variable(tf.zeros(len(flows)), name="logits")
+    return tfd.Mixture(tfd.Categorical(logits=logits), flows)
+
+
+def test_a_mixture_of_two_flows_trains_with_its_weights():
+    rng = np.random.default_rng(0)
+    side = rng.choice([-3.0, 3.0], p=[0.2, 0.8], size=400)
+    x = rng.normal(scale=0.5, size=(400, 2)) + side[:, None]
+    mixture = mixture_of(member(seed=0), member(seed=1))
+    model = nvp.FlowModel(mixture)
+    model.compile("adam")
+    untrained = model.evaluate(x, verbose=0, return_dict=True)["nll"]
+    model.fit(x, epochs=5, verbose=0)
+    assert model.evaluate(x, verbose=0, return_dict=True)["nll"] < untrained - 0.5
+    assert np.any(mixture.cat.logits.numpy() != 0)
+    assert mixture.sample(5, seed=(0, 1)).shape == (5, 2)
+
+
+def test_what_a_mixture_would_not_be_told_is_refused():
+    for sizes in ({"batch_norm": "batch"}, {"condition_size": 2}):
+        with pytest.raises(ValueError, match="flow: expected .* inside 'Mixture'"):
+            nvp.FlowModel(mixture_of(member(), member(**sizes)))

@@ -46,6 +46,7 @@ def test_the_same_seed_gives_the_same_losses_and_another_seed_others():
 
 def test_training_moves_every_weight_and_the_moving_averages():
     model = image_model()
+    assert model.optimizer.global_clipnorm == 100
     before = [v.numpy() for v in model.variables]
     model.fit(batches(), epochs=2, verbose=0)
     still = [
@@ -73,16 +74,19 @@ def test_evaluation_is_repeatable_and_leaves_training_as_it_was():
     assert image_model().fit(batches(), verbose=0).history == history
 
 
-def test_float_images_are_taken_as_already_jittered():
+def test_float_images_have_their_noise_already():
     model = image_model()
     pixels = images().astype("float32") + 0.5
     expected = model.flow.log_prob(pixels)
     np.testing.assert_allclose(model.predict(pixels, verbose=0), expected, rtol=1e-5)
 
 
-def test_the_loss_is_bits_per_dim_and_the_penalty():
+@pytest.mark.parametrize("sample_weight", [None, np.full(64, 7.0)])
+def test_the_loss_is_bits_per_dim_and_the_penalty(sample_weight):
     model = new_image_model(l2=0.01)
-    result = model.evaluate(images(), return_dict=True, verbose=0)
+    result = model.evaluate(
+        images(), sample_weight=sample_weight, return_dict=True, verbose=0
+    )
     penalty = float(sum(model.losses))
     assert penalty > 0.1
     expected = result["bits_per_dim"] + penalty
@@ -102,22 +106,18 @@ def test_training_works_under_xla_and_computes_the_same():
 
 def test_targets_losses_and_metrics_are_refused():
     model = image_model()
-    with pytest.raises(ValueError, match="condition: expected None"):
-        model.fit(images(), np.zeros(64), verbose=0)
-    with pytest.raises(ValueError, match="condition: expected None"):
-        model.fit(images(), y=np.zeros(64), verbose=0)
-    with pytest.raises(ValueError, match="x: expected a data set of batches of x alo"):
-        model.fit(tf.data.Dataset.zip(batches(), batches()), verbose=0)
+    for given in (
+        (images(), np.zeros(64)),
+        (tf.data.Dataset.zip(batches(), batches()),),
+    ):
+        with pytest.raises(ValueError, match="condition: expected None"):
+            model.fit(*given, verbose=0)
     with pytest.raises(ValueError, match="class_weight: expected None"):
         model.fit(images(), class_weight={0: 2.0}, verbose=0)
     with pytest.raises(ValueError, match="loss: expected None, .* got 'mse'"):
         model.compile(loss="mse")
     with pytest.raises(ValueError, match="metrics: expected None"):
         model.compile(metrics=["mse"])
-
-
-def test_gradients_are_clipped_to_norm_100_unless_said_otherwise():
-    assert image_model().optimizer.global_clipnorm == 100
 
 
 def test_flows_of_tfp_compositions_train_by_batch_statistics():
@@ -135,45 +135,25 @@ def test_flows_of_tfp_compositions_train_by_batch_statistics():
     np.testing.assert_allclose(result["nll"], np.mean(expected), rtol=1e-5)
 
 
-def test_float64_flows_train_in_float64():
-    model = new_image_model(dtype="float64")
-    assert model.fit(batches(), verbose=0)
-    assert {v.dtype for v in model.trainable_variables} == {"float64"}
-    assert model.predict(images(), verbose=0).dtype == np.float64
-
-
-def test_saved_weights_bring_back_the_same_densities(tmp_path):
-    model = image_model()
-    model.fit(batches(), verbose=0)
-    model.save_weights(tmp_path / "model.weights.h5")
-    other = new_image_model(seed=2)
-    other.load_weights(tmp_path / "model.weights.h5")
-    pixels = images().astype("float32")
-    np.testing.assert_array_equal(
-        model.flow.log_prob(pixels), other.flow.log_prob(pixels)
-    )
-
-
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        (np.zeros([8, 5, 4, 1], np.uint8), r"x: .* \(N, 4, 4, 1\), got \(8, 5, 4, 1\)"),
-        (np.zeros([8, 4, 4, 3], np.uint8), r"x: .* got \(8, 4, 4, 3\)"),
-        (np.zeros([4, 4, 1], np.uint8), r"x: .* got \(4, 4, 1\)"),
-        (np.zeros([0, 4, 4, 1], np.uint8), "x: expected examples, got none"),
-        (np.full([8, 4, 4, 1], -1.0), r"x: expected pixels in \[0, 256\), got .* -1"),
-        (np.full([8, 4, 4, 1], 257.0), r"x: expected pixels .* to 257"),
-        (np.full([8, 4, 4, 1], 256), r"x: expected pixels .* to 256"),
-        (np.full([8, 4, 4, 1], np.nan), "x: expected numbers, got NaN in 128 places"),
-        (batches().take(0), "x: expected batches, got an empty data set"),
-        (batches().unbatch(), r"x: .* got \(4, 4, 1\)"),
-        (batches().filter(lambda _: False), "x: expected batches, got an empty"),
+        (np.zeros([8, 5, 4, 1], np.uint8), r".* \(N, 4, 4, 1\), got .* \(8, 5, 4, 1\)"),
+        (np.zeros([0, 4, 4, 1], np.uint8), "expected examples, got none"),
+        (np.full([8, 4, 4, 1], -1.0), r"expected pixels in \[0, 256\), got .* -1"),
+        (np.full([8, 4, 4, 1], 257.0), r"expected pixels .* to 257"),
+        (np.full([8, 4, 4, 1], 256), r"expected pixels .* to 256"),
+        (np.full([8, 4, 4, 1], np.nan), "expected finite numbers, .* in 128 places"),
+        (np.zeros([8, 4, 4, 1], complex), "expected real numbers, got dtype complex"),
+        (batches().take(0), "expected batches, got an empty data set"),
+        (batches().unbatch(), r".* got uint8 of shape \(4, 4, 1\)"),
+        ([[0.0]], r"expected an array, .* got \[\[0.0\]\]"),
     ],
 )
 def test_bad_data_are_refused_before_any_training(x, message):
     model = image_model()
     for method in (model.fit, model.evaluate, model.predict):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=f"x: {message}"):
             method(x, verbose=0)
     assert model.optimizer.iterations == 0
 
@@ -199,13 +179,6 @@ def test_pixels_divided_by_255_are_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         model.evaluate(np.zeros([8, 4, 4, 1], np.float32), verbose=0)
-
-
-def test_what_is_no_distribution_is_refused():
-    with pytest.raises(TypeError, match=r"flow: expected .*, got Sequential"):
-        nvp.FlowModel(keras.Sequential())
-    with pytest.raises(TypeError, match=r"flow: expected .*, got RealNVPBijector"):
-        nvp.FlowModel(nvp.RealNVPBijector((2,)))
 
 
 def test_a_model_can_be_saved_before_it_is_compiled_and_keeps_how_it_was(tmp_path):

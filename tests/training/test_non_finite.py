@@ -6,9 +6,10 @@ import tensorflow_probability as tfp
 from small_model import assert_same, state, vector_model, vectors
 
 import tfp_realnvp as nvp
-from tfp_realnvp.training.parts import part_names
+from tfp_realnvp.training.non_finite import part_names
 
 tfd = tfp.distributions
+SCALED = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())
 
 
 def with_nan(x, number):
@@ -43,19 +44,16 @@ def test_a_bad_example_can_be_skipped_as_if_it_had_not_been_there(capfd):
 
 def test_training_gives_up_when_too_many_steps_in_a_row_are_bad():
     model = vector_model(on_non_finite="skip", max_skipped_in_a_row=3)
-    before = state(model)
-    x = np.full([64, 2], np.nan, "float32")
-    with pytest.raises(FloatingPointError, match="step 3 in a row"):
-        model.fit(tf.data.Dataset.from_tensor_slices(x).batch(8), verbose=0)
-    assert_same(state(model), before)
-
-
-def test_good_steps_between_bad_ones_are_not_in_a_row():
-    model = vector_model(on_non_finite="skip", max_skipped_in_a_row=2)
     x = vectors()
+    # Good steps between bad ones are not in a row.
     x[[0, 32]] = np.inf
     model.fit(tf.data.Dataset.from_tensor_slices(x).batch(16), verbose=0)
     assert model.skipped_steps == 2
+    before = state(model)
+    x[:] = np.nan
+    with pytest.raises(FloatingPointError, match="step 3 in a row"):
+        model.fit(tf.data.Dataset.from_tensor_slices(x).batch(16), verbose=0)
+    assert_same(state(model), before)
 
 
 def layer_named_in(message, model):
@@ -111,7 +109,7 @@ def test_the_layer_is_named_whose_gradient_is_not_finite():
     model.compile()
     with pytest.raises(FloatingPointError, match="a gradient is not finite") as error:
         model.fit(vectors(), batch_size=16, verbose=0)
-    assert layer_named_in(str(error.value), model) is bad
+    assert layer_named_in(str(error.value), model) is bad.weight
 
 
 def test_bad_images_are_for_the_guard_in_training_and_an_error_elsewhere():
@@ -141,6 +139,7 @@ def test_parts_that_are_not_ours_are_not_taken_for_ours():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"optimizer": SCALED}, "optimizer: expected one without loss scaling"),
         ({"on_non_finite": "ignore"}, 'on_non_finite: expected "stop" or "skip"'),
         ({"max_skipped_in_a_row": 0}, "max_skipped_in_a_row: expected a positive int"),
         ({"average_decay": 1.0}, "average_decay: expected a number between 0 and 1"),
@@ -148,14 +147,7 @@ def test_parts_that_are_not_ours_are_not_taken_for_ours():
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
-        vector_model(**arguments)
-
-
-def test_optimizers_with_loss_scaling_are_refused():
-    model = vector_model()
-    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())
-    with pytest.raises(ValueError, match="expected one without loss scaling"):
-        model.compile(scaled)
+        vector_model().compile(**arguments)
 
 
 def test_what_replicas_cannot_do_is_said_before_training():
@@ -164,12 +156,10 @@ def test_what_replicas_cannot_do_is_said_before_training():
         optimizer = keras.optimizers.Adam(gradient_accumulation_steps=2)
     with pytest.raises(ValueError, match="where Keras cannot accumulate gradients"):
         model.compile(optimizer)
-    with pytest.raises(ValueError, match="optimizer: expected one made in the scope"):
-        model.compile(keras.optimizers.Adam())
     model.compile()
     flow = vector_model().flow
     with (
         tf.distribute.MirroredStrategy(["CPU:0"]).scope(),
-        pytest.raises(ValueError, match="expected one made in the scope of the same"),
+        pytest.raises(ValueError, match="scope"),
     ):
-        nvp.FlowModel(flow)
+        nvp.FlowModel(flow).compile()

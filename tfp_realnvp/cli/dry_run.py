@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
+
+import tensorflow as tf
 
 from tfp_realnvp.data import ImageData
 from tfp_realnvp.data.throughput import pipeline_images_per_second
@@ -22,7 +25,7 @@ def dry_run(model: FlowModel, config: RunConfig, data: ImageData) -> None:
         flush=True,
     )
     cost = measure_cost(model, -(-config.step_size // replicas))
-    print("\n".join(cost.lines()), flush=True)
+    print(cost, flush=True)
     batches = data.training_batches(config.step_size, seed=config.seed)
     speed = pipeline_images_per_second(batches, config.step_size)
     print(f"Input pipeline alone: {speed:.0f} images/s.", flush=True)
@@ -31,4 +34,15 @@ def dry_run(model: FlowModel, config: RunConfig, data: ImageData) -> None:
         history = model.fit(batches, steps_per_epoch=1, verbose=0).history
         bits, seconds = history["bits_per_dim"][0], time.perf_counter() - begin
         print(f"{name}: {seconds:.1f} s, {bits:.3f} bits/dim.", flush=True)
+    print(f"Memory at its peak: {_peak_bytes() / 2**30:.3g} GiB.", flush=True)
     print("No run was written.")
+
+
+def _peak_bytes() -> int:
+    """Returns what TensorFlow took of the first GPU, or else this process in all."""
+    if tf.config.list_logical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    import resource  # Which Windows does not have.
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

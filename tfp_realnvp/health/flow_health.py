@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,24 +13,22 @@ from tfp_realnvp.arguments import check_int, check_seed
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.flows import bits_per_dim
 from tfp_realnvp.flows.call_arguments import condition_vectors, is_transformed
-from tfp_realnvp.health.health_findings import PIXEL_TOLERANCE, RELATIVE_TOLERANCE
 from tfp_realnvp.health.health_report import (
+    PIXEL_TOLERANCE,
+    RELATIVE_TOLERANCE,
     HealthReport,
     RoundTripHealth,
-    WorstEntry,
 )
-from tfp_realnvp.health.network_health import (
-    flat_norms,
-    non_finite_weights,
+from tfp_realnvp.health.measures import (
+    Errors,
+    StatisticsGap,
+    measure_round_trips,
     watched_couplings,
 )
-from tfp_realnvp.health.round_trips import Errors, measure_round_trips
 from tfp_realnvp.training.dequantization import dequantized
 from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.inputs import check_data
-from tfp_realnvp.training.parts import unchanged
-
-_WORST = 5
+from tfp_realnvp.training.non_finite import weight_names
 
 
 def flow_health(
@@ -53,12 +52,10 @@ def flow_health(
     ```
 
     It also looks at every coupling while it is given the data: how large its log-scales
-    are and how many are at their bound, and which channels of its network are dead; at
-    batch normalizations of what does not vary; and for NaN and infinity anywhere.
-    The flow is run outside of graphs and in its own dtype, five times in all.
-
-    The thresholds, and why they are what they are, are in
-    `tfp_realnvp/health/health_findings.py`.
+    are and how many are at their bound, and which channels of its network are dead; and
+    for NaN and infinity anywhere. The flow is run outside of graphs and in its own
+    dtype. The thresholds, and why they are what they are, are in
+    `tfp_realnvp/health/health_report.py`.
 
     Args:
       model: `FlowModel`, or the `tfd.TransformedDistribution` of one; it is left as it
@@ -104,39 +101,45 @@ def flow_health(
     check_int("batch_size", batch_size)
     check_seed("seed", seed, optional=False)
     x, condition = _examples(model, data, condition, limit)
-    x = _real_valued(model, x, seed)
+    values = tf.cast(x, flow.dtype)
+    if model.is_over_pixels and x.dtype.kind != "f":
+        values = dequantized(values, tf.constant([0, seed]))
+    x = values.numpy()
     vectors = condition_vectors(flow, condition, len(x))
     batch_size = min(batch_size, len(x))
 
     with watched_couplings(flow) as watches:
         trips = measure_round_trips(flow, x, vectors, seed=seed, batch_size=batch_size)
-    by_batch = _scores_by_batch(model, x, vectors, batch_size)
-    by_running = model.to_units(trips.log_prob)[: len(by_batch)]
+    by_running, by_batch = _scores(model, x, vectors, batch_size)
     tolerance = (
         PIXEL_TOLERANCE if model.is_over_pixels else RELATIVE_TOLERANCE * x.std()
     )
-    drift = Errors.of(trips.log_det_drift)
+    errors = np.nan_to_num(np.abs(trips.on_data), nan=np.inf)
+    worst = np.unravel_index(np.argmax(errors), errors.shape)
+    drift, names = Errors.of(trips.log_det_drift), weight_names(flow)
     return HealthReport(
         count=len(x),
         batch_size=batch_size,
         event_shape=tuple(flow.event_shape),
         dtype=flow.dtype.name,
-        is_over_pixels=model.is_over_pixels,
         units="bits/dim" if model.is_over_pixels else "nats",
         data=_health(trips.on_data, tolerance),
         samples=tuple(
-            _health(errors, RELATIVE_TOLERANCE * float(drawn.std()))
+            _health(errors, RELATIVE_TOLERANCE * drawn.std())
             for errors, drawn in zip(trips.on_samples, trips.drawn, strict=True)
         ),
-        worst=_worst(trips.on_data),
+        worst=tuple(int(i) for i in worst),
         log_det_drift=drift,
         log_det_drift_bits_per_dim=float(bits_per_dim(-drift.max, flow.event_shape)),
-        score_by_running=float(by_running.mean()),
-        score_by_batch=float(by_batch.mean()),
-        gap=float(by_running.mean() - by_batch.mean()),
+        score_by_running=by_running,
+        score_by_batch=by_batch,
+        gap=by_running - by_batch,
         couplings=tuple(watch.health() for watch in watches),
-        flat_norms=tuple(flat_norms(flow)),
-        non_finite_weights=tuple(non_finite_weights(model)),
+        non_finite_weights=tuple(
+            names.get(id(weight), weight.path)
+            for weight in model.weights
+            if not np.isfinite(tf.cast(weight.value, tf.float64)).all()
+        ),
         non_finite_log_probs=int((~np.isfinite(trips.log_prob)).sum()),
     )
 
@@ -160,67 +163,47 @@ def _examples(
         count = data.count if limit is None else min(limit, data.count)
         given = data.take_conditions(count) if condition is None else condition
         data, condition = data.take(count), given
+
+    def check() -> None:
+        check_data(
+            data,
+            condition,
+            event_shape=model.flow.event_shape,
+            pixels=model.is_over_pixels,
+            condition_size=model.condition_size,
+            steps=("limit", limit),
+        )
+
     try:
-        _check(model, data, condition)
+        check()
         if isinstance(data, tf.data.Dataset):
             elements = list(data.unbatch().take(-1 if limit is None else limit))
             columns = zip(*(tf.nest.flatten(e) for e in elements), strict=True)
             data, *others = (np.stack([v.numpy() for v in c]) for c in columns)
             condition = others[0] if others else None
             # What is in a data set is not known before.
-            _check(model, data, condition)
+            check()
     except ValueError as error:
-        message = str(error)
-        if message.startswith("x:"):
-            message = message.replace("x:", "data:", 1)
-        raise ValueError(message) from None
+        raise ValueError(re.sub("^x:", "data:", str(error))) from None
     condition = None if condition is None else np.asarray(condition)[:limit]
     return np.asarray(data[:limit]), condition
 
 
-def _check(model: FlowModel, data: Any, condition: Any) -> None:
-    check_data(
-        data,
-        condition,
-        event_shape=model.flow.event_shape,
-        pixels=model.is_over_pixels,
-        condition_size=model.condition_size,
-    )
-
-
-def _real_valued(model: FlowModel, x: np.ndarray, seed: int) -> np.ndarray:
-    values = tf.cast(x, model.flow.dtype)
-    if model.is_over_pixels and x.dtype.kind != "f":
-        values = dequantized(values, tf.constant([0, seed]))
-    return values.numpy()
-
-
-def _scores_by_batch(
+def _scores(
     model: FlowModel, x: np.ndarray, condition: np.ndarray | None, batch_size: int
-) -> np.ndarray:
-    """Returns the scores of all full batches, each by its own statistics."""
-    scores = []
+) -> tuple[float, float]:
+    """Returns the mean scores by running and by batch statistics of full batches."""
+    gap, scores = StatisticsGap(model, run_eagerly=True), []
     # Statistics of what is left over, one example perhaps, say nothing.
     for start in range(0, len(x) - batch_size + 1, batch_size):
         part = slice(start, start + batch_size)
         given = None if condition is None else condition[part]
-        with unchanged(model.non_trainable_state):
-            log_prob = model(tf.constant(x[part]), given, training=True)
-        scores.append(model.to_units(log_prob).numpy())
-    return np.concatenate(scores)
+        scores.append(gap.scores(x[part], given))
+    by_running, by_batch = map(np.concatenate, zip(*scores, strict=True))
+    return float(by_running.mean()), float(by_batch.mean())
 
 
 def _health(errors: np.ndarray, tolerance: float) -> RoundTripHealth:
     # NaN is wrong too.
     wrong = ~(np.abs(errors) <= tolerance)
     return RoundTripHealth(Errors.of(errors), float(tolerance), float(wrong.mean()))
-
-
-def _worst(errors: np.ndarray) -> tuple[WorstEntry, ...]:
-    sizes = np.abs(errors.astype(np.float64))
-    order = np.argsort(-np.nan_to_num(sizes, nan=np.inf), axis=None)[:_WORST]
-    places = zip(*np.unravel_index(order, sizes.shape), strict=True)
-    return tuple(
-        WorstEntry(tuple(int(i) for i in place), float(sizes[place]))
-        for place in places
-    )

@@ -1,37 +1,82 @@
-"""What `flow_health` found, as numbers and in words."""
+"""What speaks for and against a flow, as numbers and in words.
+
+A finding is *grave* if densities or samples are wrong by more than what flows are
+compared by, and the flow is not to be trusted then; else the flow is usable, but.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any, Literal
 
-from tfp_realnvp.health.health_findings import (
-    LARGEST_DEAD_SHARE,
-    LARGEST_DRIFT,
-    LARGEST_GAP,
-    LARGEST_SATURATED_SHARE,
-    Finding,
-    entry_name,
-    find_all,
-    largest_log_scale,
-    nats_of_bits_per_dim,
+import numpy as np
+
+from tfp_realnvp.health.measures import CouplingHealth, Errors
+
+# Half a pixel: a value in the middle of its bin comes back in another.
+PIXEL_TOLERANCE = 0.5
+# Of the spread of what is not pixels. Half a pixel is such a part of the usual spread
+# of pixels, about 60; a latent off by so much moves the log-density by about as many
+# nats, 0.014 bits, and the paper's table ends with the second digit of bits/dim.
+RELATIVE_TOLERANCE = 0.01
+# A single wrong pixel is worth a word. Where it is more than one in a thousand, that
+# is three in an image of 32 x 32 x 3, images do not come back.
+GRAVE_WRONG_SHARE = 1e-3
+# In bits/dim. The paper's table has two digits; a tenth separates architectures.
+LARGEST_DRIFT, GRAVE_DRIFT = 0.01, 0.1
+# In bits/dim. Flows trained here for an hour have a hundredth or two, while training
+# less than 0.05. Statistics that are a whole bit off are of other data.
+LARGEST_GAP, GRAVE_GAP = 0.1, 1.0
+# Of the log-scales of a coupling. Flows trained here have less than one in a thousand.
+LARGEST_SATURATED_SHARE = 0.1
+# Of the channels of a network; flows trained here have none. The network costs a third
+# more than one of as many living channels.
+LARGEST_DEAD_SHARE = 0.25
+
+_IMPRECISE = (
+    "load the weights into a flow with dtype=tf.float64 and measure again: if that is "
+    "healthy it was rounding, which networks in bfloat16 (network_dtype) and large "
+    "log-scales make worse; if not, a bijector in the flow is none"
 )
-from tfp_realnvp.health.network_health import CouplingHealth, FlatNorm
-from tfp_realnvp.health.round_trips import Errors
+_TRAIN_ANEW = "train anew with a larger l2, or a smaller learning rate"
+_ADVICE = {
+    "non-finite weights": "go back to a checkpoint from before",
+    "non-finite log_prob": "look at these examples, and at log-scales if there are any",
+    "round trip of data": _IMPRECISE,
+    "round trip of samples": _IMPRECISE,
+    "log-det drift": _IMPRECISE,
+    "statistics gap": (
+        "train on with a small learning rate, so that the moving averages catch up, or "
+        "make the flow with batch_norm='moving'; if the gap is negative or batches are "
+        "small, measure with a larger batch_size first"
+    ),
+    "large log-scale": _TRAIN_ANEW,
+    "saturated scales": _TRAIN_ANEW,
+    "dead channels": "take fewer feature maps, or a smaller learning rate",
+}
 
 
 @dataclasses.dataclass(frozen=True)
-class WorstEntry:
-    """An entry of the data that comes back most wrong.
+class Finding:
+    """One thing that speaks against a flow, of a fixed set of kinds."""
 
-    Attributes:
-      index: Number of the example, then where in it: row, column, channel of an image.
-      error: By how much, in the units of the data.
-    """
+    kind: str
+    where: str
+    value: float
+    threshold: float
+    what: str
+    is_grave: bool = False
 
-    index: tuple[int, ...]
-    error: float
+    @property
+    def advice(self) -> str:
+        """What to do."""
+        return _ADVICE[self.kind]
+
+    def __str__(self) -> str:
+        threshold = f"(threshold {self.threshold:.2g})"
+        return f"{self.where}: {self.what} {threshold}. To do: {self.advice}."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,19 +103,18 @@ class HealthReport:
       batch_size: Examples in a batch whose statistics were taken.
       event_shape: Of the flow.
       dtype: Name of the flow's dtype.
-      is_over_pixels: Whether data are pixels in [0, 256).
       units: Of the scores: `"bits/dim"` over pixels, otherwise `"nats"`.
       data: Round trip of the data, `forward(inverse(x)) - x`.
       samples: Round trip of latents drawn from the base, `inverse(forward(z)) - z`, by
         scale, finest first.
-      worst: The entries of the data that come back most wrong.
+      worst: Index of the entry of the data that comes back most wrong: number of the
+        example, then where in it: row, column, channel of an image.
       log_det_drift: `forward_log_det(z) + inverse_log_det(x)` in nats, of an example.
       log_det_drift_bits_per_dim: The largest of them in bits per dimension.
       score_by_running: Mean negative log-density by running statistics, in `units`.
       score_by_batch: The same by the statistics of batches.
       gap: The first minus the second.
       couplings: What every coupling does with the data.
-      flat_norms: Batch normalizations of channels that do not vary.
       non_finite_weights: Names of weights that hold NaN or infinity.
       non_finite_log_probs: How many examples have a log-density that is not finite.
     """
@@ -79,40 +123,38 @@ class HealthReport:
     batch_size: int
     event_shape: tuple[int, ...]
     dtype: str
-    is_over_pixels: bool
     units: str
     data: RoundTripHealth
     samples: tuple[RoundTripHealth, ...]
-    worst: tuple[WorstEntry, ...]
+    worst: tuple[int, ...]
     log_det_drift: Errors
     log_det_drift_bits_per_dim: float
     score_by_running: float
     score_by_batch: float
     gap: float
     couplings: tuple[CouplingHealth, ...]
-    flat_norms: tuple[FlatNorm, ...]
     non_finite_weights: tuple[str, ...]
     non_finite_log_probs: int
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """What speaks against the flow, the gravest first."""
-        return find_all(self)
+        found = (*self._of_flow(), *self._of_couplings())
+        return tuple(sorted(found, key=lambda finding: not finding.is_grave))
 
     @property
     def verdict(self) -> Literal["healthy", "usable, but", "not to be trusted"]:
         """The word for it: whether there are findings, and whether one is grave."""
-        findings = self.findings
-        if not findings:
+        if not self.findings:
             return "healthy"
-        is_grave = any(finding.is_grave for finding in findings)
+        is_grave = any(finding.is_grave for finding in self.findings)
         return "not to be trusted" if is_grave else "usable, but"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all of it as JSON takes it; `None` stands for NaN and infinity."""
         findings = [
-            {**dataclasses.asdict(finding), "text": str(finding)}
-            for finding in self.findings
+            {**dataclasses.asdict(f), "advice": f.advice, "text": str(f)}
+            for f in self.findings
         ]
         values = dataclasses.asdict(self)
         return _plain({"verdict": self.verdict, "findings": findings, **values})
@@ -122,92 +164,128 @@ class HealthReport:
         title = (
             f"Health of a flow over {shape} in {self.dtype}, on {self.count} examples"
         )
-        worst = "; ".join(
-            f"{entry_name(entry.index, self.is_over_pixels)}: {entry.error:.2g}"
-            for entry in self.worst[:3]
-        )
-        lines = [title, "", *_table(self._rows()), "", f"Worst: {worst}.", ""]
-        if self.findings:
-            lines.append(f"Verdict: {self.verdict}:")
-            lines += [f"- {finding}" for finding in self.findings]
-        else:
-            lines.append("Verdict: healthy. All figures are within their thresholds.")
-        return "\n".join(lines)
+        verdict = [f"Verdict: {self.verdict}:", *(f"- {f}" for f in self.findings)]
+        if not self.findings:
+            verdict = ["Verdict: healthy. All figures are within their thresholds."]
+        return "\n".join([title, "", *_table(self._rows()), "", *verdict])
 
-    def _rows(self) -> list[tuple[str, ...]]:
-        unit = "pixel values" if self.is_over_pixels else "units of the data"
-        rows: list[tuple[str, ...]] = [
-            ("", "largest", "mean", "of all but 1 in 1000", "should be below")
-        ]
-        rows.append((f"round trip of data, {unit}", *_trip(self.data)))
+    def _in_units(self, bits_per_dim: float) -> float:
+        if self.units == "bits/dim":
+            return bits_per_dim
+        return bits_per_dim * math.prod(self.event_shape) * math.log(2)
+
+    def _largest_log_scale(self) -> float:
+        # From there on one coupling costs half of the digits: a scale of exp(s)
+        # magnifies rounding that much on one of the two ways, and exp(s) * epsilon =
+        # sqrt(epsilon) at s = 8 in float32, and 18 in float64.
+        return -0.5 * math.log(np.finfo(self.dtype).eps)
+
+    def _worst_entry(self) -> str:
+        names = ["example", *["entry"] * (len(self.worst) - 1)]
+        if self.units == "bits/dim":
+            names = ["image", "row", "column", "channel"]
+        named = zip(names, self.worst, strict=True)
+        return ", ".join(f"{name} {i}" for name, i in named)
+
+    def _of_flow(self) -> Iterator[Finding]:
+        names, count = self.non_finite_weights, self.non_finite_log_probs
+        if names:
+            what = f"holds NaN or infinity, as do {len(names) - 1} other weights"
+            yield Finding("non-finite weights", names[0], len(names), 0, what, True)
+        if count:
+            what = f"is NaN or infinite for {count} examples"
+            yield Finding("non-finite log_prob", "log_prob", count, 0, what, True)
+        yield from _round_trip(self.data, f"data, worst in {self._worst_entry()}")
         for number, trip in enumerate(self.samples, 1):
-            where = f", scale {number}" if len(self.samples) > 1 else ""
-            rows.append((f"round trip of samples, latents{where}", *_trip(trip)))
-        drift = self.log_det_drift
-        nats = nats_of_bits_per_dim(LARGEST_DRIFT, self.event_shape)
-        rows.append(("log-det there plus back, nats", *_numbers(drift), f"{nats:.2g}"))
-        rows.append(
-            (
-                "  the same in bits/dim",
-                f"{self.log_det_drift_bits_per_dim:.2g}",
-                "",
-                "",
-                f"{LARGEST_DRIFT:.2g}",
+            yield from _round_trip(trip, f"samples, scale {number}")
+        drift, most = self.log_det_drift_bits_per_dim, LARGEST_DRIFT
+        # A drift of NaN is one too.
+        if not drift <= most:
+            what = f"there and back it adds up to {drift:.2g} bits/dim instead of 0"
+            grave = not drift <= GRAVE_DRIFT
+            yield Finding("log-det drift", "log-determinant", drift, most, what, grave)
+        gap, most = self.gap, self._in_units(LARGEST_GAP)
+        if not abs(gap) <= most:
+            what = (
+                f"scores by running statistics are {gap:+.3g} {self.units} from those "
+                f"by statistics of batches of {self.batch_size}"
             )
-        )
+            grave = not abs(gap) <= self._in_units(GRAVE_GAP)
+            where = "batch normalization"
+            yield Finding("statistics gap", where, gap, most, what, grave)
+
+    def _of_couplings(self) -> Iterator[Finding]:
+        for coupling in self.couplings:
+            name, value = coupling.name, coupling.max_log_scale
+            most = self._largest_log_scale()
+            if value > most:
+                what = (
+                    f"log-scales reach {value:.3g}, where half of the digits of "
+                    f"{self.dtype} are lost in this coupling alone"
+                )
+                yield Finding("large log-scale", name, value, most, what)
+            value, most = coupling.saturated_share, LARGEST_SATURATED_SHARE
+            if value > most:
+                what = (
+                    f"{value:.1%} of the log-scales are within 1 % of their bound, and "
+                    "hardly learn any more"
+                )
+                yield Finding("saturated scales", name, value, most, what)
+            dead, channels = coupling.dead_channels, coupling.channels
+            value, most = dead / max(1, channels), LARGEST_DEAD_SHARE
+            if value > most:
+                what = f"{dead} of {channels} hidden channels are 0 at all data"
+                yield Finding("dead channels", f"{name}.network", value, most, what)
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        yield "", "largest", "mean", "of all but 1 in 1000", "should be below"
+        unit = "pixel values" if self.units == "bits/dim" else "units of the data"
+        trips = [(f"round trip of data, {unit}", self.data)]
+        for number, trip in enumerate(self.samples, 1):
+            trips.append((f"round trip of samples, latents of scale {number}", trip))
+        for name, trip in trips:
+            yield name, *_figures(trip.errors), f"{trip.tolerance:.2g}"
+        yield "log-det there plus back, nats", *_figures(self.log_det_drift), ""
+        drift = f"{self.log_det_drift_bits_per_dim:.2g}"
+        yield "  the same in bits/dim", drift, "", "", f"{LARGEST_DRIFT:.2g}"
         scores = f"{self.score_by_running:.4g} - {self.score_by_batch:.4g}"
-        largest_gap = LARGEST_GAP
-        if not self.is_over_pixels:
-            largest_gap = nats_of_bits_per_dim(LARGEST_GAP, self.event_shape)
-        rows.append(
-            (
-                f"running minus batch statistics, {self.units}",
-                f"{self.gap:+.3g}",
-                scores,
-                "",
-                f"{largest_gap:.2g}",
-            )
+        name = f"running minus batch statistics, {self.units}"
+        yield name, f"{self.gap:+.3g}", scores, "", f"{self._in_units(LARGEST_GAP):.2g}"
+        if not self.couplings:
+            return
+        largest = max(coupling.max_log_scale for coupling in self.couplings)
+        bound = f"{self._largest_log_scale():.2g}"
+        yield "log-scales of a coupling", f"{largest:.3g}", "", "", bound
+        share = max(coupling.saturated_share for coupling in self.couplings)
+        bound = f"{LARGEST_SATURATED_SHARE:.0%}"
+        yield "  share of them at their bound", f"{share:.2%}", "", "", bound
+        dead = sum(coupling.dead_channels for coupling in self.couplings)
+        channels = sum(coupling.channels for coupling in self.couplings)
+        bound = f"{LARGEST_DEAD_SHARE:.0%} of a network"
+        yield "dead channels", f"{dead} of {channels}", "", "", bound
+
+
+def _round_trip(trip: RoundTripHealth, where: str) -> Iterator[Finding]:
+    value, errors = trip.wrong_share, trip.errors
+    if value:
+        kind = f"round trip of {where.partition(',')[0]}"
+        what = (
+            f"{value:.2%} of the entries come back off by more than "
+            f"{trip.tolerance:.2g}, up to {errors.max:.3g}, and {errors.non_finite} as "
+            "NaN or infinity"
         )
-        if self.couplings:
-            rows += self._rows_of_couplings()
-        return rows
-
-    def _rows_of_couplings(self) -> list[tuple[str, ...]]:
-        log_scale = max(c.max_log_scale for c in self.couplings)
-        saturated = [c.saturated_share or 0.0 for c in self.couplings]
-        looked_into = [c for c in self.couplings if c.channels is not None]
-        dead = sum(c.dead_channels or 0 for c in looked_into)
-        channels = sum(c.channels or 0 for c in looked_into)
-        share = f"{dead} of {channels}"
-        if len(looked_into) < len(self.couplings):
-            share += f" in {len(looked_into)} of {len(self.couplings)} networks"
-        flat = sum(norm.flat_channels for norm in self.flat_norms)
-        bound = largest_log_scale(self.dtype)
-        return [
-            ("log-scales of a coupling", f"{log_scale:.3g}", "", "", f"{bound:.2g}"),
-            (
-                "  share of them at their bound",
-                f"{max(saturated):.2%}",
-                "",
-                "",
-                f"{LARGEST_SATURATED_SHARE:.0%}",
-            ),
-            ("dead channels", share, "", "", f"{LARGEST_DEAD_SHARE:.0%} of a network"),
-            ("channels with flat statistics", str(flat), "", "", "1"),
-        ]
+        grave = value > GRAVE_WRONG_SHARE
+        yield Finding(kind, f"round trip of {where}", value, 0, what, grave)
 
 
-def _trip(trip: RoundTripHealth) -> tuple[str, ...]:
-    return (*_numbers(trip.errors), f"{trip.tolerance:.2g}")
-
-
-def _numbers(errors: Errors) -> tuple[str, ...]:
+def _figures(errors: Errors) -> tuple[str, ...]:
     return tuple(f"{v:.2g}" for v in (errors.max, errors.mean, errors.quantile_999))
 
 
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows]
+def _table(rows: Iterator[tuple[str, ...]]) -> list[str]:
+    cells = list(rows)
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return lines
 

@@ -25,7 +25,7 @@ from tfp_realnvp.choices import ON_NON_FINITE, SCHEDULES
 from tfp_realnvp.data import ImageData, load_images
 from tfp_realnvp.flows import image_flow
 from tfp_realnvp.training.flow_model import FlowModel
-from tfp_realnvp.training.weight_average import check_decay
+from tfp_realnvp.training.update import check_decay
 
 _OF_IMAGES = ("image_size", "channels", "crop", "augment", "skip_damaged", "labels")
 # Where the data lie, and what is to happen when something goes wrong, may change

@@ -15,7 +15,7 @@ from tfp_realnvp.figures import image_grid, sample_images, to_uint8
 from tfp_realnvp.figures.grid import enlargement
 from tfp_realnvp.figures.latents import check_draws
 from tfp_realnvp.flows.call_arguments import is_transformed
-from tfp_realnvp.health.monitors import RoundTrip, StatisticsGap
+from tfp_realnvp.health.measures import RoundTrip, StatisticsGap
 from tfp_realnvp.optional import require
 from tfp_realnvp.training.dequantization import dequantized
 

@@ -9,27 +9,21 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_seed, check_text, shortened
+from tfp_realnvp.bijectors import FusedBijector
+from tfp_realnvp.bijectors.moment import tell_which_are_trainable
 from tfp_realnvp.flows import bits_per_dim
 from tfp_realnvp.flows.call_arguments import (
     condition_size_of_flow,
     distribution_kwargs,
     is_transformed,
     pixel_logit_of,
+    reached_bijectors,
 )
 from tfp_realnvp.flows.config import from_config, to_config
+from tfp_realnvp.nets import BatchMoments
 from tfp_realnvp.nets.parts import num_replicas
-from tfp_realnvp.training.dequantization import (
-    batch_number,
-    checked_labels,
-    checked_pixels,
-    dequantized,
-)
-from tfp_realnvp.training.parts import (
-    check_reached,
-    check_strategy,
-    keras_layers,
-    other_variables,
-)
+from tfp_realnvp.training.dequantization import batch_number, dequantized
+from tfp_realnvp.training.inputs import check_given, checked_labels, checked_pixels
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
@@ -80,31 +74,15 @@ class FlowLayer(keras.layers.Layer):
     def __init__(
         self, flow: tfd.Distribution, *, seed: int | None = None, name: str = "flow"
     ):
-        if not isinstance(flow, tfd.Distribution):
-            raise TypeError(
-                f"flow: expected a tfd.Distribution, got {type(flow).__name__}."
-            )
-        if not isinstance(flow.dtype, tf.DType) or flow.event_shape.rank is None:
-            raise ValueError(
-                "flow: expected events that are single tensors of a known shape, got "
-                f"{flow.event_shape}."
-            )
-        if flow.batch_shape.rank:
-            raise ValueError(
-                "flow: expected one distribution, got a batch of them, of batch_shape "
-                f"{flow.batch_shape}; tfd.Independent makes of a batch the axes of an "
-                "event."
-            )
+        _check_flow(flow)
         check_seed("seed", seed)
         check_text("name", name)
-        check_reached(flow)
-        check_strategy(flow)
         super().__init__(name=name, dtype=tf.as_dtype(flow.dtype).name)
         self.flow = flow
         self.seed = seed
         # Keras does not see into distributions, so the layer holds what they hold.
         self._flow_layers = keras_layers(flow)
-        self._flow_variables = other_variables(flow)
+        self._flow_variables = _other_variables(flow)
         self.condition_size = condition_size_of_flow(flow)
         self.is_over_pixels = pixel_logit_of(flow) is not None
         self._training_noise = keras.random.SeedGenerator(seed, name="training_noise")
@@ -114,16 +92,10 @@ class FlowLayer(keras.layers.Layer):
         self.built = True
 
     def call(self, x: Any, condition: Any = None, training: bool = False) -> tf.Tensor:
-        """Returns `log_prob(x | condition)` in nats, of shape [batch].
-
-        Instead of two arguments, `x` may be a `dict` with the keys x and condition.
-        """
-        if isinstance(x, dict):
-            x, condition = x["x"], x.get("condition", condition)
+        """Returns `log_prob(x | condition)` in nats, of shape [batch]."""
         return self.log_prob_parts(x, condition, training=training)[0]
 
     def compute_output_spec(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        x = x["x"] if isinstance(x, dict) else x
         return keras.KerasTensor(x.shape[:1], dtype=self.variable_dtype)
 
     def log_prob_parts(
@@ -146,11 +118,7 @@ class FlowLayer(keras.layers.Layer):
           tf.errors.InvalidArgumentError: If there are values that are no pixels where
             the flow is over pixels, or labels that are none.
         """
-        if condition is not None and self.condition_size is None:
-            raise ValueError(
-                "condition: expected None, for the flow was made without "
-                "condition_size and is trained on x alone; got one."
-            )
+        check_given(condition is not None, self.condition_size)
         x = tf.convert_to_tensor(x)
         if x.shape.rank is None:
             x = tf.ensure_shape(x, [None, *self.flow.event_shape])
@@ -201,13 +169,7 @@ class FlowLayer(keras.layers.Layer):
             raise ValueError(
                 f"config: expected what get_config returns, got {shortened(config)}."
             )
-        flow = from_config(config["flow"])
-        if not isinstance(flow, tfd.Distribution):
-            raise ValueError(
-                "flow: expected a configuration of a distribution, got "
-                f"{shortened(flow)}."
-            )
-        return cls(**{**config, "flow": flow})
+        return cls(**{**config, "flow": from_config(config["flow"])})
 
     def _real_pixels(
         self, x: tf.Tensor, *, training: bool
@@ -263,3 +225,65 @@ def _at_least_one(value: tf.Tensor | None) -> tf.Tensor | None:
         return None
     missing = tf.cast(tf.equal(tf.shape(value)[0], 0), tf.int32)
     return tf.pad(value, [[0, missing], *[[0, 0]] * (value.shape.rank - 1)])
+
+
+def keras_layers(module: tf.Module) -> list[keras.layers.Layer]:
+    """Returns the Keras layers held anywhere in `module`, each once."""
+    found = module._flatten(
+        predicate=lambda value: isinstance(value, keras.layers.Layer)
+    )
+    return list({id(layer): layer for layer in found}.values())
+
+
+class _Variable(keras.Variable):
+    """A `tf.Variable` as one of Keras's, which tells it whether it is trained."""
+
+    @keras.Variable.trainable.setter
+    def trainable(self, value: bool) -> None:
+        keras.Variable.trainable.fset(self, value)
+        tell_which_are_trainable([self])
+
+
+def _other_variables(module: tf.Module) -> list[keras.Variable]:
+    """Returns the variables that belong to no Keras layer: the same, not copies."""
+    in_layers = {id(v.value) for layer in keras_layers(module) for v in layer.weights}
+    found = []
+    for variable in {id(v): v for v in module.variables}.values():
+        if id(variable) in in_layers:
+            continue
+        wrapper = _Variable(
+            variable,
+            trainable=variable.trainable,
+            dtype=variable.dtype.name,
+            name=variable.name.partition(":")[0].replace("/", "_"),
+        )
+        # Keras before 3.9 copies the value into a variable of its own.
+        wrapper._value = variable
+        found.append(wrapper)
+    return found
+
+
+def _check_flow(flow: tfd.Distribution) -> None:
+    """Checks that a layer can pass to all parts of a flow what they need."""
+    if not isinstance(flow, tfd.Distribution):
+        raise TypeError(
+            f"flow: expected a tfd.Distribution, got {type(flow).__name__}."
+        )
+    if flow.batch_shape.rank:
+        raise ValueError(
+            "flow: expected one distribution, got a batch of them, of batch_shape "
+            f"{flow.batch_shape}; tfd.Independent makes of a batch the axes of an "
+            "event."
+        )
+    inside = {id(m) for b in reached_bijectors(flow) for m in (b, *b.submodules)}
+    for module in flow.submodules:
+        if not isinstance(module, FusedBijector) or id(module) in inside:
+            continue
+        layers = [i for top in keras_layers(module) for i in top._flatten_layers()]
+        has_norms = any(isinstance(layer, BatchMoments) for layer in layers)
+        if module.condition_size is not None or has_norms:
+            raise ValueError(
+                "flow: expected flows without condition and with batch_norm=None "
+                f"inside {flow.name!r}, which passes neither conditions on nor whether "
+                f"it is trained; got {module.name!r}."
+            )

@@ -14,18 +14,11 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_flag, check_path
 from tfp_realnvp.files import atomic_path
-from tfp_realnvp.training.checks import (
-    check_counts,
-    check_optimizer,
-    checked_jit_compile,
-    keras_arguments,
-    refuse,
-)
 from tfp_realnvp.training.dequantization import counted_batches
-from tfp_realnvp.training.inputs import Batch, check_data, for_keras, split_dict
+from tfp_realnvp.training.inputs import check_arguments, check_data, for_keras, unpack
 from tfp_realnvp.training.non_finite import NonFinitePolicy
-from tfp_realnvp.training.step import MeanLikelihood, StepModel
-from tfp_realnvp.training.weight_average import WeightAverage, check_decay
+from tfp_realnvp.training.step import StepModel
+from tfp_realnvp.training.update import WeightAverage, check_decay, check_optimizer
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
@@ -37,10 +30,10 @@ class FlowModel(StepModel):
     ```
 
     If the flow is over pixels (its last bijector is `PixelLogit`), `x` are images with
-    values in [0, 256). To integer images the model adds uniform noise in [0, 1)
-    itself (Section 4.1), other noise at every step of training and the same at every
-    evaluation; loss and the metric `bits_per_dim` are in bits per dimension.
-    Otherwise `x` are events of the flow and loss and the metric `nll` are in nats.
+    values in [0, 256); loss and the metric `bits_per_dim` are in bits per dimension. To
+    integer images the model adds uniform noise in [0, 1) (Section 4.1), other noise at
+    every step of training and the same at every evaluation. Otherwise `x` are events of
+    the flow, and loss and the metric `nll` are in nats.
 
     `fit`, `evaluate` and `predict` take arrays or `tf.data.Dataset`s of batches;
     `predict` returns `log_prob` in nats. Layers normalize by batch statistics in
@@ -51,9 +44,9 @@ class FlowModel(StepModel):
     With `sample_weight`, or a data set of (x, condition or `None`, sample_weight), the
     mean is weighted.
 
-    What is trained are all trainable variables of the distribution, those of its
-    base included. With `save("model.keras")` and `keras.saving.load_model` the
-    distribution comes back, if it is made of public classes of TFP and this package.
+    All trainable variables of the distribution are trained, those of its base included.
+    `save("model.keras")` and `keras.saving.load_model` bring the distribution back, if
+    it is made of public classes of TFP and this package.
 
     Args:
       flow: `tfd.Distribution` with a static event shape and no batch shape, from
@@ -113,14 +106,11 @@ class FlowModel(StepModel):
             hyperparameters, with gradients clipped to a global norm of 100. With
             `gradient_accumulation_steps` it updates after so many batches; batch
             normalization then still goes by single batches.
-          jit_compile: Python `bool`, whether XLA compiles the steps. `False` unless
-            said, and for `"auto"`: on CPUs XLA's convolutions are slower than
-            TensorFlow's own.
-          on_non_finite: `"stop"` raises `FloatingPointError` at the first step that
-            is not finite, naming the layer where it arose; `"skip"` prints that and
-            goes on.
-          max_skipped_in_a_row: Python `int`; with `"skip"`, so many such steps in a
-            row end training too.
+          jit_compile: Python `bool`, whether XLA compiles the steps; `"auto"` is
+            `False`, for on CPUs XLA's convolutions are slower than TensorFlow's own.
+          on_non_finite: `"stop"` raises `FloatingPointError` at the first such step,
+            naming the layer where it arose; `"skip"` prints that and goes on.
+          max_skipped_in_a_row: Python `int`; so many of them in a row end training too.
           average_decay: Python `float` in (0, 1) keeps an exponential moving average
             of the weights beside them, see `averaged_weights`; `None` keeps none.
           **kwargs: Passed to `keras.Model.compile`.
@@ -129,38 +119,15 @@ class FlowModel(StepModel):
           ValueError: If a loss or metrics are given (the model has its own), or an
             argument is not as described.
         """
-        refuse(kwargs, ("loss", "loss_weights", "metrics", "weighted_metrics"))
+        check_arguments(kwargs)
         policy = NonFinitePolicy(on_non_finite, max_skipped_in_a_row)
-        jit_compile = checked_jit_compile(jit_compile, self.distribute_strategy)
-        check_optimizer(optimizer, self.distribute_strategy)
+        if isinstance(jit_compile, str) and jit_compile == "auto":
+            jit_compile = False
+        check_flag("jit_compile", jit_compile)
+        check_optimizer(optimizer, self.distribute_strategy, jit_compile)
         if average_decay is not None:
             check_decay(average_decay)
-        with self.distribute_strategy.scope():
-            optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
-            likelihood = MeanLikelihood(
-                "bits_per_dim" if self.is_over_pixels else "nll"
-            )
-            floatx = keras.config.floatx()
-            if floatx in ("float16", "bfloat16"):
-                # Keras's mean of the loss would be rounded to it at every step.
-                keras.config.set_floatx("float32")
-            try:
-                super().compile(
-                    optimizer=optimizer,
-                    jit_compile=jit_compile,
-                    weighted_metrics=[likelihood],
-                    **kwargs,
-                )
-            finally:
-                keras.config.set_floatx(floatx)
-            # Keras's list of metrics is complete only once it was used.
-            self.distribute_strategy.run(self._use_metrics, args=(tf.ones([]),))
-            self.reset_metrics()
-            self.optimizer.build(self.trainable_variables)
-            self._average = None
-            if average_decay is not None:
-                self._average = WeightAverage(self.weights, average_decay)
-        self._policy = policy
+        self._compile(optimizer, jit_compile, policy, average_decay, kwargs)
         self._own_compile_config = {
             "on_non_finite": on_non_finite,
             "max_skipped_in_a_row": max_skipped_in_a_row,
@@ -178,48 +145,56 @@ class FlowModel(StepModel):
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     def fit(
-        self, x: Any = None, condition: Any = None, *args: Any, **kwargs: Any
+        self,
+        x: Any = None,
+        condition: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        **kwargs: Any,
     ) -> keras.callbacks.History:
         """Trains, as `keras.Model.fit`. Bad data raise before any training."""
-        given = keras_arguments(keras.Model.fit, x, condition, args, kwargs)
-        check_counts(given)
-        self._prepare(given, "steps_per_epoch")
+        kwargs.update(batch_size=batch_size, epochs=epochs, verbose=verbose)
+        given = self._prepared(x, condition, "steps_per_epoch", kwargs)
         if given.get("validation_data") is not None:
             x, y, weight = keras.utils.unpack_x_y_sample_weight(
-                given["validation_data"]
+                given.pop("validation_data")
             )
-            held_out = {"x": x, "y": y, "sample_weight": weight}
-            held_out["validation_steps"] = given.get("validation_steps")
-            self._prepare(held_out, "validation_steps")
-            given["validation_data"] = tuple(
-                held_out.get(name) for name in ("x", "y", "sample_weight")
-            )
+            others = {"validation_steps": given.get("validation_steps")}
+            others["sample_weight"] = weight
+            held_out = self._prepared(x, y, "validation_steps", others)
+            names = ("x", "y", "sample_weight")
+            given["validation_data"] = tuple(map(held_out.get, names))
         if isinstance(given["x"], tf.data.Dataset):
             # Keras's default, True, warns that a data set shuffles itself.
             given.setdefault("shuffle", False)
         return super().fit(**given)
 
     def evaluate(
-        self, x: Any = None, condition: Any = None, *args: Any, **kwargs: Any
+        self,
+        x: Any = None,
+        condition: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        **kwargs: Any,
     ) -> Any:
         """Evaluates, as `keras.Model.evaluate`, with the same noise every time.
 
-        What a data set holds is not looked at before: the mean over vectors of which
-        one is NaN is NaN.
+        Over a data set of vectors of which one is NaN, the mean is NaN.
         """
-        given = keras_arguments(keras.Model.evaluate, x, condition, args, kwargs)
-        check_counts(given)
+        kwargs.update(batch_size=batch_size, verbose=verbose)
         # Within `fit` all is prepared, and Keras has kept its iterator.
-        if not given.get("_use_cached_eval_dataset"):
-            self._prepare(given, "steps")
+        if not kwargs.get("_use_cached_eval_dataset"):
+            kwargs = self._prepared(x, condition, "steps", kwargs)
         with counted_batches():
-            return super().evaluate(**given)
+            return super().evaluate(**kwargs)
 
     def predict(
         self,
         x: Any,
         condition: Any = None,
         batch_size: int | None = None,
+        verbose: Any = "auto",
         **kwargs: Any,
     ) -> np.ndarray:
         """Returns `log_prob` in nats, with the same noise every time.
@@ -227,9 +202,8 @@ class FlowModel(StepModel):
         Raises:
           FloatingPointError: If one of them is NaN.
         """
-        given = {"x": x, "y": condition, "batch_size": batch_size, **kwargs}
-        check_counts(given)
-        self._prepare(given, "steps")
+        kwargs.update(batch_size=batch_size, verbose=verbose)
+        given = self._prepared(x, condition, "steps", kwargs)
         # Keras's own has no place for a condition, and needs no weights.
         condition, _ = given.pop("y", None), given.pop("sample_weight", None)
         if condition is not None:
@@ -264,16 +238,15 @@ class FlowModel(StepModel):
         """Lets the model use the average of its weights for a while.
 
         Raises:
-          ValueError: If `compile` was not given an `average_decay`, or there was no
-            step of training since: files of a model do not hold the average.
+          ValueError: If there is none: `compile` was given no `average_decay`, or there
+            was no step of training since. Files of a model do not hold the average.
         """
-        average = self._average
-        if average is None or not average.is_begun:
+        if self._average is None or not self._average.is_begun:
             raise ValueError(
                 "averaged_weights: expected a model compiled with average_decay and "
                 "trained since, got one without an average."
             )
-        with average.swapped_in():
+        with self._average.swapped_in():
             yield
 
     def save(
@@ -283,15 +256,10 @@ class FlowModel(StepModel):
 
         Raises:
           FileExistsError: If the file is there and `overwrite` is `False`.
-          ValueError: If `filepath` does not end as Keras's files of models do.
+          ValueError: If `filepath` does not end in .keras.
         """
         check_path("filepath", filepath)
         check_flag("overwrite", overwrite)
-        if not os.fspath(filepath).endswith((".keras", ".h5", ".hdf5")):
-            raise ValueError(
-                "filepath: expected a path that ends in .keras, for save_weights in "
-                f".weights.h5; got {os.fspath(filepath)!r}."
-            )
         if not overwrite and os.path.exists(filepath):
             raise FileExistsError(
                 f"filepath: expected a new file with overwrite=False, got {filepath}."
@@ -306,24 +274,23 @@ class FlowModel(StepModel):
             "writes a SavedModel that scores, samples, encodes and decodes."
         )
 
-    def _use_metrics(self, value: tf.Tensor) -> None:
-        self.metrics[0].update_state(value)
-        self.compute_metrics(None, value, value, value)
-
-    def _prepare(self, given: dict[str, Any], steps: str) -> None:
-        """Puts what Keras is to have as x, y and sample_weight into `given`."""
-        refuse(given, ("class_weight",))
-        batch = split_dict(
-            given["x"], given.pop("y", None), given.pop("sample_weight", None)
-        )
+    def _prepared(
+        self, x: Any, condition: Any, steps: str, kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Returns what Keras is to be given, with its names for the parts of data."""
+        check_arguments(kwargs)
+        given = dict(kwargs)
+        y, weight = given.pop("y", None), given.pop("sample_weight", None)
+        batch = unpack((x, y if condition is None else condition, weight))
         check_data(
-            *batch,
+            batch.x,
+            batch.condition,
             event_shape=self.flow.event_shape,
             pixels=self.is_over_pixels,
             condition_size=self.condition_size,
             steps=(steps, given.get(steps)),
         )
-        batch = Batch(*for_keras(batch, self.flow.dtype, pixels=self.is_over_pixels))
-        names = ("x", "y", "sample_weight")
-        given.update({k: v for k, v in zip(names, batch, strict=True) if v is not None})
+        parts = for_keras(batch, self.flow.dtype, pixels=self.is_over_pixels).present()
+        parts["y"] = parts.pop("condition", None)
         self._is_new_data = True
+        return {**given, **parts}

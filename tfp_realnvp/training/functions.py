@@ -15,88 +15,67 @@ from tfp_realnvp.training.inputs import unpack
 from tfp_realnvp.training.update import first_replica
 
 
-class StepFunction:
-    """Runs a step of a model on all replicas.
+def step_function(
+    model: Any,
+    step: Callable[[Any], Any],
+    after_batch: Callable[..., Any],
+    *,
+    optimized: bool = True,
+) -> Callable[[Iterator[Any]], dict[str, Any]]:
+    """Returns what runs a step, the same on all replicas, for each of some batches.
 
     Keras's own functions reduce what replicas return in a way that fails on several
-    workers, and do not let the batch be seen.
-
-    Args:
-      model: The `keras.Model`, compiled.
-      step: What each replica does with its part of a batch; what it returns must be
-        the same on all replicas.
-      after_batch: What to call with the batch and the step's `dict`, for the logs.
-      optimized: Python `bool`, whether TensorFlow may look for a faster graph.
+    workers, and do not let the batch be seen. `after_batch` gets it, and what the step
+    returned, and returns the logs.
     """
+    on_batch = on_all_replicas(model, step, first_replica)
+    strategy, count = model.distribute_strategy, model.steps_per_execution
 
-    def __init__(
-        self,
-        model: Any,
-        step: Callable[[Any], Any],
-        after_batch: Callable[..., Any],
-        *,
-        optimized: bool = True,
-    ):
-        self._after_batch = after_batch
-        self._optimized = optimized
-        self._steps_per_execution = model.steps_per_execution
-        self._strategy = model.distribute_strategy
-        self._on_batch = on_all_replicas(model, step, first_replica)
+    def on_iterator(iterator: tf.data.Iterator, number: tf.Tensor) -> Any:
+        # Here the function sees no batch's own size, and is traced once for all.
+        batch = _packed(iterator.get_next())
+        return batch, on_batch(batch, number)
 
-        def on_iterator(
-            iterator: tf.data.Iterator, number: tf.Tensor
-        ) -> tuple[Any, dict[str, Any]]:
-            # Here the function sees no batch's own size, and is traced once for all.
-            batch = _packed(iterator.get_next())
-            return batch, self._on_batch(batch, number)
+    if not model.run_eagerly:
+        on_iterator = tf.function(on_iterator, autograph=False)
 
-        self._on_iterator = on_iterator
-        if not model.run_eagerly:
-            self._on_iterator = tf.function(on_iterator, autograph=False)
+    def run(iterator: Iterator[Any]) -> tuple[Any, dict[str, Any]]:
+        if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
+            return on_iterator(iterator, tf.constant(next_number()))
+        batch = _spread(_packed(next(iterator)), strategy)
+        return batch, on_batch(batch, tf.constant(next_number()))
 
-    def __call__(self, iterator: Iterator[Any]) -> dict[str, Any]:
+    def run_some(iterator: Iterator[Any]) -> dict[str, Any]:
         logs: dict[str, Any] = {}
-        for done in range(self._steps_per_execution):
+        for done in range(count):
             try:
-                with contextlib.nullcontext() if self._optimized else _as_traced():
-                    batch, outputs = self._run(iterator)
+                with contextlib.nullcontext() if optimized else as_traced():
+                    batch, outputs = run(iterator)
             except (StopIteration, tf.errors.OutOfRangeError):
                 if done == 0:
                     raise
                 break
-            logs = self._after_batch(batch, outputs)
+            logs = after_batch(batch, outputs)
         return logs
 
-    def _run(self, iterator: Iterator[Any]) -> tuple[Any, dict[str, Any]]:
-        if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-            return self._on_iterator(iterator, tf.constant(next_number()))
-        batch = _spread(_packed(next(iterator)), self._strategy)
-        return batch, self._on_batch(batch, tf.constant(next_number()))
+    return run_some
 
 
-class PredictionFunction:
-    """Runs a step of a model that returns something of each example.
+def prediction_function(
+    model: Any, step: Callable[[Any], Any], after_batch: Callable[[Any], Any]
+) -> Callable[[Sequence[Any]], tf.Tensor]:
+    """Returns what runs a step that returns something of each example of batches."""
+    on_batch = on_all_replicas(model, step, _joined)
 
-    Args:
-      model: The `keras.Model`.
-      step: What each replica does with its part of a batch.
-      after_batch: What to call with each batch.
-    """
-
-    def __init__(
-        self, model: Any, step: Callable[[Any], Any], after_batch: Callable[[Any], Any]
-    ):
-        self._after_batch = after_batch
-        self._strategy = model.distribute_strategy
-        self._on_batch = on_all_replicas(model, step, _joined)
-
-    def __call__(self, batches: Sequence[Any]) -> tf.Tensor:
+    def run_all(batches: Sequence[Any]) -> tf.Tensor:
         outputs = []
         for batch in batches:
-            batch = _spread(_packed(batch), self._strategy)
-            outputs.append(self._on_batch(batch, tf.constant(next_number())))
-            self._after_batch(batch)
+            batch = _spread(_packed(batch), model.distribute_strategy)
+            outputs.append(on_batch(batch, tf.constant(next_number())))
+            after_batch(batch)
         return tf.concat(outputs, axis=0)
+
+    return run_all
 
 
 def on_all_replicas(
@@ -104,10 +83,7 @@ def on_all_replicas(
 ) -> Callable[[Any, tf.Tensor], Any]:
     """Returns a function of a batch and its number that runs a step on all replicas.
 
-    Args:
-      model: The `keras.Model`.
-      step: What each replica does with its part of a batch.
-      reduce: Function of the strategy and of what the replicas returned.
+    `reduce` gets the strategy and what the replicas returned.
     """
     strategy = model.distribute_strategy
 
@@ -129,50 +105,8 @@ def on_all_replicas(
     )
 
 
-def _joined(strategy: tf.distribute.Strategy, values: Any) -> tf.Tensor:
-    parts = strategy.experimental_local_results(values)
-    if len(parts) == strategy.num_replicas_in_sync:
-        # `gather` ends the process where no replica has examples.
-        return tf.concat(parts, axis=0)
-    return strategy.gather(values, axis=0)
-
-
-def _spread(batch: Any, strategy: tf.distribute.Strategy) -> Any:
-    """Returns a batch of which each replica has a part, also of one that is whole.
-
-    Keras gives what `train_on_batch` and the like are given to every replica.
-    """
-    count = strategy.num_replicas_in_sync
-    values = tf.nest.flatten(batch)
-    is_whole = not isinstance(values[0], tf.distribute.DistributedValues)
-    # Each of several workers has its own data.
-    if (
-        count == 1
-        or not is_whole
-        or not isinstance(strategy, tf.distribute.MirroredStrategy)
-    ):
-        return batch
-
-    def part_of(context: tf.distribute.ReplicaContext) -> Any:
-        size = -(-len(values[0]) // count)
-        start = size * context.replica_id_in_sync_group
-        return tf.nest.map_structure(
-            lambda value: tf.convert_to_tensor(value[start : start + size]), batch
-        )
-
-    return strategy.experimental_distribute_values_from_function(part_of)
-
-
-def _packed(data: Any) -> Any:
-    """Returns a batch as Keras hands it on, whatever it was made of."""
-    x, condition, weight = unpack(data)
-    if weight is not None:
-        return x, condition, weight
-    return x if condition is None else (x, condition)
-
-
 @contextlib.contextmanager
-def _as_traced() -> Iterator[None]:
+def as_traced() -> Iterator[None]:
     """Lets functions run as they were traced, without TensorFlow's graph optimizer.
 
     On a CPU that finds nothing in a step of training that would make it faster, and
@@ -194,6 +128,45 @@ def _as_traced() -> Iterator[None]:
         yield
     finally:
         options.config_proto_serialized = before
+
+
+def _joined(strategy: tf.distribute.Strategy, values: Any) -> tf.Tensor:
+    parts = strategy.experimental_local_results(values)
+    if len(parts) == strategy.num_replicas_in_sync:
+        # `gather` ends the process where no replica has examples.
+        return tf.concat(parts, axis=0)
+    return strategy.gather(values, axis=0)
+
+
+def _spread(batch: Any, strategy: tf.distribute.Strategy) -> Any:
+    """Returns a batch of which each replica has a part, also of one that is whole.
+
+    Keras gives what `train_on_batch` and the like are given to every replica.
+    """
+    count = strategy.num_replicas_in_sync
+    values = tf.nest.flatten(batch)
+    # Each of several workers has its own data.
+    is_one_workers = isinstance(strategy, tf.distribute.MirroredStrategy)
+    is_spread = isinstance(values[0], tf.distribute.DistributedValues)
+    if count == 1 or is_spread or not is_one_workers:
+        return batch
+
+    def part_of(context: tf.distribute.ReplicaContext) -> Any:
+        size = -(-len(values[0]) // count)
+        start = size * context.replica_id_in_sync_group
+        return tf.nest.map_structure(
+            lambda value: tf.convert_to_tensor(value[start : start + size]), batch
+        )
+
+    return strategy.experimental_distribute_values_from_function(part_of)
+
+
+def _packed(data: Any) -> Any:
+    """Returns a batch as Keras hands it on, whatever it was made of."""
+    x, condition, weight = unpack(data)
+    if weight is not None:
+        return x, condition, weight
+    return x if condition is None else (x, condition)
 
 
 @contextlib.contextmanager

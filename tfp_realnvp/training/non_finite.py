@@ -1,11 +1,10 @@
-"""What happens when a loss or a gradient is NaN or infinite."""
+"""What happens when a loss or a gradient is NaN or infinite, and where it arose."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import keras
@@ -14,25 +13,17 @@ import tensorflow as tf
 
 from tfp_realnvp.arguments import check_choice, check_int
 from tfp_realnvp.bijectors import FusedBijector
-from tfp_realnvp.training.flow_layer import FlowLayer
 from tfp_realnvp.training.inputs import Batch, unpack
-from tfp_realnvp.training.parts import observed, part_names, unchanged
 
 _PASSES = ("_forward_and_log_det", "_inverse_and_log_det")
 
 
 class NonFinitePolicy:
-    """Counts the steps that went wrong and ends training when it must.
+    """Counts the steps that went wrong, and ends training when it must.
 
-    The step itself has changed nothing by then but the count of steps: weights,
-    moving averages and optimizer are those of the last good step.
-
-    Args:
-      action: `"stop"` ends training at the first such step, `"skip"` goes on.
-      max_in_a_row: Python `int`; with `"skip"`, so many steps in a row end it too.
-
-    Raises:
-      ValueError: If an argument is none of the above.
+    Such a step has changed nothing but the count of steps: weights, moving averages and
+    optimizer are those of the last good one. `"stop"` ends training at the first, and
+    `"skip"` at so many in a row.
     """
 
     def __init__(
@@ -46,22 +37,13 @@ class NonFinitePolicy:
         self.skipped = 0
 
     def after_step(self, is_finite: bool, model: Any, batch: Any) -> None:
-        """Takes note of a step.
-
-        Args:
-          is_finite: Whether loss and gradients were finite.
-          model: The `FlowModel`.
-          batch: What the step was given, to find out where it went wrong.
-
-        Raises:
-          FloatingPointError: If training is to end, naming step, layer and cause.
-        """
+        """Takes note of a step; raises `FloatingPointError` if training is to end."""
         if is_finite:
             self._in_a_row = 0
             return
         self._in_a_row += 1
         try:
-            cause = find_non_finite(model, batch)
+            cause = _find_non_finite(model, batch)
         except tf.errors.ResourceExhaustedError:
             cause = "loss or gradient is not finite; too little memory to find where."
         message = f"step {model.step + 1}: {cause}"
@@ -82,17 +64,10 @@ class NonFinitePolicy:
         )
 
 
-def find_non_finite(model: Any, batch: Any) -> str:
+def _find_non_finite(model: Any, batch: Any) -> str:
     """Runs a failed step again, layer by layer, and says where it went wrong.
 
     The model is left as it was. With several workers each sees its own data only.
-
-    Args:
-      model: The `FlowModel`, with the weights and the noise of the failed step.
-      batch: What the step was given.
-
-    Returns:
-      A sentence.
     """
     local_results = model.distribute_strategy.experimental_local_results
     data = Batch(
@@ -104,94 +79,57 @@ def find_non_finite(model: Any, batch: Any) -> str:
     for variable in model.trainable_variables:
         if not _all_finite(variable.value):
             return f"the weight {variable.path} is not finite before the step."
-    for name, examples in data._asdict().items():
-        if examples is None or _all_finite(examples):
-            continue
-        axes = list(range(1, examples.shape.rank))
-        is_good = tf.reduce_all(tf.math.is_finite(examples), axis=axes)
-        bad = np.flatnonzero(~is_good.numpy())
-        return (
-            f"the loss is not finite, for {len(bad)} of the {len(examples)} examples "
-            f"hold NaN or infinity in {name}; the first is number {bad[0]} of the "
-            "batch."
-        )
+    for name, examples in data.present().items():
+        flat = tf.reshape(tf.cast(examples, tf.float64), [len(examples), -1])
+        bad = np.flatnonzero(~np.isfinite(flat).all(axis=1))
+        if bad.size:
+            return (
+                f"the loss is not finite, for {len(bad)} of the {len(examples)} "
+                f"examples hold NaN or infinity in {name}; the first is number "
+                f"{bad[0]} of the batch."
+            )
     with unchanged(model.non_trainable_state):
         return _find_in_layers(model, data)
 
 
-def _find_in_layers(model: FlowLayer, data: Batch) -> str:
-    variables = model.trainable_variables
-    with _recorded(model.flow) as passes, tf.GradientTape() as tape:
+def _find_in_layers(model: Any, data: Batch) -> str:
+    # Of the passes through layers and bijectors, as they end: name and class, and
+    # whether what went in and what came out was finite.
+    passes: list[tuple[str, bool, bool]] = []
+
+    def watch(name: str) -> Any:
+        return lambda inputs, outputs: passes.append(
+            (name, _all_finite(inputs), _all_finite(outputs))
+        )
+
+    with contextlib.ExitStack() as stack:
+        for part, name in part_names(model.flow):
+            see = watch(f"{name} ({type(part).__name__})")
+            methods = _PASSES if isinstance(part, FusedBijector) else ("call",)
+            for method in methods:
+                stack.enter_context(observed(part, method, see))
+        tape = stack.enter_context(tf.GradientTape())
         log_prob, _ = model.log_prob_parts(data.x, data.condition, training=True)
         loss = tf.reduce_mean(model.to_units(log_prob)) + sum(model.losses)
-    for name, kind, ok_before, ok_after in passes:
-        if ok_before and not ok_after:
-            return f"the loss is {float(loss)}; it arose in {name} ({kind})."
-    bad_inputs = [name for name, _, ok_before, _ in passes if not ok_before]
-    if bad_inputs:
-        return (
-            f"the loss is {float(loss)}; it arose before {bad_inputs[0]}, in a part "
-            "that is none of this package."
-        )
+    for name, ok_before, ok_after in passes:
+        if not ok_after:
+            where = "in" if ok_before else "before"
+            return f"the loss is {float(loss)}; it arose {where} {name}."
     if not _all_finite(loss):
         return (
             f"the loss is {float(loss)}; every layer's output is finite, so it arose "
-            f"in the base distribution {model.flow.name!r} or the penalties."
+            "in the base distribution or the penalties."
         )
-    gradients = tape.gradient(loss, variables)
-    bad = {
-        id(variable.value)
-        for variable, gradient in zip(variables, gradients, strict=True)
-        if gradient is not None and not _all_finite(gradient)
-    }
-    names = part_names(model.flow)
-    # Gradients flow from the last layer of the pass to the first, and what has gone
-    # wrong in one goes wrong in all that come after it on this way.
-    order = {name: place for place, (name, *_) in enumerate(passes)}
-    found = [
-        (order.get(name, -1), name, type(part).__name__)
-        for part, name in names
-        if isinstance(part, keras.layers.Layer)
-        and any(id(getattr(v, "value", None)) in bad for v in vars(part).values())
-    ]
-    if found:
-        _, name, kind = max(found)
-        return f"a gradient is not finite; it arose in {name} ({kind}) or right after."
+    variables = model.trainable_variables
+    names = weight_names(model.flow)
+    gradients = zip(tape.gradient(loss, variables), variables, strict=True)
+    bad = [v for g, v in gradients if g is not None and not _all_finite(g)]
     if bad:
-        return "a gradient of the base distribution's variables is not finite."
-    if not _all_finite(tf.linalg.global_norm([g for g in gradients if g is not None])):
-        return "the gradient's global norm is too large for its dtype."
-    return (
-        "loss or gradient was not finite, but was so when the step was run again on "
-        "one device."
-    )
-
-
-@contextlib.contextmanager
-def _recorded(flow: tf.Module) -> Iterator[list[tuple[str, str, bool, bool]]]:
-    """Lists, as they end, the passes through all layers and bijectors of a flow.
-
-    Yields:
-      List of (name, class, whether inputs were finite, whether outputs were).
-    """
-    passes: list[tuple[str, str, bool, bool]] = []
-    with contextlib.ExitStack() as stack:
-        for part, name in part_names(flow):
-            methods = _PASSES if isinstance(part, FusedBijector) else ("call",)
-            for method in methods:
-                see = functools.partial(_record, passes, name, type(part).__name__)
-                stack.enter_context(observed(part, method, see))
-        yield passes
-
-
-def _record(
-    passes: list[tuple[str, str, bool, bool]],
-    name: str,
-    kind: str,
-    arguments: tuple[Any, ...],
-    outputs: Any,
-) -> None:
-    passes.append((name, kind, _all_finite(arguments), _all_finite(outputs)))
+        # Gradients flow from the last layer of the pass to the first, and what has gone
+        # wrong in one goes wrong in all that come after it on this way.
+        name = names.get(id(bad[-1]), bad[-1].path)
+        return f"a gradient is not finite; it arose in {name} (weight) or right after."
+    return "the gradient's global norm is too large for its dtype."
 
 
 def _all_finite(values: Any) -> bool:
@@ -200,3 +138,84 @@ def _all_finite(values: Any) -> bool:
         for value in tf.nest.flatten(values)
         if tf.is_tensor(value) and value.dtype.is_floating
     )
+
+
+def part_names(flow: tf.Module) -> list[tuple[Any, str]]:
+    """Returns our bijectors and all Keras layers in a flow, each once, with names.
+
+    A name is the way to the part in Python, for instance
+    `flow.bijector.bijectors[0].network.conv_in`.
+    """
+    found: dict[int, tuple[Any, str]] = {}
+    wanted = (FusedBijector, keras.layers.Layer)
+    for path, part in flow._flatten(
+        predicate=lambda value: isinstance(value, wanted), with_path=True
+    ):
+        for inner, name in _with_layers_inside(part, "flow" + _as_python(path)):
+            if id(inner) not in found or len(name) < len(found[id(inner)][1]):
+                found[id(inner)] = (inner, name)
+    return list(found.values())
+
+
+def weight_names(flow: tf.Module) -> dict[int, str]:
+    """Returns the names of the weights of Keras layers in a flow, by `id`."""
+    return {
+        id(value): f"{name}.{attribute}"
+        for part, name in part_names(flow)
+        for attribute, value in vars(part).items()
+        if isinstance(value, keras.Variable)
+    }
+
+
+def _as_python(path: tuple[Any, ...]) -> str:
+    # What TFP keeps in `_bijector` it shows as `bijector`.
+    return "".join(
+        f".{step.lstrip('_')}" if isinstance(step, str) else f"[{step!r}]"
+        for step in path
+    )
+
+
+def _with_layers_inside(part: Any, name: str) -> Iterator[tuple[Any, str]]:
+    yield part, name
+    if not isinstance(part, keras.layers.Layer):
+        return
+    for attribute, value in vars(part).items():
+        if attribute.startswith("_"):
+            continue
+        if isinstance(value, keras.layers.Layer):
+            yield from _with_layers_inside(value, f"{name}.{attribute}")
+        elif isinstance(value, list):
+            for i, item in enumerate(value):
+                if isinstance(item, keras.layers.Layer):
+                    yield from _with_layers_inside(item, f"{name}.{attribute}[{i}]")
+
+
+@contextlib.contextmanager
+def observed(
+    part: Any, method: str, see: Callable[[tuple[Any, ...], Any], None]
+) -> Iterator[None]:
+    """Calls `see(arguments, outputs)` after each call of a method of `part`."""
+    original = getattr(part, method)
+
+    def seen(*args: Any, **kwargs: Any) -> Any:
+        outputs = original(*args, **kwargs)
+        see((*args, *kwargs.values()), outputs)
+        return outputs
+
+    # Past Keras's and TFP's own `__setattr__`, which would track the function.
+    object.__setattr__(part, method, seen)
+    try:
+        yield
+    finally:
+        object.__delattr__(part, method)
+
+
+@contextlib.contextmanager
+def unchanged(variables: Sequence[keras.Variable]) -> Iterator[None]:
+    """Gives the variables their values back at the end, also if something fails."""
+    values = [tf.identity(v.value) for v in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)

@@ -12,26 +12,24 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.nets.parts import global_batch, num_replicas, sum_over_replicas
-from tfp_realnvp.training.dequantization import checked_weights
 from tfp_realnvp.training.flow_layer import FlowLayer
-from tfp_realnvp.training.functions import PredictionFunction, StepFunction
-from tfp_realnvp.training.inputs import Batch, unpack, warn_of_made_over_pixels
+from tfp_realnvp.training.functions import prediction_function, step_function
+from tfp_realnvp.training.inputs import (
+    Batch,
+    checked_weights,
+    unpack,
+    warn_of_made_over_pixels,
+)
 from tfp_realnvp.training.non_finite import NonFinitePolicy
-from tfp_realnvp.training.update import restore_unless, update_if
-from tfp_realnvp.training.weight_average import WeightAverage
+from tfp_realnvp.training.update import WeightAverage, restore_unless, update_if
 
 
 class Terms(NamedTuple):
     """What is known of a global batch, the same on all replicas but for `share`.
 
-    Attributes:
-      share: This replica's share of the loss. The loss is the sum of the shares, and
-        its gradient the sum of theirs.
-      loss: Likelihood and penalties of the layers, in the model's units.
-      likelihood: Mean of the examples' likelihoods, weighted by `sample_weight`.
-      weight: Sum of the examples' weights, each 1 unless said; if it is 0, there is
-        nothing to learn from.
-      prior_and_log_det: The likelihood's parts by name; empty if it has none.
+    The loss, likelihood and penalties of the layers in the model's units, is the sum of
+    the replicas' shares. The likelihood is the mean weighted by `sample_weight`; if the
+    sum of the weights, each 1 unless said, is 0, there is nothing to learn from.
     """
 
     share: tf.Tensor
@@ -106,11 +104,8 @@ class StepModel(FlowLayer, keras.Model):
         """Trains on this replica's part of a batch, together with the others.
 
         Nothing is learned where loss or gradient are not finite, or all weights are 0.
-
-        Returns:
-          `dict` of the model's metrics, and under `"report"` what is known of this
-          batch: is_finite, the gradient's norm and, in the model's units, prior and
-          log_det.
+        Beside the metrics, "report" has what is known of this batch: is_finite, the
+        gradient's norm and, in the model's units, prior and log_det.
         """
         state = self.non_trainable_state
         before = [tf.identity(variable.value) for variable in state]
@@ -118,28 +113,18 @@ class StepModel(FlowLayer, keras.Model):
             terms = likelihood_terms(self, unpack(data), training=True)
             share = self.optimizer.scale_loss(terms.share)
         variables = self.trainable_variables
+        gradients = tape.gradient(share, variables)
         reached = [
-            (gradient, variable)
-            for gradient, variable in zip(
-                tape.gradient(share, variables), variables, strict=True
-            )
-            if gradient is not None
+            v for g, v in zip(gradients, variables, strict=True) if g is not None
         ]
-        gradients = [gradient for gradient, _ in reached]
+        gradients = [gradient for gradient in gradients if gradient is not None]
         norm = tf.zeros([])
         if reached:
             gradients = sum_over_replicas(gradients)
             norm = tf.linalg.global_norm(gradients)
         is_finite = tf.math.is_finite(terms.loss) & tf.math.is_finite(norm)
         is_good = is_finite & (terms.weight > 0)
-        update_if(
-            is_good,
-            self.optimizer,
-            gradients,
-            norm,
-            [variable for _, variable in reached],
-            self.average,
-        )
+        update_if(is_good, self.optimizer, gradients, norm, reached, self._average)
         restore_unless(is_good, state, before)
         norm /= self.optimizer.loss_scale_factor or 1.0
         report = {"is_finite": is_finite, "gradient_norm": norm}
@@ -157,24 +142,63 @@ class StepModel(FlowLayer, keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         if self.train_function is None or force:
-            self.train_function = StepFunction(
+            self.train_function = step_function(
                 self, self.train_step, self._after_training_step, optimized=False
             )
         return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:
         if self.test_function is None or force:
-            self.test_function = StepFunction(
-                self, self.test_step, self._after_test_step
+            self.test_function = step_function(
+                self, self.test_step, self._look_at_first
             )
         return self.test_function
 
     def make_predict_function(self, force: bool = False) -> Any:
         if self.predict_function is None or force:
-            self.predict_function = PredictionFunction(
+            self.predict_function = prediction_function(
                 self, self.predict_step, self._look_at_first
             )
         return self.predict_function
+
+    def _compile(
+        self,
+        optimizer: Any,
+        jit_compile: bool,
+        policy: NonFinitePolicy,
+        average_decay: float | None,
+        kwargs: dict[str, Any],
+    ) -> None:
+        """Does what `compile` is for, once its arguments are known to be good."""
+
+        def use_metrics(value: tf.Tensor) -> None:
+            self.metrics[0].update_state(value)
+            self.compute_metrics(None, value, value, value)
+
+        with self.distribute_strategy.scope():
+            optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
+            name = "bits_per_dim" if self.is_over_pixels else "nll"
+            floatx = keras.config.floatx()
+            if floatx in ("float16", "bfloat16"):
+                # Keras's mean of the loss would be rounded to it at every step.
+                keras.config.set_floatx("float32")
+            try:
+                keras.Model.compile(
+                    self,
+                    optimizer=optimizer,
+                    jit_compile=jit_compile,
+                    weighted_metrics=[MeanLikelihood(name)],
+                    **kwargs,
+                )
+            finally:
+                keras.config.set_floatx(floatx)
+            # Keras's list of metrics is complete only once it was used.
+            self.distribute_strategy.run(use_metrics, args=(tf.ones([]),))
+            self.reset_metrics()
+            self.optimizer.build(self.trainable_variables)
+            self._policy, self._average = policy, None
+            if average_decay is not None:
+                self._average = WeightAverage(self.weights, average_decay)
 
     def _maybe_symbolic_build(
         self, iterator: Any = None, data_batch: Any = None
@@ -192,34 +216,19 @@ class StepModel(FlowLayer, keras.Model):
             for name, value in super().get_metrics_result().items()
         }
 
-    def after_step(self, batch: Any, report: dict[str, tf.Tensor]) -> None:
-        """Takes note of a step of training that is over.
-
-        Args:
-          batch: What the step was given.
-          report: What `train_step` knows of it, under `"report"`.
-
-        Raises:
-          FloatingPointError: See `on_non_finite` of `compile`.
-        """
-        self.last_report = report
-        self._policy.after_step(bool(report["is_finite"]), self, batch)
-        self.step += 1
-
     def _after_training_step(self, batch: Any, logs: dict[str, Any]) -> dict[str, Any]:
         self._look_at_first(batch)
-        self.after_step(batch, logs.pop("report"))
+        self.last_report = logs.pop("report")
+        self._policy.after_step(bool(self.last_report["is_finite"]), self, batch)
+        self.step += 1
         return logs
 
-    def _after_test_step(self, batch: Any, logs: dict[str, Any]) -> dict[str, Any]:
-        self._look_at_first(batch)
-        return logs
-
-    def _look_at_first(self, batch: Any) -> None:
+    def _look_at_first(self, batch: Any, logs: Any = None) -> Any:
         if self._is_new_data and self.is_over_pixels:
             local_results = self.distribute_strategy.experimental_local_results
             warn_of_made_over_pixels(local_results(unpack(batch).x)[0])
         self._is_new_data = False
+        return logs
 
     def _metrics_after(self, terms: Terms, counts: tf.Tensor) -> dict[str, Any]:
         # Each replica counts an equal share of the global batch, so that the replicas'

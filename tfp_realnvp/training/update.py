@@ -1,9 +1,8 @@
-"""The update at the end of a training step, or its refusal."""
+"""The update at the end of a training step, its refusal, and an average of weights."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,8 +10,34 @@ import keras
 import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
+from tfp_realnvp.arguments import check_number
 from tfp_realnvp.nets.parts import num_replicas
-from tfp_realnvp.training.weight_average import WeightAverage
+
+
+def check_optimizer(
+    optimizer: Any, strategy: tf.distribute.Strategy, jit_compile: bool
+) -> None:
+    """Raises `ValueError` for what would fail in the midst of a step, or in silence."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        raise ValueError(
+            "optimizer: expected one without loss scaling, for a step that is not "
+            "finite counts as failed here; got LossScaleOptimizer. bfloat16 needs "
+            "none: make the flow with network_dtype='mixed_bfloat16'."
+        )
+    replicas = strategy.num_replicas_in_sync
+    if jit_compile and replicas > 1:
+        raise ValueError(
+            f"jit_compile: expected False with {replicas} replicas, for XLA does not "
+            "compile what replicas exchange inside a step; got True."
+        )
+    with strategy.scope():
+        is_distributed = tf.distribute.has_strategy()
+    if is_distributed and getattr(optimizer, "gradient_accumulation_steps", None):
+        raise ValueError(
+            "optimizer: expected none with gradient_accumulation_steps under a "
+            f"{type(strategy).__name__}, where Keras cannot accumulate gradients. Take "
+            "more replicas or smaller batches instead."
+        )
 
 
 def update_if(
@@ -23,15 +48,9 @@ def update_if(
     variables: Sequence[keras.Variable],
     average: WeightAverage | None,
 ) -> None:
-    """Applies gradients if they are good, and does nothing otherwise.
+    """Applies gradients, summed over all replicas, if they are good.
 
-    Args:
-      is_good: Boolean scalar, the same on all replicas.
-      optimizer: The optimizer; it must be built.
-      gradients: `Tensor`s, already summed over all replicas.
-      norm: Scalar, their global norm.
-      variables: The variables they belong to.
-      average: Running average to update, or `None`.
+    `is_good` is the same on all replicas, and `norm` the gradients' global norm.
     """
     iterations = tf.identity(optimizer.iterations)
     replica = tf.distribute.get_replica_context()
@@ -45,7 +64,7 @@ def update_if(
         optimizer.apply(gradients, variables)
         return True
 
-    def apply_alone() -> bool:
+    def apply_here() -> bool:
         with fused(optimizer, norm):
             return apply(*gradients)
 
@@ -64,7 +83,7 @@ def update_if(
         )
 
     if tf.__internal__.distribute.strategy_supports_no_merge_call():
-        run_if(is_good, apply_alone)
+        run_if(is_good, apply_here)
     else:
         # Where replicas meet outside of the step, control flow must be there too.
         replica.merge_call(apply_if_good, args=(is_good, *gradients))
@@ -73,9 +92,7 @@ def update_if(
 
 
 def restore_unless(
-    is_good: tf.Tensor,
-    variables: Sequence[keras.Variable],
-    values: Sequence[tf.Tensor],
+    is_good: tf.Tensor, variables: Sequence[keras.Variable], values: Sequence[tf.Tensor]
 ) -> None:
     """Sets variables back to `values` if the step was not good."""
 
@@ -98,15 +115,11 @@ def first_replica(strategy: tf.distribute.Strategy, values: Any) -> Any:
 
 
 def run_if(condition: tf.Tensor, run: Callable[[], bool]) -> None:
-    """Runs `run` if `condition` holds, as `tf.cond`, but as one operation of a graph.
+    """Runs a function that returns `True`, as `tf.cond`, but as one operation.
 
     TensorFlow takes `tf.cond` apart, with two more operations for each tensor from
     outside, of which an optimizer's step has four for each variable: for the `cifar10`
     preset that was a third of the graph.
-
-    Args:
-      condition: Boolean scalar.
-      run: Function without arguments that returns `True`.
     """
     graph = tf.compat.v1.get_default_graph()
     if tf.executing_eagerly() or control_flow_util.GraphOrParentsInXlaContext(graph):
@@ -128,35 +141,26 @@ def run_if(condition: tf.Tensor, run: Callable[[], bool]) -> None:
 def fused(optimizer: keras.optimizers.Optimizer, norm: tf.Tensor) -> Iterator[None]:
     """Lets an optimizer clip and, if it is Adam, update in one kernel per variable.
 
-    ```none
-    m        <- m + (1 - beta_1) (gradient - m)
-    v        <- v + (1 - beta_2) (gradient^2 - v)
-    variable <- variable - learning_rate sqrt(1 - beta_2^t) / (1 - beta_1^t)
-                           * m / (sqrt(v) + epsilon)
-    ```
-
-    What the optimizer does besides (weight decay, schedules, averages, accumulation)
-    and where it keeps its state stay as they are. So does the step of any other
-    optimizer, and of Adam with `amsgrad`. Keras needs 25 operations for each variable:
-    for the `cifar10` preset that was half of the time to the first step.
-
-    Args:
-      optimizer: The optimizer; it must be built.
-      norm: Scalar, the global norm of the gradients that are to be applied.
+    What Adam does besides (weight decay, schedules, averages, accumulation) and where
+    it keeps its state stay as they are, and so do other optimizers and `amsgrad`. Keras
+    needs 25 operations for each variable: for the `cifar10` preset that was half of
+    the time to the first step.
     """
-    step = getattr(type(optimizer), "update_step", None)
     overrides: dict[str, Callable[..., Any]] = {}
+    step = getattr(type(optimizer), "update_step", None)
     if step is keras.optimizers.Adam.update_step and not optimizer.amsgrad:
         update_step = overrides["update_step"] = _adam_step(optimizer)
         if not tf.distribute.has_strategy():
-            # Keras goes through a strategy all the same, for each variable anew.
+            # Keras goes through a strategy all the same, for each variable anew, and
+            # TensorFlow keeps what it is given on the way.
             overrides["_backend_update_step"] = lambda gradients, variables, rate: [
                 update_step(gradient, variable.value, rate)
                 for gradient, variable in zip(gradients, variables, strict=True)
             ]
-    if _only_clips_globally(optimizer):
-        most = optimizer.global_clipnorm
-        factor = most / tf.maximum(norm, most)
+    # What is accumulated or scaled has another norm than the gradients at hand.
+    is_other = optimizer.gradient_accumulation_steps or optimizer.loss_scale_factor
+    if optimizer.global_clipnorm and not (optimizer.clipnorm or is_other):
+        factor = optimizer.global_clipnorm / tf.maximum(norm, optimizer.global_clipnorm)
         overrides["_clip_gradients"] = lambda gradients: [
             gradient * tf.cast(factor, gradient.dtype) for gradient in gradients
         ]
@@ -169,24 +173,19 @@ def fused(optimizer: keras.optimizers.Optimizer, norm: tf.Tensor) -> Iterator[No
             delattr(optimizer, name)
 
 
-def _adam_step(
-    optimizer: keras.optimizers.Adam,
-) -> Callable[[tf.Tensor, tf.Variable, tf.Tensor], None]:
+def _adam_step(optimizer: keras.optimizers.Adam) -> Callable[..., None]:
     t = tf.convert_to_tensor(optimizer.iterations) + 1
-
-    @functools.cache
-    def numbers(dtype: tf.DType) -> dict[str, tf.Tensor]:
-        betas = [tf.constant(b, dtype) for b in (optimizer.beta_1, optimizer.beta_2)]
-        return {
-            "beta1": betas[0],
-            "beta2": betas[1],
-            "beta1_power": tf.pow(betas[0], tf.cast(t, dtype)),
-            "beta2_power": tf.pow(betas[1], tf.cast(t, dtype)),
+    numbers = {}
+    for dtype in {tf.as_dtype(v.dtype) for v in optimizer._trainable_variables}:
+        beta1 = tf.constant(optimizer.beta_1, dtype)
+        beta2 = tf.constant(optimizer.beta_2, dtype)
+        numbers[dtype] = {
+            "beta1": beta1,
+            "beta2": beta2,
+            "beta1_power": tf.pow(beta1, tf.cast(t, dtype)),
+            "beta2_power": tf.pow(beta2, tf.cast(t, dtype)),
             "epsilon": tf.constant(optimizer.epsilon, dtype),
         }
-
-    for variable in optimizer._trainable_variables:
-        numbers(tf.as_dtype(variable.dtype))
 
     def update_step(
         gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
@@ -198,17 +197,74 @@ def _adam_step(
             v=optimizer._velocities[index].value.handle,
             lr=tf.cast(learning_rate, variable.dtype),
             grad=tf.cast(gradient, variable.dtype),
-            **numbers(variable.dtype),
+            **numbers[variable.dtype],
         )
 
     return update_step
 
 
-def _only_clips_globally(optimizer: keras.optimizers.Optimizer) -> bool:
-    # What is accumulated has another norm than the gradients at hand.
-    return bool(
-        optimizer.global_clipnorm
-        and not optimizer.clipnorm
-        and not optimizer.gradient_accumulation_steps
-        and not optimizer.loss_scale_factor
-    )
+def check_decay(decay: Any) -> None:
+    """Raises `ValueError` unless `decay` is a number in (0, 1)."""
+    expected = "a number between 0 and 1"
+    check_number("average_decay", decay, least=0, most=1, expected=expected)
+    if decay in (0, 1):
+        raise ValueError(f"average_decay: expected {expected}, got {decay}.")
+
+
+class WeightAverage:
+    """Exponential moving average of variables, often better than the last weights.
+
+    At the t-th update, with `d = min(decay, (t - 1) / (t + 8))`:
+
+    ```none
+    average <- d * average + (1 - d) * value
+    ```
+
+    The first update takes the weights as they are, and the smaller decay of the next
+    ones forgets them soon. Moving averages of batch normalizations are averaged too:
+    they belong to the weights.
+    """
+
+    def __init__(self, variables: Sequence[keras.Variable], decay: float):
+        self._decay = decay
+        self._values = [v.value for v in variables]
+        self._averages = [
+            tf.Variable(tf.convert_to_tensor(v), trainable=False) for v in self._values
+        ]
+        self._count = tf.Variable(0.0, trainable=False)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """All that must be saved to go on later."""
+        return [self._count, *self._averages]
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there was an update."""
+        return bool(tf.convert_to_tensor(self._count) > 0)
+
+    def update(self, *, is_due: tf.Tensor) -> None:
+        """Moves the averages if it is due; on several replicas each moves its own."""
+        step = tf.cast(is_due, tf.float32)
+        count = self._count + step
+        self._count.assign(count)
+        share = step * (1 - tf.minimum(self._decay, (count - 1) / (count + 8)))
+        for average, value in zip(self._averages, self._values, strict=True):
+            # A step that is refused leaves NaN in the moving averages until they are
+            # restored, and 0 times NaN is NaN.
+            moved = tf.math.multiply_no_nan(
+                value - average, tf.cast(share, average.dtype)
+            )
+            average.assign(average + moved)
+
+    @contextlib.contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Puts the averages in the place of the weights for a while."""
+        weights = [tf.identity(v) for v in self._values]
+        for value, average in zip(self._values, self._averages, strict=True):
+            value.assign(tf.convert_to_tensor(average))
+        try:
+            yield
+        finally:
+            for value, weight in zip(self._values, weights, strict=True):
+                value.assign(weight)

@@ -22,7 +22,7 @@ from speed.contenders.ours import (
     networks_of,
 )
 from tfp_realnvp.bijectors.fused_chain import Invert
-from tfp_realnvp.training.parts import keras_layers
+from tfp_realnvp.training.flow_layer import keras_layers
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
