@@ -238,9 +238,9 @@ def _members(
             parts = [part for part in name.split("/") if part not in ("", ".")]
             if name.startswith("/") or ".." in parts or "\\" in name:
                 # Splits and classes are told by folders.
-                raise ValueError(f"a name of more than folders with / between: {name}")
+                raise ValueError(f"a name that leads out of it, or has a \\: {name}")
             if total > most:
-                raise ValueError(f"more than {most:,} bytes, unpacked, with {name}")
+                raise ValueError(f"more than {most:,} bytes when unpacked, in {name}")
             contents = b"" if is_file else None
             name = "/".join(parts)
             if is_file and name in wanted:
@@ -250,7 +250,7 @@ def _members(
     except Exception as error:
         # The readers raise whatever comes of the bytes they find.
         raise ValueError(
-            f"dataset: expected an archive that can be read, got {path} with "
+            f"dataset: expected to read the archive {path}, got "
             f"{shown(str(error) or type(error).__name__)}."
         ) from error
 
