@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 import sklearn.datasets
@@ -30,6 +32,34 @@ def test_embedded_data_are_as_they_announce_and_always_the_same(name, options):
         assert images.dtype == np.uint8
         assert images.shape == (split.count, *data.event_shape)
         np.testing.assert_array_equal(images, same.take(split.count))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "fingerprint", "batch"),
+    [
+        (
+            "digits",
+            {"conditional": True},
+            "1348 + 149 + 300 images of digits, checksum a4c26e59",
+            "0d9521e9feef0dbf",
+        ),
+        (
+            "photos",
+            {"image_size": 24},
+            "4096 + 256 + 512 images of photos, checksum c973622b",
+            "e5ec85f99b0df236",
+        ),
+    ],
+)
+def test_runs_of_earlier_versions_go_on_with_the_same_batches(
+    name, options, fingerprint, batch
+):
+    data = load_images(name, **options)
+    assert data.fingerprint() == fingerprint
+    batches = data.unconditional().training_batches(11, seed=3, first_step=7)
+    images = next(iter(batches)).numpy()
+    contents = images.tobytes() + str(images.shape).encode()
+    assert hashlib.blake2b(contents, digest_size=8).hexdigest() == batch
 
 
 def test_digits_are_scikit_learns_spread_over_256_values():
