@@ -208,12 +208,16 @@ def test_fingerprints_tell_other_images_counts_and_labels_apart():
     assert len(set(found)) == 5
 
 
-def test_gaussian_baseline_of_gaussian_pixels_is_their_entropy():
-    rng = np.random.default_rng(0)
-    pixels = np.clip(rng.normal(128, 20, size=[4000, 4, 4, 1]), 0, 255).astype(np.uint8)
-    train, test = (ImageSplit.from_array(half) for half in np.split(pixels, 2))
-    entropy = 0.5 * np.log2(2 * np.pi * np.e * 20**2)
-    assert abs(gaussian_bits_per_dim(train, test) - entropy) < 0.02
+def test_gaussian_baseline_is_the_entropy_of_pixels_with_their_noise():
+    pixels = np.zeros([40, 4, 4, 1], np.uint8)
+    pixels[::2] = 6
+    split = ImageSplit.from_array(pixels)
+    entropy = 0.5 * np.log2(2 * np.pi * np.e * (9 + 1 / 12))
+    np.testing.assert_allclose(gaussian_bits_per_dim(split, split), entropy, rtol=1e-9)
+    other = ImageSplit.from_array(pixels + np.uint8(3))
+    away = 0.5 * 9 / (9 + 1 / 12) / np.log(2)
+    found = gaussian_bits_per_dim(split, other)
+    np.testing.assert_allclose(found, entropy + away, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
