@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from tfp_realnvp.cli import main
-from tfp_realnvp.data import archive
+from tfp_realnvp.data import image_files
 from tfp_realnvp.runs import RunDirectory
 
 QUICK = ["--num-scales", "1", "--filters", "4", "--num-blocks", "1", "--epochs", "1"]
@@ -251,7 +251,7 @@ def test_a_flow_is_conditioned_on_the_classes_of_the_data(tmp_path):
 def test_a_hostile_archive_ends_training_before_it_begins(
     name, contents, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(archive, "_ANY_RATIO", 2**20)
+    monkeypatch.setattr(image_files, "_ANY_SIZE", 2**20)
     path = tmp_path / "evil.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
         for other in ("a.png", "b.png"):

@@ -7,7 +7,6 @@ import pytest
 import tfp_realnvp as nvp
 from tfp_realnvp import choices
 from tfp_realnvp.cli import main
-from tfp_realnvp.data import load
 from tfp_realnvp.figures.catalog import CATALOG
 from tfp_realnvp.runs import RunDirectory
 
@@ -69,7 +68,6 @@ assert slow.isdisjoint(sys.modules), slow & set(sys.modules)
 
 def test_choices_of_the_command_line_are_those_of_the_library(tmp_path):
     assert tuple(nvp.PRESETS) == choices.PRESETS
-    assert tuple(load._LOADERS) == choices.DATA_SETS
     assert tuple(CATALOG) == choices.FIGURES
     assert all(RunDirectory(tmp_path).weights(which) for which in choices.WEIGHTS)
 

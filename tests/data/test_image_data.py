@@ -1,10 +1,15 @@
 import itertools
+import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfp_realnvp.data import ImageData, ImageSplit
+from tfp_realnvp.data.image_data import (
+    gaussian_bits_per_dim,
+    pipeline_images_per_second,
+)
 
 
 def data(count=20, flips=False):
@@ -103,21 +108,17 @@ def test_the_pipeline_never_ends_and_its_batches_are_full():
     assert data().steps_per_epoch(6) == 3
 
 
-def test_half_of_the_images_are_mirrored_where_that_is_allowed():
-    mirrored = first(20, data(2000, flips=True).training_batches(100, seed=0))
-    assert 0.45 < np.mean(mirrored[..., 0, 1, 0] > 0) < 0.55
-    assert np.all((mirrored[..., 0, 0, 0] > 0) ^ (mirrored[..., 0, 1, 0] > 0))
-    assert not np.any(mirrored[..., 1, :, 0])
-    plain = first(20, data(2000).training_batches(100, seed=0))
-    assert not np.any(plain[..., 0, 1, 0])
-
-
-def test_an_image_is_mirrored_in_some_epochs_and_not_in_others():
+def test_half_of_the_images_are_mirrored_where_that_is_allowed_anew_in_every_epoch():
     batches = data(flips=True).training_batches(20, seed=0)
-    mirrored = np.zeros(21)
-    for batch in first(20, batches):
-        mirrored[batch.max(axis=(1, 2, 3))] += batch[:, 0, 1, 0] > 0
-    assert np.all((mirrored[1:] > 0) & (mirrored[1:] < 20))
+    images = first(200, batches).reshape(-1, 2, 2, 1)
+    mirrored = images[:, 0, 1, 0] > 0
+    assert 0.45 < mirrored.mean() < 0.55
+    assert np.all((images[:, 0, 0, 0] > 0) ^ mirrored)
+    assert not np.any(images[:, 1])
+    times = np.bincount(images.max(axis=(1, 2, 3)), weights=mirrored)[1:]
+    assert np.all((times > 50) & (times < 150))
+    plain = first(20, data().training_batches(20, seed=0))
+    assert not np.any(plain[..., 0, 1, 0])
 
 
 def test_other_batches_are_in_order_and_may_be_limited():
@@ -125,7 +126,6 @@ def test_other_batches_are_in_order_and_may_be_limited():
     for batches in (some.test_batches, some.validation_batches):
         assert numbers(batches(6)) == list(range(1, 21))
         assert numbers(batches(6, limit=7)) == list(range(1, 8))
-    assert numbers(some.training_sample(7, 6)) == list(range(1, 8))
 
 
 def test_workers_do_not_share_out_what_is_a_part_already():
@@ -134,34 +134,104 @@ def test_workers_do_not_share_out_what_is_a_part_already():
     assert options.experimental_distribute.auto_shard_policy == off
 
 
-@pytest.mark.parametrize("batch_size", [0, 21])
-def test_batch_sizes_that_fill_no_batch_are_refused(batch_size):
-    message = f"batch_size: expected 1 to 20.*{batch_size}"
-    with pytest.raises(ValueError, match=message):
-        data().training_batches(batch_size, seed=0)
-    with pytest.raises(ValueError, match=message):
-        data().steps_per_epoch(batch_size)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"batch_size": 0}, "batch_size: expected an int from 1 to 20.*got 0"),
+        ({"batch_size": 21}, "batch_size: expected an int from 1 to 20.*got 21"),
         ({"first_step": -1}, "first_step: expected a non-negative int, got -1"),
-        ({"num_workers": 0}, "num_workers: expected an int from 1 to 5, got 0"),
         ({"num_workers": 6}, "num_workers: expected an int from 1 to 5, got 6"),
         ({"num_workers": 2, "worker": 2}, "worker: expected an int from 0 to 1, got 2"),
-        ({"worker": -1}, "worker: expected an int from 0 to 0, got -1"),
     ],
 )
-def test_steps_and_workers_that_cannot_be_are_refused(arguments, message):
+def test_batches_that_cannot_be_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        data().training_batches(5, seed=0, **arguments)
+        data().training_batches(**{"batch_size": 5, "seed": 0, **arguments})
 
 
-@pytest.mark.parametrize("purpose", ["train", "validate", "test"])
-def test_an_empty_split_is_refused(purpose):
-    some = ImageSplit.from_array(np.zeros([1, 2, 2, 1], np.uint8))
-    empty = ImageSplit.from_array(np.zeros([0, 2, 2, 1], np.uint8))
-    splits = [empty if p == purpose else some for p in ("train", "validate", "test")]
-    with pytest.raises(ValueError, match=f"dataset: .* got none to {purpose}"):
-        ImageData("some", (2, 2, 1), *splits)
+def labelled(labels=None):
+    """Images whose pixels tell their label."""
+    labels = np.array(range(20) if labels is None else labels, np.int32)
+    images = np.abs(labels).astype(np.uint8).reshape(-1, 1, 1, 1)
+    return ImageSplit.from_array(images, labels)
+
+
+def conditional(flips=False):
+    names = tuple("abcdefghijklmnopqrst")
+    return ImageData("some", (1, 1, 1), *[labelled()] * 3, flips, names)
+
+
+@pytest.mark.parametrize("flips", [False, True])
+def test_shuffled_images_keep_their_labels_on_every_worker(flips):
+    for options in ({}, {"worker": 1, "num_workers": 3}):
+        batches = conditional(flips).training_batches(10, seed=1, **options)
+        for images, labels in batches.take(5):
+            assert len(images) == len(labels) > 0
+            np.testing.assert_array_equal(images[:, 0, 0, 0], labels)
+
+
+def test_labels_do_not_change_which_images_a_batch_holds():
+    pairs = conditional().training_batches(6, seed=1).take(4)
+    alone = conditional().unconditional().training_batches(6, seed=1).take(4)
+    for (images, _), same in zip(pairs, alone, strict=True):
+        np.testing.assert_array_equal(images, same)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (labelled([]), "dataset: expected test images in 'some', got none"),
+        (labelled().unconditional(), "condition_names: .* and test images without"),
+        (labelled([0, -1]), "labels from 0 to 2, for 3 classes, got -1"),
+        (labelled([0, 3]), "labels from 0 to 2, for 3 classes, got 3"),
+    ],
+)
+def test_splits_that_do_not_fit_are_refused(split, message):
+    good, names = labelled([0, 1, 2]), ("a", "b", "c")
+    ImageData("some", (1, 1, 1), good, good, good, condition_names=names)
+    with pytest.raises(ValueError, match=message):
+        ImageData("some", (1, 1, 1), good, good, split, condition_names=names)
+
+
+def test_fingerprints_tell_other_images_counts_and_labels_apart():
+    def fingerprint(count=20, first=0, labels=None):
+        images = np.full([count, 1, 1, 1], first, np.uint8)
+        split = ImageSplit.from_array(images, labels)
+        names = None if labels is None else ("a", "b")
+        some = ImageData("s", (1, 1, 1), split, split, split, condition_names=names)
+        return some.fingerprint()
+
+    zeros, ones = np.zeros(20, np.int32), np.ones(20, np.int32)
+    assert fingerprint() == fingerprint()
+    found = [fingerprint(), fingerprint(21), fingerprint(first=1)]
+    found += [fingerprint(labels=zeros), fingerprint(labels=ones)]
+    assert len(set(found)) == 5
+
+
+def test_gaussian_baseline_is_the_entropy_of_pixels_with_their_noise():
+    pixels = np.zeros([40, 4, 4, 1], np.uint8)
+    pixels[::2] = 6
+    split = ImageSplit.from_array(pixels)
+    entropy = 0.5 * np.log2(2 * np.pi * np.e * (9 + 1 / 12))
+    np.testing.assert_allclose(gaussian_bits_per_dim(split, split), entropy, rtol=1e-9)
+    other = ImageSplit.from_array(pixels + np.uint8(3))
+    away = 0.5 * 9 / (9 + 1 / 12) / np.log(2)
+    found = gaussian_bits_per_dim(split, other)
+    np.testing.assert_allclose(found, entropy + away, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("count", "limit"), [(3, {"seconds": 0.4}), (1000, {"seconds": 30.0, "most": 3})]
+)
+def test_a_slow_pipeline_is_measured_even_if_it_ends(count, limit):
+    def batches():
+        for _ in range(count):
+            time.sleep(0.05)
+            yield [0] * 10
+
+    slow = tf.data.Dataset.from_generator(
+        batches, output_signature=tf.TensorSpec([10], tf.int32)
+    )
+    start = time.perf_counter()
+    assert 20 < pipeline_images_per_second(slow, 10, **limit) < 201
+    assert time.perf_counter() - start < 15

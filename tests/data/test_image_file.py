@@ -46,12 +46,9 @@ def test_images_stand_upright(kind, orientation):
     contents = turned(picture(RANDOM), orientation, kind)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(contents)))
     np.testing.assert_array_equal(decode_image(contents), expected)
-    assert expected.size == ((60, 40) if orientation < 5 else (40, 60))
-
-
-def test_deep_grey_stands_upright_too():
-    contents = turned(picture(RANDOM, mode="I;16"), 6, "PNG")
-    assert decode_image(contents).size == (40, 60)
+    deep = turned(picture(RANDOM, mode="I;16"), orientation, "PNG")
+    size = (60, 40) if orientation < 5 else (40, 60)
+    assert expected.size == decode_image(deep).size == size
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -75,15 +72,12 @@ def test_what_is_read_is_told_by_its_name():
 DAMAGED = damaged_files(RANDOM)
 REASONS = {
     "giant.png": "exceeds limit",
-    "large.png": "at most 89,478,485 pixels, got 10000 x 9000",
-    "endless.jpg": "more than 100 scans",
     "floats.tiff": "8 or 16 bits a channel, got 32",
     "program.png": "cannot identify image file$",
 }
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_what_cannot_be_read_says_why(name):
     with pytest.raises(UnreadableImage, match=REASONS.get(name, ".")):
         decode_image(DAMAGED[name])
@@ -106,42 +100,31 @@ def test_mutated_files_are_read_or_refused():
     assert outcomes == {"RGB", "refused"}
 
 
-@pytest.mark.parametrize("size", [(8, 8), (8, 20), (20, 8), (1, 90), (90, 1), (1, 1)])
+@pytest.mark.parametrize("size", [(8, 8), (8, 20), (20, 8), (1, 1)])
 def test_squares_are_averages_of_the_image(size):
     """Compares with sums over the parts of each pixel that a square covers."""
     image = picture(RANDOM, size)
-    pixels = np.asarray(image, float)
 
     def weights(length, start, end):
-        edges = np.linspace(start, end, 5)
-        cells = np.arange(length)
-        overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(
-            edges[:-1, None], cells
-        )
+        edges, cells = np.linspace(start, end, 5), np.arange(length)
+        ends = np.minimum(edges[1:, None], cells + 1)
+        overlap = ends - np.maximum(edges[:-1, None], cells)
         return np.clip(overlap, 0, None) / (edges[1] - edges[0])
-
-    def expected(spans):
-        rows, columns = (
-            weights(length, *span) for length, span in zip(size, spans, strict=True)
-        )
-        return np.einsum("ih,jw,hwc->ijc", rows, columns, pixels)
 
     side = min(size)
     middle = [((length - side) / 2, (length + side) / 2) for length in size]
     whole = [(0, length) for length in size]
     for crop, spans in (("center", middle), ("none", whole)):
+        rows, columns = (weights(n, *span) for n, span in zip(size, spans, strict=True))
+        expected = np.einsum("ih,jw,hwc->ijc", rows, columns, np.asarray(image, float))
         found = scaled_pixels(image, 4, crop)
         assert found.shape == (4, 4, 3)
-        # Pillow rounds after each axis, and takes whole pixels where it enlarges.
-        if min(size) >= 4 or size == (1, 1):
-            assert np.abs(found - expected(spans)).max() <= 1.01
+        # Pillow rounds after each axis.
+        assert np.abs(found - expected).max() <= 1.01
 
 
 def test_strips_to_cut_from_are_four_times_as_long_at_most():
-    for size, expected in (
-        ((40, 60), (8, 12)),
-        ((60, 40), (12, 8)),
-        ((1, 90), (8, 32)),
-    ):
+    sizes = {(40, 60): (8, 12), (60, 40): (12, 8), (1, 90): (8, 32)}
+    for size, expected in sizes.items():
         found = scaled_pixels(picture(RANDOM, size), 8, "random")
         assert found.shape == (*expected, 3)

@@ -12,7 +12,7 @@ from PIL import Image
 
 import tfp_realnvp as nvp
 from tfp_realnvp.data import ImageSplit, load_images
-from tfp_realnvp.data.image_cache import hash_of
+from tfp_realnvp.data.image_file import hash_of
 from tfp_realnvp.evaluation import image_scores, score_images, score_split, typicality
 from tfp_realnvp.evaluation.split_scores import dequantized
 from tfp_realnvp.evaluation.typicality import reference_scores

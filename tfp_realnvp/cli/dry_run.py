@@ -8,7 +8,7 @@ import time
 import tensorflow as tf
 
 from tfp_realnvp.data import ImageData
-from tfp_realnvp.data.throughput import pipeline_images_per_second
+from tfp_realnvp.data.image_data import pipeline_images_per_second
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.training.cost import measure_cost
 from tfp_realnvp.training.flow_model import FlowModel

@@ -1,28 +1,36 @@
-"""A user's own images."""
+"""A user's own images: their splits, their classes, their pixels."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import hashlib
+import math
 import os
 import pathlib
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Collection
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from tfp_realnvp.arguments import check_int
 from tfp_realnvp.choices import SPLITS
-from tfp_realnvp.data.image_cache import DecodedImages, decoded_images
+from tfp_realnvp.data.cache import DecodedImages, decoded_images
 from tfp_realnvp.data.image_data import ImageData
-from tfp_realnvp.data.image_files import list_files, shown
-from tfp_realnvp.data.image_split import ImageSplit
-from tfp_realnvp.data.labels import classes_of_folders, read_labels
-from tfp_realnvp.data.memory_mapped import split_of_mapped
-from tfp_realnvp.data.splits import named_splits, share_out, tell_copies
+from tfp_realnvp.data.image_files import LINKS, ImageFiles, list_files, shown
+from tfp_realnvp.data.image_split import ImageSplit, random_squares
 
-_NAMED = 5
+_SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+# Of all hashes, where a folder does not say.
+_SHARES = {"test": (0, 0.1), "validation": (0.1, 0.2)}
 
 
 def load_folder(
@@ -37,62 +45,28 @@ def load_folder(
 ) -> ImageData:
     """Returns the images below a folder, or in an archive, as squares of one size.
 
-    Subfolders `train`, `validation` and `test` (`val`, `Train` and the like too) are
-    the splits; they may lie in one folder that holds all the rest. What of validation
-    and test is not there is taken out of the training images, a tenth each. Which
-    images these are is a function of each file's own bytes: files that are added or
-    renamed move no other from one split to another, and copies are in one split.
-
-    Images and archives need not be trusted: archives are read without unpacking them
-    to disk, and what is made to do harm is refused. What is left out (hidden files,
-    other files, links that lead out of the folder) is counted and printed, and so are
-    images that are in two splits.
-
-    Args:
-      path: Folder of images, at any depth, of any format that Pillow reads; or archive
-        of them (`.zip`, `.tar`, `.tar.gz`, `.tgz`).
-      image_size: Python `int`, side of the squares.
-      channels: 3 for colours, 1 for grey, `None` for grey if all images are.
-      crop: `"center"`, the central square of each image; `"random"`, another square of
-        it in every epoch; or `"none"`, all of it, its sides scaled apart.
-      skip_damaged: Python `bool`, whether to go on without files that cannot be read.
-      conditional: Python `bool`, whether to keep the classes: the first subfolder of
-        the split that an image is in, or what `labels` says.
-      labels: CSV file, in the folder or elsewhere, see `read_labels`.
-
-    Raises:
-      FileNotFoundError: If there is no such folder or archive.
-      OSError: If a folder or a file may not be read.
-      ValueError: If there are too few images, or damaged ones, or if an archive is
-        damaged, or has a member with a name that leads out of it.
+    The arguments are those of `load_images`.
     """
     check_int("image_size", image_size)
     path = pathlib.Path(path).expanduser()
     files = list_files(path)
-    places = named_splits(path, files)
+    places = _places(path, files)
     if files.left_out:
         print(f"{path}: {files.told_left_out()}", flush=True)
-    conditions: np.ndarray | None = None
-    condition_names: tuple[str, ...] | None = None
-    if conditional and labels is not None:
-        beside = path / labels
-        known = read_labels(beside if beside.is_file() else labels, list(places))
-        conditions, condition_names = known
-    elif conditional:
-        conditions, condition_names = classes_of_folders(
-            {name: place.below for name, place in places.items()}
-        )
+    conditions = condition_names = None
+    if conditional:
+        # Before images are decoded, which can take long.
+        conditions, condition_names = _conditions(path, places, labels)
     decoded = decoded_images(
         path, files, image_size=image_size, channels=channels or 3, crop=crop
     )
     _check_damaged(path, decoded, skip_damaged)
     # Images of one folder follow one another, whatever order they were read in.
-    in_order = {name: number for number, name in enumerate(decoded.names)}
     names = sorted(
         places.keys() - decoded.damaged.keys(), key=lambda name: name.split("/")
     )
-    numbers = np.array([in_order[name] for name in names], np.int64)
-    records = decoded.records[numbers]
+    rows = _numbers(names, decoded.names)
+    records = decoded.records[rows]
     named = np.array([places[name].split for name in names], "U10")
     splits = share_out(named, records["contents"])
     if not np.isin(SPLITS, splits).all():
@@ -100,78 +74,49 @@ def load_folder(
             "dataset: expected at least 3 different images, to train, validate and "
             f"test, in {path!s}; got {len(names)}. {files.told_left_out()}".rstrip()
         )
-    tell_copies(names, splits, records["pixels"])
+    _tell_copies(names, splits, records["pixels"])
+    is_grey = channels is None and records["is_grey"].all()
+    event_shape = (image_size, image_size, 1 if is_grey else channels or 3)
+    if crop == "random":
+        images = random_squares(decoded.image, len(decoded.names), event_shape)
+    else:
+        pixels = decoded.pixels.reshape(-1, image_size, image_size, channels or 3)
+        rows = records["offset"] // pixels[0].size
+        images = ImageSplit.from_array(pixels[..., : event_shape[2]])
     if conditions is not None and condition_names is not None:
-        in_order = {name: number for number, name in enumerate(places)}
-        conditions = conditions[[in_order[name] for name in names]]
+        conditions = conditions[_numbers(names, places)]
         _check_classes(conditions[splits == "train"], condition_names)
-    shown_channels = 1 if channels is None and records["is_grey"].all() else channels
-    event_shape = (image_size, image_size, shown_channels or 3)
-
-    def split(name: str) -> ImageSplit:
-        chosen = splits == name
-        images: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-        if crop == "random":
-            images = _Squares(decoded, numbers[chosen], event_shape)
-        else:
-            pixels = decoded.pixels.reshape(-1, image_size, image_size, channels or 3)
-            rows = records["offset"][chosen] // pixels[:1].size
-            images = split_of_mapped(pixels[..., : event_shape[2]]).select(rows).images
-        of_chosen = None if conditions is None else conditions[chosen]
-        return ImageSplit(int(chosen.sum()), images, of_chosen)
-
+    parts: dict[str, Any] = {}
+    digest = hashlib.blake2b(digest_size=8)
+    for split in SPLITS:
+        chosen = splits == split
+        digest.update(records["contents"][chosen].tobytes() + b"/")
+        parts[split] = images.select(rows[chosen])
+        if conditions is not None:
+            parts[split] = dataclasses.replace(
+                parts[split], conditions=conditions[chosen]
+            )
     return ImageData(
         name=f"folder:{path!s}",
         event_shape=event_shape,
-        train=split("train"),
-        validation=split("validation"),
-        test=split("test"),
         condition_names=condition_names,
-        digest=_digest(splits, records["contents"]),
+        digest=digest.hexdigest(),
+        **parts,
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Squares:
-    """Squares cut out of decoded images at the places that their seeds draw."""
-
-    decoded: DecodedImages
-    numbers: np.ndarray
-    event_shape: tuple[int, int, int]
-
-    def __call__(self, numbers: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        places = tf.map_fn(
-            lambda seed: tf.random.stateless_uniform([2], seed),
-            seeds,
-            fn_output_signature=tf.float32,
-        )
-        squares = tf.numpy_function(
-            self._read, [numbers, places], tf.uint8, stateful=False
-        )
-        return tf.ensure_shape(squares, [numbers.shape[0], *self.event_shape])
-
-    def _read(self, numbers: np.ndarray, places: np.ndarray) -> np.ndarray:
-        squares = np.empty([len(numbers), *self.event_shape], np.uint8)
-        size, _, channels = self.event_shape
-        chosen = self.numbers[numbers]
-        for square, number, place in zip(squares, chosen, places, strict=True):
-            strip = self.decoded.image(number)
-            room = np.subtract(strip.shape[:2], size)
-            top, left = (place.astype(float) * (room + 1)).astype(int)
-            square[:] = strip[top : top + size, left : left + size, :channels]
-        return squares
+def _numbers(names: list[str], among: Collection[str]) -> np.ndarray:
+    numbers = {name: number for number, name in enumerate(among)}
+    return np.array([numbers[name] for name in names], np.int64)
 
 
-def _check_damaged(
-    path: pathlib.Path, decoded: DecodedImages, skip_damaged: bool
-) -> None:
+def _check_damaged(path: pathlib.Path, decoded: DecodedImages, skip: bool) -> None:
     if not decoded.damaged:
         return
-    named = [f"{shown(k)} ({v})" for k, v in sorted(decoded.damaged.items())[:_NAMED]]
-    more = len(decoded.damaged) - len(named)
-    listed = ", ".join(named) + (f" and {more} more" if more else "")
-    count = f"{len(decoded.damaged)} of {len(decoded.names)} images"
-    if skip_damaged:
+    bad = [f"{shown(name)} ({why})" for name, why in sorted(decoded.damaged.items())]
+    listed = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if bad[5:] else "")
+    count = f"{len(bad)} of {len(decoded.names)} images"
+    if skip:
         print(f"{path}: Left out {count} that cannot be read: {listed}.", flush=True)
         return
     raise ValueError(
@@ -181,19 +126,172 @@ def _check_damaged(
     )
 
 
+class _Place(NamedTuple):
+    # Whose folder it is in, "validation" or "test"; or "".
+    split: str
+    # Its name below that folder, or below the one that holds all the rest.
+    below: str
+
+
+def _places(path: pathlib.Path, files: ImageFiles) -> dict[str, _Place]:
+    """Returns where each image is; those in no split are left out of `files`."""
+    top = _top_of(files.stamps)
+    for name in files.left_out.get(LINKS, ()):
+        if name.removeprefix(top).lower() in _SPLIT_NAMES:
+            # Without it images would go to other splits than they are meant for.
+            raise ValueError(
+                f"dataset: expected a folder, got {name} in {path}, a link that leads "
+                "out of it. Move the folder here."
+            )
+    rests = {name: name.removeprefix(top).partition("/") for name in files.stamps}
+    splits = _split_folders(path, {rest[:2] for rest in rests.values()})
+    places = {}
+    for name, (folder, slash, below) in rests.items():
+        if slash and folder in splits:
+            # Of training images some may be held out too.
+            places[name] = _Place(splits[folder].replace("train", ""), below)
+        elif "train" in splits.values():
+            files.leave_out("outside of the splits", name)
+        else:
+            places[name] = _Place("", f"{folder}{slash}{below}")
+    files.stamps = {name: files.stamps[name] for name in places}
+    return places
+
+
+def _split_folders(
+    path: pathlib.Path, tops: Collection[tuple[str, ...]]
+) -> dict[str, str]:
+    """Returns the splits that there are, by the names of their folders."""
+    splits: dict[str, str] = {}
+    for folder in sorted(folder for folder, slash in tops if slash):
+        split = _SPLIT_NAMES.get(folder.lower())
+        if split in splits.values():
+            raise ValueError(
+                f"dataset: expected one folder of {split} images in {path}, got two, "
+                f"such as {folder}."
+            )
+        if split is not None:
+            splits[folder] = split
+    # Without any to hold out, and beside others, it is a class of vehicles.
+    is_class = set(splits.values()) == {"train"} and len(tops) > 1
+    return {} if is_class else splits
+
+
+def _top_of(names: Collection[str]) -> str:
+    """Returns the folder that all images are in, unless it is a split."""
+    above = ["".join(name.rpartition("/")[:2]) for name in names]
+    folders = os.path.commonprefix(above).split("/")[:-1]
+    splits = [i for i, folder in enumerate(folders) if folder.lower() in _SPLIT_NAMES]
+    kept = folders[: splits[0]] if splits else folders
+    return "".join(f"{folder}/" for folder in kept)
+
+
+def share_out(named: np.ndarray, contents: np.ndarray) -> np.ndarray:
+    """Returns the split of each image: the one named, or a function of its bytes."""
+    splits = np.where(named == "", "train", named)
+    missing = [split for split in _SHARES if not np.any(named == split)]
+    for split in missing:
+        start, end = (int(share * 2**64) for share in _SHARES[split])
+        splits[(named == "") & (contents >= start) & (contents < end)] = split
+    if all(np.any(splits == split) for split in SPLITS):
+        return splits
+    # So few that chance leaves one out: the first in the order of their hashes.
+    distinct = np.unique(contents[named == ""])
+    count = max(1, len(distinct) // 10)
+    splits[named == ""] = "train"
+    for i, split in enumerate(missing):
+        taken = distinct[i * count : (i + 1) * count]
+        splits[(named == "") & np.isin(contents, taken)] = split
+    return splits
+
+
+def _tell_copies(names: list[str], splits: np.ndarray, hashes: np.ndarray) -> None:
+    order = np.lexsort([splits, hashes])
+    one, other = order[:-1], order[1:]
+    is_copy = (hashes[one] == hashes[other]) & (splits[one] != splits[other])
+    pairs = np.flatnonzero(is_copy)
+    if len(pairs):
+        i, j = one[pairs[0]], other[pairs[0]]
+        print(
+            f"{len(pairs)} images are in two splits, such as {shown(names[i])} "
+            f"({splits[i]}) and {shown(names[j])} ({splits[j]}). Scores on images that "
+            "were trained on are too good.",
+            flush=True,
+        )
+
+
+def _conditions(
+    path: pathlib.Path, places: dict[str, _Place], labels: str | os.PathLike | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns what is known of each image, and the names of the classes or columns."""
+    if labels is not None:
+        beside = path / labels
+        return read_labels(beside if beside.is_file() else labels, list(places))
+    for name, place in places.items():
+        if "/" not in place.below:
+            raise ValueError(
+                "conditional: expected each image in the subfolder of its class, or "
+                f"labels from a CSV file, got {shown(name)!r} in none."
+            )
+    return _classes([place.below.partition("/")[0] for place in places.values()])
+
+
+def _classes(found: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+    names, labels = np.unique(np.array(found, object), return_inverse=True)
+    if len(names) < 2:
+        raise ValueError(f"conditional: expected at least 2 classes, got {[*names]}.")
+    return labels.astype(np.int32), tuple(names)
+
+
 def _check_classes(labels: np.ndarray, names: tuple[str, ...]) -> None:
-    """Refuses classes that no flow could learn."""
     if labels.ndim == 1:
-        missing = sorted(set(range(len(names))) - set(labels.tolist()))
-        if missing:
+        missing = np.setdiff1d(np.arange(len(names)), labels)
+        if len(missing):
             raise ValueError(
                 "conditional: expected training images of every class, got none of "
                 f"{shown(names[missing[0]])!r}."
             )
 
 
-def _digest(splits: np.ndarray, contents: np.ndarray) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for split in SPLITS:
-        digest.update(contents[splits == split].tobytes() + b"/")
-    return digest.hexdigest()
+def read_labels(
+    path: str | os.PathLike, images: list[str]
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns what a CSV file says of each image, and names of classes or columns.
+
+    One column named `label` or `class`, or of words, has classes; others have numbers,
+    which if all are 0 or 1 are attributes.
+    """
+    path = pathlib.Path(path).expanduser()
+
+    def refusal(expected: str, got: str) -> ValueError:
+        return ValueError(f"labels: expected {expected} in {path}, got {shown(got)}.")
+
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header, *lines = [line for line in csv.reader(file) if line] or [[]]
+    except (ValueError, csv.Error) as error:
+        raise refusal("lines of text, separated by commas", str(error)) from error
+    if len(header) < 2 or header[0].strip().lower() != "file":
+        raise refusal("a first line like file,label", ",".join(header))
+    rows = {line[0].removeprefix("./"): line[1:] for line in lines}
+    columns = tuple(column.strip() for column in header[1:])
+    for name in images:
+        if len(rows.get(name, ())) != len(columns):
+            got = ",".join([name, *rows[name]]) if name in rows else "none"
+            raise refusal(f"{len(header)} columns in a line for {shown(name)}", got)
+    table = [[cell.strip() for cell in rows[name]] for name in images]
+    bad = [cell for cells in table for cell in cells if not _is_number(cell)]
+    if len(columns) == 1 and (bad or columns[0].lower() in ("label", "class")):
+        return _classes([cells[0] for cells in table])
+    if bad:
+        raise refusal("finite numbers", bad[0])
+    values = np.array(table, np.float32)
+    is_bool = np.isin(values, (0, 1)).all()
+    return values.astype(np.bool_) if is_bool else values, columns
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

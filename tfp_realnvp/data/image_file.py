@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import io
 import os
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -13,15 +15,23 @@ from PIL import Image, ImageOps
 LARGEST_FILE = 2**28
 # Pillow reads EPS by starting Ghostscript, and the others not at all on its own.
 _NOT_READ = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})
-# Programs that write progressive JPEG make about ten scans, and each costs a pass over
-# all pixels, which a file of a few bytes for each can ask for without end.
-_MOST_SCANS = 100
 # Of a longer image the middle is kept, so that it does not fill memory when scaled.
 _LONGEST_STRIP = 4
 
 
 class UnreadableImage(Exception):
     """What is wrong with a file."""
+
+
+class Decoded(NamedTuple):
+    """What became of a file: no pixels and why, if it is damaged.
+
+    `contents` is a hash of its bytes, 0 if the system did not let them be read.
+    """
+
+    pixels: np.ndarray
+    contents: int
+    damage: str | None = None
 
 
 @functools.cache
@@ -41,31 +51,46 @@ def is_image_name(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in _suffixes()
 
 
+def hash_of(data: Any) -> int:
+    """Returns a hash of bytes, of 64 bits, that is the same in all processes."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
+def decode_file(
+    read: Callable[[], bytes], image_size: int, channels: int, crop: Any
+) -> Decoded:
+    """Returns the pixels that a file, read by a function, has for a flow."""
+    contents = 0
+    try:
+        data = read()
+        contents = hash_of(data)
+        image = decode_image(data, channels=channels)
+        return Decoded(scaled_pixels(image, image_size, crop), contents)
+    except (UnreadableImage, OSError) as error:
+        empty = np.zeros([0, 0, channels], np.uint8)
+        return Decoded(empty, contents, str(error))
+
+
 def decode_image(contents: bytes, *, channels: int = 3) -> Image.Image:
     """Returns the image in a file of any still format that Pillow reads.
 
     The format is told by the contents. Of an animation the first frame is taken, and
     the EXIF orientation is applied. Alpha is left out; of 16 bits the upper 8 are
     taken.
-
-    Args:
-      contents: Python `bytes`, the whole file.
-      channels: Python `int`, 3 for colours or 1 for grey.
-
-    Returns:
-      Image of mode `"RGB"` or `"L"`.
-
-    Raises:
-      UnreadableImage: If it is damaged, or too large.
     """
     if len(contents) > LARGEST_FILE:
         raise UnreadableImage(f"expected at most {LARGEST_FILE:,} bytes")
     try:
         with Image.open(io.BytesIO(contents), formats=_formats()) as image:
-            _check(image, contents)
-            image.load()
-            # A turned copy does not know its format.
-            image = ImageOps.exif_transpose(_of_eight_bits(image)).convert("RGB")
+            # Pillow has no other mode for PGM files of 16 bits, which it scales to all.
+            is_deep = image.mode == "I" and image.format == "PPM"
+            image = ImageOps.exif_transpose(image)
+        if is_deep or image.mode.startswith("I;16"):
+            # Pillow would clip them.
+            image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        if image.mode in ("I", "F"):
+            raise UnreadableImage("expected 8 or 16 bits a channel, got 32")
+        image = image.convert("RGB")
     except UnreadableImage:
         raise
     except Exception as error:
@@ -78,59 +103,18 @@ def decode_image(contents: bytes, *, channels: int = 3) -> Image.Image:
 def scaled_pixels(
     image: Image.Image, image_size: int, crop: Literal["center", "random", "none"]
 ) -> np.ndarray:
-    """Returns an image scaled by averaging, for squares of `image_size`.
+    """Returns an image scaled by averaging, of shape [height, width, channels].
 
-    Args:
-      image: What `decode_image` returns.
-      image_size: Python `int`, side of the squares.
-      crop: `"center"`, the central square; `"random"`, a strip whose smaller side is
-        `image_size`, at most four times as long, to cut squares from; or `"none"`, the
-        whole image, its sides scaled apart.
-
-    Returns:
-      `uint8` array of shape [height, width, channels].
+    With `"random"` it is a strip, at most four times as long, to cut squares from.
     """
-    width, height = image.size
-    side, most = min(width, height), {"center": 1, "random": _LONGEST_STRIP}.get(crop)
-    kept = [
-        length if most is None else min(length, most * side)
-        for length in (width, height)
-    ]
-    size = [
-        image_size
-        if most is None
-        else max(image_size, round(image_size * length / side))
-        for length in kept
-    ]
-    left, top = (width - kept[0]) / 2, (height - kept[1]) / 2
-    box = left, top, left + kept[0], top + kept[1]
-    scaled = image.resize((size[0], size[1]), Image.Resampling.BOX, box=box)
+    (width, height), side = image.size, min(image.size)
+    most = {"center": side, "random": _LONGEST_STRIP * side}.get(crop)
+    if most is None:
+        size = (image_size, image_size)
+    else:
+        width, height = min(width, most), min(height, most)
+        size = (round(image_size * width / side), round(image_size * height / side))
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    box = (left, top, left + width, top + height)
+    scaled = image.resize(size, Image.Resampling.BOX, box=box)
     return np.asarray(scaled).reshape(size[1], size[0], -1)
-
-
-def _check(image: Image.Image, contents: bytes) -> None:
-    """Refuses an image by its header, before memory is spent on it."""
-    most, count = Image.MAX_IMAGE_PIXELS, image.width * image.height
-    if most is not None and count > most:
-        # Pillow itself refuses those of twice as many.
-        raise UnreadableImage(
-            f"expected at most {most:,} pixels, got {image.width} x {image.height}"
-        )
-    is_jpeg = image.format in ("JPEG", "MPO")
-    if is_jpeg and contents.count(b"\xff\xda") > _MOST_SCANS:
-        raise UnreadableImage(f"JPEG of more than {_MOST_SCANS} scans")
-
-
-def _of_eight_bits(image: Image.Image) -> Image.Image:
-    """Returns the upper 8 bits of 16, which Pillow would clip."""
-    # Pillow has no other mode for PGM files of 16 bits, which it scales to all 16.
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM"):
-        upper = (np.asarray(image) >> 8).astype(np.uint8)
-        grey = Image.fromarray(upper)
-        # Where the orientation is.
-        grey.info.update(image.info)
-        grey.getexif().update(image.getexif())
-        return grey
-    if image.mode in ("I", "F"):
-        raise UnreadableImage("expected 8 or 16 bits a channel, got 32")
-    return image

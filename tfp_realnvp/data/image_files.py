@@ -1,36 +1,49 @@
-"""Files in a folder or an archive, which may come from a stranger: listed and read."""
+"""Image files wherever they lie, maybe a stranger's: listed, read, decoded."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import functools
+import glob
+import gzip
+import itertools
 import os
 import pathlib
-from collections.abc import Callable, Collection, Iterator
+import stat
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
 
-from tfp_realnvp.data.archive import ARCHIVE_SUFFIXES, members_of
-from tfp_realnvp.data.image_file import LARGEST_FILE, UnreadableImage, is_image_name
+from tfp_realnvp.data.image_file import (
+    LARGEST_FILE,
+    Decoded,
+    decode_file,
+    is_image_name,
+)
 
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 LINKS = "links out of the folder"
-_MOST_FILES = 2**22
 # What programs and systems keep beside images, mostly small copies of them.
 _HIDDEN = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})
+# What an archive may unpack to: so much, or more if it is so many times smaller.
+_ANY_SIZE, _LARGEST_RATIO = 2**28, 200
+_LARGEST_HEADER = 2**20
+# Name, size, whether it is a plain file, and a function that opens it.
+_Member = tuple[str, int, bool, Callable[[], Any]]
 
 
 @dataclasses.dataclass
 class ImageFiles:
-    """The image files of a folder or an archive.
+    """The image files of a folder or an archive, named with `/` between folders."""
 
-    Attributes:
-      read: Function of names that yields pairs of a name and a function that returns
-        the file's bytes, or raises `UnreadableImage`.
-      stamps: Python `int` that changes when the file does, by its name, a `str` with
-        `/` between folders. In no order.
-      left_out: Names of what is not read, by the reason why.
-    """
-
-    read: Callable[[Collection[str]], Iterator[tuple[str, Callable[[], bytes]]]]
+    # Yields names, of those given, and functions that return the files' bytes.
+    read: Callable[[Collection[str]], Iterable[tuple[str, Callable[[], bytes]]]]
+    # Numbers that change when a file does, by its name, in no order.
     stamps: dict[str, int] = dataclasses.field(default_factory=dict)
+    # Names of what is not read, by the reason why.
     left_out: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
     def add(self, name: str, stamp: int) -> None:
@@ -41,8 +54,6 @@ class ImageFiles:
             self.leave_out("not images", name)
         else:
             self.stamps[name] = stamp
-        if len(self.stamps) > _MOST_FILES:
-            raise ValueError(f"dataset: expected at most {_MOST_FILES:,} images.")
 
     def leave_out(self, reason: str, name: str) -> None:
         """Notes a name that is not read."""
@@ -56,16 +67,30 @@ class ImageFiles:
         ]
         return f"Left out: {', '.join(parts)}." if parts else ""
 
+    def decoded(
+        self, names: Collection[str], **options: Any
+    ) -> Iterator[tuple[str, Decoded]]:
+        """Yields names and what `decode_file` makes of each, by several threads."""
+        threads = min(16, os.cpu_count() or 1)
+        decode = functools.partial(decode_file, **options)
+        read = iter(self.read(names))
+        with (
+            concurrent.futures.ThreadPoolExecutor(threads) as pool,
+            warnings.catch_warnings(),
+        ):
+            # Pillow warns of large files, and of their metadata.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            while some := dict(itertools.islice(read, 8 * threads)):
+                yield from zip(some, pool.map(decode, some.values()), strict=True)
+
+
+def shown(name: str) -> str:
+    """Returns a name as it can be printed: a stranger's could talk to the terminal."""
+    return name if name.isprintable() else repr(name)
+
 
 def list_files(path: pathlib.Path) -> ImageFiles:
-    """Returns the image files of a folder or an archive.
-
-    Raises:
-      FileNotFoundError: If it is neither.
-      OSError: If a folder may not be read.
-      ValueError: If an archive is damaged, has a member whose name leads out of it or
-        comes twice, or unpacks to too much.
-    """
+    """Returns the image files of a folder or an archive."""
     if path.is_dir():
         return _list_folder(path)
     if path.is_file() and path.name.lower().endswith(ARCHIVE_SUFFIXES):
@@ -76,39 +101,81 @@ def list_files(path: pathlib.Path) -> ImageFiles:
     )
 
 
+def find_images(paths: Iterable[str | os.PathLike]) -> dict[str, ImageFiles]:
+    """Returns the image files at some places, by folder or archive; others at `""`.
+
+    Places are folders, archives, image files, text files (`.txt`) with the path of an
+    image on each line, or patterns of any of these.
+    """
+    files = ImageFiles(functools.partial(_read_folder, pathlib.Path()))
+    found = {"": files}
+    for path in itertools.chain.from_iterable(map(_expanded, paths)):
+        named = [path]
+        if path.is_dir() or path.name.lower().endswith(ARCHIVE_SUFFIXES):
+            named, found[str(path)] = [], list_files(path)
+        elif path.suffix.lower() == ".txt":
+            lines = path.read_text(encoding="utf-8-sig").split("\n")
+            named = [pathlib.Path(s.strip()).expanduser() for s in lines if s.strip()]
+        for image in named:
+            if not image.is_file():
+                told = shown(str(image))
+                raise FileNotFoundError(f"paths: expected an image, got {told}.")
+            # It is an image whatever its name; that it is none, reading it says.
+            files.stamps[str(image)] = 0
+    for place, listed in found.items():
+        if listed.left_out:
+            print(f"{shown(place)}: {listed.told_left_out()}", flush=True)
+    if not any(listed.stamps for listed in found.values()):
+        told = ", ".join(shown(os.fspath(p)) for p in paths)
+        raise FileNotFoundError(f"paths: expected images, got none in {told}.")
+    return found
+
+
+def read_images(
+    found: Mapping[str, ImageFiles], **options: Any
+) -> Iterator[tuple[str, Decoded]]:
+    """Yields the name of each file found, and what `decode_file` makes of it."""
+    for place, files in found.items():
+        for name, decoded in files.decoded(sorted(files.stamps), **options):
+            yield (f"{place}/{name}" if place else name), decoded
+
+
+def _expanded(given: str | os.PathLike) -> list[pathlib.Path]:
+    name = os.path.expanduser(os.fspath(given))
+    # A shell leaves "" of a variable that is not set, and a path would be ".".
+    is_there = name and os.path.exists(name)
+    matches = [name] if is_there else sorted(glob.glob(name, recursive=True))
+    if not matches:
+        raise FileNotFoundError(
+            "paths: expected a folder, an archive, images, or a .txt file that lists "
+            f"them, got {shown(os.fspath(given))}, where nothing is."
+        )
+    return [pathlib.Path(match) for match in matches]
+
+
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name in _HIDDEN
 
 
-def shown(name: str) -> str:
-    """Returns a name as it can be printed: a stranger's could talk to the terminal."""
-    return name if name.isprintable() else repr(name)
-
-
 def _list_folder(folder: pathlib.Path) -> ImageFiles:
-    files = ImageFiles(read=functools.partial(read_folder, folder))
+    files = ImageFiles(functools.partial(_read_folder, folder))
     root = os.path.realpath(folder)
-    # Names of folders, and the places that links on the way to them have left.
-    folders: list[tuple[str, tuple[str, ...]]] = [("", (root,))]
+    # Names of folders, and the real places of all on the way to them.
+    folders = [("", frozenset([root]))]
     while folders:
-        above, places = folders.pop()
+        above, inside = folders.pop()
         with os.scandir(folder / above) as entries:
             for entry in entries:
-                name, inside = above + entry.name, places
+                name, place, is_folder = above + entry.name, root, entry.is_dir()
+                if is_folder or entry.is_symlink():
+                    place = os.path.realpath(entry.path)
+                is_circle = is_folder and place in inside
                 if _is_hidden(entry.name):
                     files.leave_out("hidden", name)
-                    continue
-                if entry.is_symlink():
-                    place = os.path.realpath(entry.path)
-                    inside = (*places, place)
-                    circle = any(_is_within(other, place) for other in places)
-                    if circle or not _is_within(place, root):
-                        files.leave_out(LINKS, name)
-                        continue
-                else:
-                    inside = (*places[:-1], os.path.join(places[-1], entry.name))
-                if entry.is_dir():
-                    folders.append((f"{name}/", inside))
+                elif is_circle or not pathlib.Path(place).is_relative_to(root):
+                    files.leave_out(LINKS, name)
+                elif is_folder:
+                    folders.append((f"{name}/", inside | {place}))
                 elif entry.is_file():
                     files.add(name, _stamp(entry.stat()))
                 else:
@@ -117,42 +184,33 @@ def _list_folder(folder: pathlib.Path) -> ImageFiles:
     return files
 
 
-def _is_within(place: str, folder: str) -> bool:
-    return place == folder or place.startswith(os.path.join(folder, ""))
-
-
 def _stamp(status: os.stat_result) -> int:
     # Python hashes whole numbers alike in all processes.
     return hash((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
 
-def read_folder(
+def _read_folder(
     folder: pathlib.Path, names: Collection[str]
 ) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Yields names and functions that read the files, as `ImageFiles.read` does."""
-    for name in names:
-        yield name, functools.partial(_read_file, folder / name)
+    def read(path: pathlib.Path) -> bytes:
+        with open(path, "rb") as file:
+            return file.read(LARGEST_FILE + 1)
 
-
-def _read_file(path: pathlib.Path) -> bytes:
-    with open(path, "rb") as file:
-        return file.read(LARGEST_FILE + 1)
+    return ((name, functools.partial(read, folder / name)) for name in names)
 
 
 def _list_archive(path: pathlib.Path) -> ImageFiles:
-    files = ImageFiles(read=functools.partial(_read_archive, path))
-    stamp, seen = _stamp(path.stat()), set()
-    for member in members_of(path):
-        if not member.is_file:
-            files.leave_out("links and devices", member.name)
-        elif member.name in seen:
+    files = ImageFiles(functools.partial(_read_archive, path))
+    stamp = _stamp(path.stat())
+    for name, contents in _members(path):
+        if contents is None:
+            files.leave_out("links and devices", name)
+        elif name in files.stamps:
             raise ValueError(
-                f"dataset: expected one file of a name in {path}, got two of "
-                f"{member.name!r}."
+                f"dataset: expected one file of a name in {path}, got two of {name!r}."
             )
         else:
-            seen.add(member.name)
-            files.add(member.name, stamp)
+            files.add(name, stamp)
     return files
 
 
@@ -160,14 +218,82 @@ def _read_archive(
     path: pathlib.Path, names: Collection[str]
 ) -> Iterator[tuple[str, Callable[[], bytes]]]:
     wanted = frozenset(names)
-    for member in members_of(path):
-        if member.name in wanted:
-            # Now, for it is read from its beginning to its end.
-            try:
-                yield member.name, functools.partial(bytes, member.read())
-            except UnreadableImage as error:
-                yield member.name, functools.partial(_fail, error)
+    for name, contents in _members(path, wanted):
+        if name in wanted:
+            yield name, functools.partial(bytes, contents or b"")
 
 
-def _fail(error: Exception) -> bytes:
-    raise error
+def _members(
+    path: pathlib.Path, wanted: Collection[str] = ()
+) -> Iterator[tuple[str, bytes | None]]:
+    """Yields names and contents: `None` of links and devices, b"" if not `wanted`.
+
+    Nothing is unpacked to disk.
+    """
+    members = _of_zip if path.name.lower().endswith(".zip") else _of_tar
+    total, most = 0, max(_ANY_SIZE, _LARGEST_RATIO * path.stat().st_size)
+    try:
+        for name, size, is_file, open_file in members(path):
+            total += size
+            parts = [part for part in name.split("/") if part not in ("", ".")]
+            if name.startswith("/") or ".." in parts or "\\" in name:
+                # Splits and classes are told by folders.
+                raise ValueError(f"a name that leads out of it, or has a \\: {name}")
+            if total > most:
+                raise ValueError(f"more than {most:,} bytes when unpacked, in {name}")
+            contents = b"" if is_file else None
+            name = "/".join(parts)
+            if is_file and name in wanted:
+                with open_file() as file:
+                    contents = file.read(LARGEST_FILE + 1)
+            yield name, contents
+    except Exception as error:
+        # The readers raise whatever comes of the bytes they find.
+        raise ValueError(
+            f"dataset: expected to read the archive {path}, got "
+            f"{shown(str(error) or type(error).__name__)}."
+        ) from error
+
+
+def _of_zip(path: pathlib.Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if not info.is_dir():
+                is_file = kind in (0, stat.S_IFREG)
+                opened = functools.partial(archive.open, info)
+                yield info.filename, info.file_size, is_file, opened
+
+
+def _of_tar(path: pathlib.Path) -> Iterator[_Member]:
+    opened: Any = open if path.name.lower().endswith(".tar") else gzip.open
+    with (
+        opened(path, "rb") as file,
+        # As a stream it goes only forward: a header may lead back to itself.
+        tarfile.open(fileobj=file, mode="r|", tarinfo=_Header) as archive,
+    ):
+        while (info := archive.next()) is not None:
+            # The list of all members would grow and is not needed.
+            archive.members = []  # type: ignore[attr-defined]  # Typeshed lacks it.
+            if not info.isdir():
+                opened = functools.partial(archive.extractfile, info)
+                yield info.name, info.size, info.isfile(), opened
+        # What gzip says of its contents comes last.
+        file.read(2**20)
+
+
+class _Header(tarfile.TarInfo):
+    """A header that is not taken for the end where it is damaged."""
+
+    @classmethod
+    def frombuf(cls, buf: Any, encoding: str, errors: str) -> Any:
+        try:
+            info = super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from error
+        # It would lead back, or be read into memory as a whole.
+        if info.size < 0 or (info.type in b"LKxgX" and info.size > _LARGEST_HEADER):
+            raise tarfile.ReadError(f"a header of {info.size} bytes")
+        return info

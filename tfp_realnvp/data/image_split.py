@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_int, check_whole, checked_array, shortened
+from tfp_realnvp.arguments import check_int, checked_array, shortened
 
 _LARGEST_VALIDATION = 1000
 
@@ -36,7 +36,6 @@ class ImageSplit:
     conditions: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        check_int("count", self.count, least=0)
         if self.conditions is None:
             return
         conditions = checked_array(
@@ -48,31 +47,34 @@ class ImageSplit:
                 f"{shortened(self.conditions)}."
             )
 
-    def check_labels(self, count: int) -> None:
-        """Raises `ValueError` if there is a label that is none of `count` classes."""
-        labels = self.conditions
-        if labels is not None and labels.ndim == 1:
-            bad = labels[(labels < 0) | (labels >= count)]
-            if len(bad):
-                raise ValueError(
-                    f"conditions: expected labels from 0 to {count - 1}, for {count} "
-                    f"classes, got {bad[0]}."
-                )
-
     @classmethod
     def from_array(
         cls, array: np.ndarray, conditions: np.ndarray | None = None
     ) -> ImageSplit:
-        """Returns the `uint8` images of an array in memory.
+        """Returns the images of an array.
+
+        Args:
+          array: `uint8` array of shape [count, height, width, channels]. Of an
+            `np.memmap` only those images are read that are asked for.
+          conditions: As the attribute of that name.
 
         Raises:
-          ValueError: If it is none of shape [count, height, width, channels].
+          ValueError: If the array has another dtype or rank.
         """
+        is_mapped = isinstance(array, np.memmap)
         array = checked_array("array", array, expected="a uint8 array of images")
         if array.ndim != 4 or array.dtype != np.uint8:
             raise ValueError(
                 "array: expected uint8 of shape (count, height, width, channels), got "
                 f"{array.dtype} of shape {array.shape}."
+            )
+        if is_mapped:
+            return cls(
+                len(array),
+                lambda numbers, seeds: _from_numpy(
+                    array.__getitem__, [numbers], array.shape[1:]
+                ),
+                conditions,
             )
         # Pipelines run on the CPU. An eager tensor is held by their graph, where an
         # array would become a copy, of 2 GB at most.
@@ -135,12 +137,7 @@ class ImageSplit:
         """
         if count is None:
             count = max(1, min(self.count // 10, _LARGEST_VALIDATION))
-        check_whole("count", count)
-        if not 1 <= count < self.count:
-            raise ValueError(
-                f"count: expected 1 to {self.count - 1}, to leave some of "
-                f"{self.count} images; got {count}."
-            )
+        check_int("count", count, most=self.count - 1)
         taken = np.arange(count) * self.count // count
         rest = np.delete(np.arange(self.count), taken)
         return self.select(rest), self.select(taken)
@@ -189,11 +186,47 @@ class ImageSplit:
 
     def take(self, count: int) -> np.ndarray:
         """Returns the first `count` images, or all if there are fewer, as `uint8`."""
-        check_int("count", count)
         batches = self.unconditional().batches(1000, limit=count)
         return np.concatenate(list(batches.as_numpy_iterator()))
 
     def take_conditions(self, count: int) -> np.ndarray | None:
         """Returns the conditions of what `take` returns, `None` without any."""
-        check_int("count", count)
         return None if self.conditions is None else self.conditions[:count]
+
+
+def random_squares(
+    read: Callable[[int], np.ndarray], count: int, event_shape: tuple[int, int, int]
+) -> ImageSplit:
+    """Returns squares of images that `read` returns by number, larger or as large.
+
+    Seeds draw their places.
+    """
+    size, _, channels = event_shape
+
+    def cut(numbers: np.ndarray, places: np.ndarray) -> np.ndarray:
+        squares = np.empty([len(numbers), *event_shape], np.uint8)
+        for square, number, place in zip(squares, numbers, places, strict=True):
+            image = read(number)
+            room = np.subtract(image.shape[:2], size)
+            top, left = (place.astype(float) * (room + 1)).astype(int)
+            square[:] = image[top : top + size, left : left + size, :channels]
+        return squares
+
+    def images(numbers: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        places = tf.map_fn(
+            lambda seed: tf.random.stateless_uniform([2], seed),
+            seeds,
+            fn_output_signature=tf.float32,
+        )
+        return _from_numpy(cut, [numbers, places], event_shape)
+
+    return ImageSplit(count, images)
+
+
+def _from_numpy(
+    read: Callable[..., np.ndarray], inputs: list[tf.Tensor], shape: tuple[int, ...]
+) -> tf.Tensor:
+    # One call for all images of a batch: calls wait for one another, but Pillow lets
+    # other batches go on while it decodes.
+    images = tf.numpy_function(read, inputs, tf.uint8, stateful=False)
+    return tf.ensure_shape(images, [inputs[0].shape[0], *shape])

@@ -41,32 +41,24 @@ class ProgressLine:
         else:
             print(text, flush=True)
 
-    def end(self, text: str) -> None:
-        """Shows a last one, which stays."""
-        self.clear()
-        print(text, flush=True)
-
-    def clear(self) -> None:
-        """Leaves what a terminal shows empty."""
+    def end(self, text: str = "") -> None:
+        """Takes it away, and shows a last text, which stays."""
         if self._width:
             print("\r" + " " * self._width, end="\r", flush=True)
         self._width = 0
+        if text:
+            print(text, flush=True)
 
 
 class ProgressBar:
-    """How many of some images are done, if it takes long.
-
-    Args:
-      count: Python `int`, how many there are.
-    """
+    """How many of `count` images are done, if it takes long."""
 
     def __init__(self, count: int):
         self._count = count
         self._line = ProgressLine()
 
     def update(self, done: int) -> None:
-        """Shows that so many have been gone through."""
         if done < self._count:
             self._line.show(f"{done:,} of {self._count:,} images")
         else:
-            self._line.clear()
+            self._line.end()

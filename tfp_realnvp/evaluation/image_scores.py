@@ -15,9 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_int, check_seed
-from tfp_realnvp.data.image_cache import Decoded, hash_of
-from tfp_realnvp.data.image_files import shown
-from tfp_realnvp.data.new_images import find_images, read_images
+from tfp_realnvp.data.image_file import Decoded, hash_of
+from tfp_realnvp.data.image_files import find_images, read_images, shown
 from tfp_realnvp.data.progress import ProgressBar
 from tfp_realnvp.evaluation.split_scores import dequantized
 from tfp_realnvp.evaluation.typicality import reference_scores, roc_auc, typicality

@@ -6,8 +6,10 @@ import math
 from typing import Any
 
 from tfp_realnvp.data import ImageData
-from tfp_realnvp.data.baselines import gaussian_bits_per_dim
-from tfp_realnvp.data.throughput import pipeline_images_per_second
+from tfp_realnvp.data.image_data import (
+    gaussian_bits_per_dim,
+    pipeline_images_per_second,
+)
 from tfp_realnvp.figures import (
     sample_images,
     samples_beside_data,
@@ -52,7 +54,7 @@ def evaluate_run(
         return found["bits_per_dim"]
 
     summary = {
-        "train_bits_per_dim": score(data.training_sample(data.test.count, size)),
+        "train_bits_per_dim": score(data.train.batches(size, limit=data.test.count)),
         "test_bits_per_dim": score(data.test_batches(size)),
         "best_validation_bits_per_dim": progress.best,
         "gaussian_test_bits_per_dim": gaussian_bits_per_dim(data.train, data.test),

@@ -1,0 +1,196 @@
+"""What is read once and kept in a file, of which memory holds what is asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any, BinaryIO, Literal, NamedTuple
+
+import numpy as np
+
+from tfp_realnvp.data.image_file import Decoded, hash_of
+from tfp_realnvp.data.image_files import ImageFiles
+from tfp_realnvp.data.progress import ProgressBar
+from tfp_realnvp.files import atomic_path
+
+_VARIABLE = "TFP_REALNVP_CACHE"
+# So few images are decoded again each time, in seconds.
+_FEW = 1000
+# Part of the files' names: what is kept is read by no other version.
+_VERSION = 1
+_RECORD = np.dtype(
+    [
+        ("stamp", "<i8"),
+        ("contents", "<u8"),
+        ("pixels", "<u8"),
+        ("offset", "<i8"),
+        ("height", "<i4"),
+        ("width", "<i4"),
+        ("is_grey", "?"),
+    ]
+)
+
+
+def kept_array(
+    source: pathlib.Path,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.typing.DTypeLike,
+    read: Callable[[], Iterable[np.ndarray]],
+) -> np.ndarray:
+    """Returns a read-only `np.memmap` of what is read once, in pieces, and then kept.
+
+    The file lies in the folder `source`. One of another shape or type is written anew.
+    """
+    path = source / f"{name}.npy"
+    if os.environ.get(_VARIABLE):
+        path = _cache_path(source, path.name)
+    with contextlib.suppress(FileNotFoundError, EOFError, ValueError, SyntaxError):
+        # Unlike `np.load` it opens nothing but this format, and so never a pickle.
+        kept = np.lib.format.open_memmap(path, mode="r")
+        if kept.shape == shape and kept.dtype == dtype:
+            return kept
+    header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+    progress, done = ProgressBar(shape[0]), 0
+    print(f"Writing {path}, once; {_VARIABLE} can name its folder.", flush=True)
+    # Written as a stream: where a mapped file finds the disk full, the process dies.
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for piece in read():
+            file.write(np.ascontiguousarray(piece, dtype).data)
+            done += len(piece)
+            progress.update(done)
+    return np.lib.format.open_memmap(path, mode="r")
+
+
+class DecodedImages(NamedTuple):
+    """Images, one after the other in `pixels`; those in `damaged`, with why, have none.
+
+    `contents` and `pixels` of a record are hashes of the file's bytes and its pixels.
+    """
+
+    names: list[str]
+    records: np.ndarray
+    pixels: np.ndarray
+    damaged: dict[str, str]
+    channels: int
+
+    def image(self, number: int) -> np.ndarray:
+        """Returns the pixels of an image, of shape [height, width, channels]."""
+        record = self.records[number]
+        start, height, width = (int(record[k]) for k in ("offset", "height", "width"))
+        end = start + height * width * self.channels
+        return self.pixels[start:end].reshape(height, width, self.channels)
+
+    def unchanged(self, files: ImageFiles) -> np.ndarray:
+        """Returns the numbers of the images whose files are as they were."""
+        stamps = np.array([files.stamps.get(name, 0) for name in self.names], np.int64)
+        return np.flatnonzero((stamps == self.records["stamp"]) & (stamps != 0))
+
+
+def decoded_images(
+    source: pathlib.Path,
+    files: ImageFiles,
+    *,
+    image_size: int,
+    channels: int,
+    crop: Literal["center", "random", "none"],
+) -> DecodedImages:
+    """Returns the pixels of all files in a folder or archive, as `decode_file` does.
+
+    Those of 1,000 files or more are kept in the folder that the environment variable
+    `TFP_REALNVP_CACHE` names, or in the user's own for caches. Of these, files that are
+    as they were are not decoded again.
+    """
+    options = {"image_size": image_size, "channels": channels, "crop": crop}
+    if len(files.stamps) < _FEW:
+        memory = io.BytesIO()
+        decoded = _write(memory, files, None, options)
+        return decoded._replace(pixels=np.frombuffer(memory.getbuffer(), np.uint8))
+    made = f"{image_size}-{channels}-{crop}-{_VERSION}"
+    path = _cache_path(source, f"{source.name}-{made}.images")
+    kept = _load(path, channels)
+    if kept is not None and (
+        len(kept.unchanged(files)) == len(kept.names) == len(files.stamps)
+    ):
+        return kept
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    print(f"Writing {path}, once; {_VARIABLE} can name its folder.", flush=True)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        decoded = _write(file, files, kept, options)
+        end = file.tell()
+        told = {"names": decoded.names, "damaged": decoded.damaged}
+        text = json.dumps(told).encode()
+        file.write(decoded.records.tobytes())
+        file.write(text)
+        file.write(np.array([len(decoded.names), len(text)], "<i8").tobytes())
+    return decoded._replace(pixels=np.memmap(path, np.uint8, "r")[:end])
+
+
+def _write(
+    file: BinaryIO,
+    files: ImageFiles,
+    kept: DecodedImages | None,
+    options: dict[str, Any],
+) -> DecodedImages:
+    """Writes pixels, those that are kept as they are, and returns all but these."""
+    names: list[str] = []
+    damaged: dict[str, str] = {}
+    records = np.zeros(len(files.stamps), _RECORD)
+    progress = ProgressBar(len(files.stamps))
+
+    def add(name: str, decoded: Decoded) -> None:
+        pixels, record = np.ascontiguousarray(decoded.pixels), records[len(names)]
+        names.append(name)
+        if decoded.damage is not None:
+            damaged[name] = decoded.damage
+        # What the system did not let be read it may the next time.
+        record["stamp"] = files.stamps[name] if decoded.contents else 0
+        record["contents"], record["pixels"] = decoded.contents, hash_of(pixels)
+        record["offset"] = file.tell()
+        record["height"], record["width"], _ = pixels.shape
+        record["is_grey"] = np.all(pixels == pixels[..., :1])
+        file.write(pixels.data)
+        progress.update(len(names))
+
+    if kept is not None:
+        for number in kept.unchanged(files).tolist():
+            name, contents = kept.names[number], kept.records["contents"][number]
+            image = kept.image(number)
+            add(name, Decoded(image, int(contents), kept.damaged.get(name)))
+    done = set(names)
+    left = [name for name in files.stamps if name not in done]
+    for name, decoded in files.decoded(left, **options):
+        add(name, decoded)
+    pixels = np.empty([0], np.uint8)
+    return DecodedImages(names, records, pixels, damaged, options["channels"])
+
+
+def _load(path: pathlib.Path, channels: int) -> DecodedImages | None:
+    """Returns what is kept in a file, or nothing if none or a damaged one is there."""
+    try:
+        mapped = np.memmap(path, np.uint8, "r")
+        count, length = mapped[-16:].view("<i8").tolist()
+        text = mapped.size - 16 - length
+        end = text - count * _RECORD.itemsize
+        told = json.loads(mapped[text:-16].tobytes())
+        records = mapped[end:text].copy().view(_RECORD)
+        names, damaged = told["names"], told["damaged"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return DecodedImages(names, records, mapped[:end], damaged, channels)
+
+
+def _cache_path(source: pathlib.Path, name: str) -> pathlib.Path:
+    """Returns where to keep what is made of a folder or file, apart from it."""
+    own = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = os.environ.get(_VARIABLE) or f"{own}/tfp_realnvp"
+    # Data of one name may lie in several folders.
+    place = zlib.crc32(os.fsencode(source.resolve()))
+    path = pathlib.Path(folder).expanduser() / name
+    return path.with_name(f"{path.stem}-{place:08x}{path.suffix}")
