@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from tfp_realnvp.cli import gallery, main
-from tfp_realnvp.data import load_images
 from tfp_realnvp.gallery import Row
 from tfp_realnvp.gallery.caption import run_facts
 from tfp_realnvp.runs.run_directory import RunDirectory
@@ -45,7 +44,7 @@ def test_two_runs_are_shown_with_their_figures_and_all_pictures(
     for text in ("1/2 ", "2/2 ", f"Wrote {output}, 0."):
         assert text in told
     page = output.read_text(encoding="utf-8")
-    assert page.count("<img ") == 12
+    assert page.count("<figure id=") == 10
     assert re.findall(r'<h2 id="run-\d">(.*?)</h2>', page) == ["digits", "copy"]
     summary = json.loads((run / "summary.json").read_text())
     assert caption(page) == (
@@ -62,7 +61,7 @@ def test_two_runs_are_shown_with_their_figures_and_all_pictures(
     )
     first, second = page.split('<section class="run"')[1:]
     pictures = re.compile(r"data:image/[^\"]*")
-    assert len(set(pictures.findall(first))) == 6
+    assert len(set(pictures.findall(first))) == 4 + 16
     assert pictures.findall(first) == pictures.findall(second)
 
 
@@ -71,9 +70,9 @@ def test_the_gallery_is_of_the_weights_seed_and_temperature_asked_for(
 ):
     asked = {}
 
-    def draw_row(flow, images, *, title, caption, **arguments):
-        asked.update(flow=flow, images=images, **arguments)
-        return Row(title, caption, *6 * ["not drawn"])
+    def draw_row(subject, *, title, caption):
+        asked["subject"] = subject
+        return Row(title, caption, {"samples": "not drawn"})
 
     monkeypatch.setattr(gallery, "draw_row", draw_row)
     # Weights other than the average are not even looked for.
@@ -81,13 +80,12 @@ def test_the_gallery_is_of_the_weights_seed_and_temperature_asked_for(
     output = tmp_path / "page.html"
     arguments = ["gallery", str(copy), "--output", str(output), "--weights", "average"]
     assert main([*arguments, "--seed", "1", "--temperature", "0.7"]) == 0
-    assert (asked["seed"], asked["temperature"]) == (1, 0.7)
-    test = load_images("digits", conditional=True).test
-    np.testing.assert_array_equal(asked["images"], test.take(36))
-    np.testing.assert_array_equal(asked["condition"], test.take_conditions(36))
+    subject = asked["subject"]
+    assert (subject.seed, subject.temperature, subject.count) == (1, 0.7, 64)
+    assert subject.data.condition_size == 10
     expected = RunDirectory(run).load_model("average").flow
     for found, variable in zip(
-        asked["flow"].trainable_variables, expected.trainable_variables, strict=True
+        subject.flow.trainable_variables, expected.trainable_variables, strict=True
     ):
         np.testing.assert_array_equal(found, variable)
     summary = json.loads((run / "summary.json").read_text())

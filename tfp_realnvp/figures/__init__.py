@@ -1,25 +1,31 @@
 """Pictures: functions that return arrays, and writers of PNG files."""
 
-from tfp_realnvp.figures.animation import write_animation
-from tfp_realnvp.figures.attribute_change import change_attributes, shuffled_numbers
-from tfp_realnvp.figures.classifier import predict_conditions, train_classifier
-from tfp_realnvp.figures.compression import conceptual_compression, kept_fractions
-from tfp_realnvp.figures.extrapolation import extrapolated_samples
-from tfp_realnvp.figures.grid import image_grid, to_uint8, write_png
-from tfp_realnvp.figures.interpolation import interpolations
-from tfp_realnvp.figures.latents import decode_latents, encode_images
-from tfp_realnvp.figures.learning_curve import write_learning_curve
-from tfp_realnvp.figures.manifold import latent_manifold, manifold_animation
-from tfp_realnvp.figures.measures import image_bits_per_dim, psnr
-from tfp_realnvp.figures.memory import estimated_bytes
-from tfp_realnvp.figures.samples import sample_images, samples_beside_data
+from tfp_realnvp.figures.attributes import change_attributes, shuffled_numbers
+from tfp_realnvp.figures.catalog import write_figures
+from tfp_realnvp.figures.figure import Figure, Subject
+from tfp_realnvp.figures.grid import image_grid, psnr, samples_beside_data, to_uint8
+from tfp_realnvp.figures.latent_space import (
+    conceptual_compression,
+    interpolations,
+    kept_fractions,
+    latent_manifold,
+    manifold_animation,
+)
+from tfp_realnvp.figures.latents import (
+    decode_latents,
+    encode_images,
+    image_bits_per_dim,
+)
+from tfp_realnvp.figures.png import write_animation, write_learning_curve, write_png
+from tfp_realnvp.figures.samples import extrapolated_samples, sample_images
 
 __all__ = [
+    "Figure",
+    "Subject",
     "change_attributes",
     "conceptual_compression",
     "decode_latents",
     "encode_images",
-    "estimated_bytes",
     "extrapolated_samples",
     "image_bits_per_dim",
     "image_grid",
@@ -27,14 +33,13 @@ __all__ = [
     "kept_fractions",
     "latent_manifold",
     "manifold_animation",
-    "predict_conditions",
     "psnr",
     "sample_images",
     "samples_beside_data",
     "shuffled_numbers",
     "to_uint8",
-    "train_classifier",
     "write_animation",
+    "write_figures",
     "write_learning_curve",
     "write_png",
 ]

@@ -1,22 +1,19 @@
-"""Many images in one."""
+"""8-bit images: from pixels, compared, and many of them in one picture."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
-from tfp_realnvp.arguments import check_int, check_path, checked_array, shortened
-from tfp_realnvp.files import atomic_path
-from tfp_realnvp.machine import check_fits
+from tfp_realnvp.arguments import check_int
 
 _RED = (220, 30, 30)
 _INK, _HEADING = 60, 28
 _LARGEST, _SMALLEST = 20, 9
+_GUTTER = 16
+_SEEN = 64
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
@@ -31,47 +28,60 @@ def to_uint8(pixels: np.ndarray) -> np.ndarray:
     Raises:
       ValueError: If one of them is NaN.
     """
-    pixels = checked_array("pixels", pixels)
-    if pixels.dtype.kind == "f" and np.isnan(pixels).any():
-        raise ValueError(
-            "pixels: expected numbers, got NaN in "
-            f"{int(np.isnan(pixels).sum())} places."
-        )
+    count = int(np.isnan(pixels).sum())
+    if count:
+        raise ValueError(f"pixels: expected numbers, got NaN in {count} places.")
     return np.clip(np.floor(pixels), 0, 255).astype(np.uint8)
 
 
-def checked_pictures(
-    name: str, value: Any, *, channels: Collection[int] = ()
-) -> np.ndarray:
-    """Returns a batch of 8-bit pictures as an array.
+def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Returns the peak signal-to-noise ratio of images, in dB.
+
+    ```none
+    psnr = 10 log10(255**2 / mean((a - b)**2))
+    ```
 
     Args:
-      name: Python `str`, of the argument.
-      value: `uint8` array of shape [N, height, width, channels].
-      channels: How many there may be; empty is any number.
+      a: `uint8` array of shape [N, height, width, channels].
+      b: `uint8` array of the same shape.
+
+    Returns:
+      `float64` array of shape [N], infinite for images that are equal.
 
     Raises:
-      ValueError: If it is none, or empty.
+      ValueError: If these are no 8-bit images of one shape.
+
+    #### Example
+
+    ```python
+    >>> import numpy as np
+    >>> from tfp_realnvp.figures import psnr
+    >>> black = np.zeros([1, 8, 8, 1], np.uint8)
+    >>> psnr(black, black + 255).tolist(), psnr(black, black).tolist()
+    ([0.0], [inf])
+
+    ```
     """
-    array = checked_array(name, value, expected="a uint8 array")
-    of_channels = array.shape[-1:]
-    fits = array.ndim == 4 and array.size > 0 and array.dtype == np.uint8
-    if not fits or (channels and of_channels[0] not in channels):
-        last = " or ".join(map(str, channels)) if channels else "channels"
-        raise ValueError(
-            f"{name}: expected shape (N, height, width, {last}) with N > 0, of uint8; "
-            f"got {array.dtype} of shape {array.shape}."
-        )
-    return array
+    a, b = checked_images("a", a), checked_images("b", b)
+    if a.shape != b.shape:
+        raise ValueError(f"b: expected the shape of a, {a.shape}, got {b.shape}.")
+    error = np.square(a.astype(np.float64) - b).mean(axis=(1, 2, 3))
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(255**2 / error)
 
 
-def enlargement(images: np.ndarray, *, least: int = 64) -> int:
-    """Returns the `scale` at which a person can see what is on small images.
+def checked_images(name: str, images: np.ndarray) -> np.ndarray:
+    """Returns images as an array; raises `ValueError` unless they are 8-bit ones."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.size == 0 or images.dtype != np.uint8:
+        expected = "shape (N, height, width, channels) with N > 0, of uint8"
+        got = f"{images.dtype} of shape {images.shape}"
+        raise ValueError(f"{name}: expected {expected}; got {got}.")
+    return images
 
-    Args:
-      images: Array of shape [N, height, width, channels].
-      least: Python `int`, height of an image to come close to.
-    """
+
+def enlargement(images: np.ndarray, *, least: int = _SEEN) -> int:
+    """Returns the `scale` at which small images come close to a height of `least`."""
     return max(1, least // images.shape[1])
 
 
@@ -97,52 +107,35 @@ def image_grid(
       `uint8` array of shape [grid_height, grid_width, channels].
 
     Raises:
-      ValueError: If `images` is not a batch of images, or empty, if a number is out of
-        range, or the picture would not fit in memory.
+      ValueError: If `images` is not a batch of 8-bit images, or `columns` or `scale`
+        is not positive.
     """
-    images = checked_pictures("images", images)
+    images = checked_images("images", images)
     check_int("columns", columns)
     check_int("scale", scale)
-    check_int("gap", gap, least=0)
-    marked = _checked_marks(marked, images)
-    count, height, width, channels = images.shape
-    rows = -(-count // columns)
-    pixels = (height * scale + gap) * rows * (width * scale + gap) * columns
-    largest = max(("columns", columns), ("scale", scale), ("gap", gap), key=_second)
-    check_fits(*largest, 2 * pixels * max(3, channels), "pictures")
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     if len(marked):
         images = _with_borders(images, marked)
     count, height, width, channels = images.shape
     rows = -(-count // columns)
-    grid = np.full(
-        [rows * (height + gap) - gap, columns * (width + gap) - gap, channels],
-        255,
-        np.uint8,
-    )
+    height, width = height + gap, width + gap
+    grid = np.full([rows * height, columns * width, channels], 255, np.uint8)
     for i, image in enumerate(images):
-        top, left = i // columns * (height + gap), i % columns * (width + gap)
-        grid[top : top + height, left : left + width] = image
-    return grid
+        top, left = i // columns * height, i % columns * width
+        grid[top : top + height - gap, left : left + width - gap] = image
+    return grid[: rows * height - gap, : columns * width - gap]
 
 
-def _second(pair: tuple[str, int]) -> int:
-    return pair[1]
-
-
-def _checked_marks(marked: Collection[int], images: np.ndarray) -> Collection[int]:
-    if not isinstance(marked, Collection) or isinstance(marked, (str, bytes)):
-        raise ValueError(
-            f"marked: expected numbers of images, got {shortened(marked)}."
-        )
-    for number in marked:
-        check_int("marked", number, least=0, most=len(images) - 1)
-    if len(marked) and images.shape[-1] not in (1, 3):
-        raise ValueError(
-            "marked: expected none for images of "
-            f"{images.shape[-1]} channels, which have no red; got {len(marked)}."
-        )
-    return marked
+def visible_grid(
+    images: np.ndarray,
+    *,
+    columns: int,
+    side: int | None = None,
+    marked: Collection[int] = (),
+) -> np.ndarray:
+    """Returns a grid of images, a `side` of which is enlarged until it is seen well."""
+    scale = max(1, _SEEN // (side or images.shape[1]))
+    return image_grid(images, columns=columns, scale=scale, gap=2, marked=marked)
 
 
 def _with_borders(images: np.ndarray, marked: Collection[int]) -> np.ndarray:
@@ -155,22 +148,65 @@ def _with_borders(images: np.ndarray, marked: Collection[int]) -> np.ndarray:
     return images
 
 
+def samples_beside_data(
+    data: np.ndarray,
+    samples: np.ndarray,
+    *,
+    columns: int = 8,
+    headings: Sequence[str] = (),
+) -> np.ndarray:
+    """Returns one picture: a block of data left, a block of samples right (Fig. 5).
+
+    Args:
+      data: `uint8` array of shape [N, height, width, channels].
+      samples: `uint8` array of the same shape.
+      columns: Python `int`, images in a row of each block.
+      headings: What to write above the columns, and above both blocks what they are;
+        nothing if it is empty.
+
+    Raises:
+      ValueError: If these are no 8-bit images of one shape, or `columns` is not
+        positive.
+    """
+    data = checked_images("data", data)
+    shape = np.shape(samples)
+    if shape != data.shape:
+        raise ValueError(
+            f"samples: expected the shape of data, {data.shape}, got {shape}."
+        )
+    scale = enlargement(data)
+    # What is drawn large, and up to its edges, would run together.
+    gap = max(1, scale // 2)
+    blocks = []
+    for title, images in (("test images", data), ("samples", samples)):
+        block = image_grid(images, columns=columns, scale=scale, gap=gap)
+        if headings:
+            block = with_headings(with_headings(block, headings), [title])
+        blocks.append(block)
+    return side_by_side(blocks)
+
+
+def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns pictures in one, their upper edges aligned, with white between them."""
+    height = max(map(len, pictures))
+    padded = []
+    for i, picture in enumerate(pictures):
+        margins = [(0, height - len(picture)), (_GUTTER * (i > 0), 0), (0, 0)]
+        padded.append(np.pad(picture, margins, constant_values=255))
+    return np.concatenate(padded, axis=1)
+
+
 def with_headings(picture: np.ndarray, headings: Sequence[str]) -> np.ndarray:
     """Returns a picture with a line of words above columns of one width.
 
-    Args:
-      picture: `uint8` array of shape [height, width, 1 or 3].
-      headings: Sequence of Python `str`, one for each column. They are made smaller
-        where they would not fit, and then cut off.
-
-    Returns:
-      `uint8` array of shape [height + 28, width, channels].
+    They are made smaller where they would not fit, and then cut off.
     """
     line = Image.new("L", (picture.shape[1], _HEADING), 255)
     draw, width = ImageDraw.Draw(line), picture.shape[1] / len(headings)
-    longest = max(draw.textlength(text, _font(_LARGEST)) for text in headings)
+    font = ImageFont.load_default(size=_LARGEST)
+    longest = max(draw.textlength(text, font) for text in headings)
     size = _LARGEST * min(1.0, 0.95 * width / max(longest, 1))
-    font = _font(max(_SMALLEST, size))
+    font = ImageFont.load_default(size=max(_SMALLEST, size))
     for column, text in enumerate(headings):
         while len(text) > 1 and draw.textlength(text, font) > width:
             text = text[:-1]
@@ -178,30 +214,3 @@ def with_headings(picture: np.ndarray, headings: Sequence[str]) -> np.ndarray:
         draw.text(middle, text, _INK, font, anchor="mm")
     words = np.asarray(line)[..., np.newaxis].repeat(picture.shape[2], axis=2)
     return np.concatenate([words, picture])
-
-
-def _font(size: float) -> Any:
-    return ImageFont.load_default(size=size)
-
-
-def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Writes an image as a PNG file.
-
-    Args:
-      path: Path of the file; what is there stays until all is written.
-      image: `uint8` array of shape [height, width, 1 or 3].
-
-    Raises:
-      ValueError: If the image is none.
-    """
-    check_path("path", path)
-    image = checked_array("image", image, expected="a uint8 array")
-    fits = image.ndim == 3 and image.size > 0 and image.dtype == np.uint8
-    if not fits or image.shape[-1] not in (1, 3):
-        raise ValueError(
-            "image: expected uint8 of shape (height, width, 1 or 3), got "
-            f"{image.dtype} of shape {image.shape}."
-        )
-    contents = tf.io.encode_png(image).numpy()
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(contents)

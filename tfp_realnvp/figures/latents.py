@@ -1,27 +1,22 @@
-"""From images to latents and back."""
+"""From images to latents and back, and what images cost on the way."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfp_realnvp.arguments import (
-    check_int,
-    check_number,
-    check_seed,
-    checked_array,
-    shortened,
-)
-from tfp_realnvp.bijectors.fused_chain import nested_kwargs
-from tfp_realnvp.figures.batches import map_batches
+from tfp_realnvp.arguments import check_int, check_number, check_seed
+from tfp_realnvp.data.progress import ProgressBar
 from tfp_realnvp.figures.grid import to_uint8
+from tfp_realnvp.flows import bits_per_dim
 from tfp_realnvp.flows.call_arguments import (
     check_transformed,
     condition_vectors,
     distribution_kwargs,
 )
-from tfp_realnvp.machine import check_fits
 
 
 def encode_images(
@@ -33,9 +28,6 @@ def encode_images(
     batch_size: int = 64,
 ) -> np.ndarray:
     """Returns the latents of images.
-
-    Passes are eager: for the few batches that a picture takes, tracing a deep flow
-    would take longer than all of them.
 
     Args:
       flow: Transformed distribution from `image_flow`.
@@ -51,8 +43,7 @@ def encode_images(
 
     Raises:
       TypeError: If `flow` is no such distribution.
-      ValueError: If the images or the condition do not fit the flow, or images are NaN
-        or infinite.
+      ValueError: If the images or the condition do not fit the flow.
 
     #### Example
 
@@ -68,15 +59,14 @@ def encode_images(
 
     ```
     """
-    check_flow(flow)
+    check_transformed(flow)
     pixels = as_pixels(flow, images, seed=seed)
-    vectors = condition_vectors(flow, condition, len(pixels))
 
     def encode(pixels: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
-        kwargs = nested_kwargs(flow.bijector, condition=vectors)
+        kwargs = distribution_kwargs(flow, condition=vectors).get("bijector_kwargs", {})
         return flow.bijector.inverse(tf.constant(pixels), **kwargs).numpy()
 
-    return map_batches(encode, pixels, vectors, batch_size=batch_size)
+    return _in_batches(encode, flow, pixels, condition, batch_size)
 
 
 def decode_latents(
@@ -99,22 +89,56 @@ def decode_latents(
 
     Raises:
       TypeError: If `flow` is no such distribution.
-      ValueError: If the latents or the condition do not fit the flow, or latents are
-        NaN or infinite.
+      ValueError: If the latents or the condition do not fit the flow, or pixels become
+        NaN.
     """
-    check_flow(flow)
-    latents = checked_array("latents", latents)
+    check_transformed(flow)
+    latents = np.asarray(latents, flow.dtype.as_numpy_dtype)
     _check_shape(flow, latents, "latents")
-    _check_finite("latents", latents)
-    latents = latents.astype(flow.dtype.as_numpy_dtype, copy=False)
-    vectors = condition_vectors(flow, condition, len(latents))
 
     def decode(latents: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
-        kwargs = nested_kwargs(flow.bijector, condition=vectors)
+        kwargs = distribution_kwargs(flow, condition=vectors).get("bijector_kwargs", {})
         pixels = flow.bijector.forward(tf.constant(latents), **kwargs)
         return to_uint8(pixels.numpy())
 
-    return map_batches(decode, latents, vectors, batch_size=batch_size)
+    return _in_batches(decode, flow, latents, condition, batch_size)
+
+
+def image_bits_per_dim(
+    flow: tfd.Distribution,
+    images: np.ndarray,
+    *,
+    condition: np.ndarray | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """Returns what each image costs under a flow over pixels, in bits/dim.
+
+    Args:
+      flow: Distribution over images, such as one from `image_flow`.
+      images: As for `encode_images`.
+      condition: As for `encode_images`.
+      seed: Python `int`, of the noise.
+      batch_size: Python `int`, a matter of memory and speed alone.
+
+    Returns:
+      `float64` array of shape [N].
+
+    Raises:
+      FloatingPointError: If the density of an image is NaN.
+      ValueError: If the images or the condition do not fit the flow.
+    """
+    pixels = as_pixels(flow, images, seed=seed)
+
+    def score(pixels: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
+        kwargs = distribution_kwargs(flow, condition=vectors)
+        return flow.log_prob(tf.constant(pixels), **kwargs).numpy()
+
+    log_prob = _in_batches(score, flow, pixels, condition, batch_size)
+    if np.isnan(log_prob).any():
+        found = f"image {np.argmax(np.isnan(log_prob))} of {len(log_prob)}"
+        raise FloatingPointError(f"log_prob: expected numbers, got NaN for {found}.")
+    return bits_per_dim(log_prob.astype(np.float64), flow.event_shape)
 
 
 def draw_latents(
@@ -125,29 +149,10 @@ def draw_latents(
     temperature: float = 1.0,
     condition: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Returns latents drawn from a flow's base distribution.
-
-    Args:
-      flow: Transformed distribution over events of a known shape.
-      count: Python `int`, how many.
-      seed: Python `int` or `None`, makes them repeatable.
-      temperature: Python `float`, factor on the latents.
-      condition: As for `encode_images`; bases can take it too.
-
-    Returns:
-      Floating array of shape [count, *event_shape].
-
-    Raises:
-      TypeError: If `flow` is no transformed distribution.
-      ValueError: If `count` is not positive, `temperature` negative, or the condition
-        does not fit the flow.
-    """
+    """Returns latents drawn from a flow's base; arguments as for `sample_images`."""
     check_transformed(flow)
     check_int("count", count)
     check_draws(seed, temperature)
-    # The latents, and what they become.
-    needed = 3 * count * flow.event_shape.num_elements() * flow.dtype.size
-    check_fits("count", count, needed, "images")
     vectors = condition_vectors(flow, condition, count)
     kwargs = distribution_kwargs(flow, condition=vectors)
     latents = flow.distribution.sample(
@@ -166,51 +171,48 @@ def check_draws(seed: int | None, temperature: float) -> None:
     check_number("temperature", temperature, least=0, expected="0 or more, and finite")
 
 
-def check_flow(flow: tfd.Distribution, name: str = "flow") -> None:
-    """Raises `TypeError` if `flow` is none whose latents are images."""
-    check_transformed(flow, name)
-    if flow.event_shape.rank != 3:
-        raise TypeError(
-            f"{name}: expected a transformed distribution from image_flow, got "
-            f"{shortened(flow)}."
-        )
-
-
 def as_pixels(
-    flow: tfd.Distribution, images: np.ndarray, *, seed: int = 0, name: str = "images"
+    flow: tfd.Distribution, images: np.ndarray, *, seed: int = 0
 ) -> np.ndarray:
-    """Returns images as a flow over pixels takes them: those of integers with noise.
+    """Returns images as a flow over pixels takes them: 8-bit ones with noise.
 
     The noise of an image is a function of `seed` and of its place alone.
-
-    Raises:
-      ValueError: If the images do not fit the flow; `name` is what it calls them.
     """
-    images = checked_array(name, images)
-    _check_shape(flow, images, name)
-    check_draws(seed, 1.0)
-    _check_finite(name, images)
+    images = np.asarray(images)
+    _check_shape(flow, images, "images")
     dtype = flow.dtype.as_numpy_dtype
     if images.dtype == np.uint8:
         noise = np.random.default_rng(seed).random(images.shape, dtype)
         return images.astype(dtype) + noise
     if images.dtype.kind != "f":
-        raise ValueError(f"{name}: expected uint8 or floating, got {images.dtype}.")
+        raise ValueError(f"images: expected uint8 or floating, got {images.dtype}.")
     return images.astype(dtype, copy=False)
 
 
-def _check_finite(name: str, values: np.ndarray) -> None:
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        count = int(values.size - np.isfinite(values).sum())
-        raise ValueError(
-            f"{name}: expected finite numbers, got NaN or infinity in {count} places."
-        )
-
-
 def _check_shape(flow: tfd.Distribution, values: np.ndarray, name: str) -> None:
-    event_shape = tuple(flow.event_shape)
-    if values.ndim != 4 or values.shape[1:] != event_shape or len(values) == 0:
+    expected = tuple(flow.event_shape)
+    if values.ndim != 4 or values.shape[1:] != expected or len(values) == 0:
         raise ValueError(
-            f"{name}: expected shape (N, {', '.join(map(str, event_shape))}) with "
-            f"N > 0, got {values.shape}."
+            f"{name}: expected shape (N, {', '.join(map(str, expected))}) with N > 0, "
+            f"got {values.shape}."
         )
+
+
+def _in_batches(
+    function: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
+    flow: tfd.Distribution,
+    values: np.ndarray,
+    condition: np.ndarray | None,
+    batch_size: int,
+) -> np.ndarray:
+    """Returns what `function` makes of images or latents and their conditions."""
+    # Eager: tracing a deep flow would take longer than the few batches of a picture.
+    vectors = condition_vectors(flow, condition, len(values))
+    progress = ProgressBar(len(values))
+    results = []
+    for start in range(0, len(values), batch_size):
+        stop = min(start + batch_size, len(values))
+        own = None if vectors is None else vectors[start:stop]
+        results.append(function(values[start:stop], own))
+        progress.update(stop)
+    return np.concatenate(results)

@@ -1,6 +1,5 @@
-"""A web page of what trained flows make, in one file that needs no network."""
+"""Web pages of what trained flows make, each in one file that needs no network."""
 
-from tfp_realnvp.gallery.page import gallery_page
-from tfp_realnvp.gallery.row import Row
+from tfp_realnvp.gallery.page import Row, draw_row, gallery_page
 
-__all__ = ["Row", "gallery_page"]
+__all__ = ["Row", "draw_row", "gallery_page"]

@@ -4,18 +4,13 @@ const MILLISECONDS = 120;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 for (const film of document.querySelectorAll(".film")) {
-  const sheet = film.querySelector("img");
-  const [frames, columns, rows] = ["frames", "columns", "rows"].map((name) =>
-    Number(film.dataset[name]),
-  );
+  const frames = film.querySelectorAll("img");
   let timer = null;
 
   const show = (number) => {
-    const frame = (number + frames) % frames;
+    const frame = (number + frames.length) % frames.length;
     film.dataset.frame = frame;
-    const x = (-100 * (frame % columns)) / columns;
-    const y = (-100 * Math.floor(frame / columns)) / rows;
-    sheet.style.transform = `translate(${x}%, ${y}%)`;
+    frames.forEach((image, i) => (image.style.display = i === frame ? "block" : "none"));
   };
   const step = (by) => show(Number(film.dataset.frame) + by);
   const stop = () => {

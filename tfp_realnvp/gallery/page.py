@@ -1,96 +1,90 @@
-"""The page: one file, with all that it shows inside."""
+"""The gallery: figures of trained flows in one file, with all that it shows inside."""
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import html
 import importlib.resources
-import math
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import tensorflow as tf
 
-from tfp_realnvp.arguments import check_text, shortened
-from tfp_realnvp.gallery.pictures import contact_sheet, data_uri
-from tfp_realnvp.gallery.row import Row
+from tfp_realnvp.figures import Figure, Subject
+from tfp_realnvp.figures.catalog import CATALOG, obstacle
 
-# Attribute of `Row`, heading, explanation.
-_COLUMNS = (
-    (
-        "examples",
-        "Examples",
-        "Images of the test set, which the flow has never been trained on.",
-    ),
-    (
-        "samples",
-        "Samples",
-        "Gaussian noise, turned into images by the flow in one pass. They should look "
-        "as if they belonged to the examples (Sec. 4.2, Fig. 5, App. A).",
-    ),
-    (
-        "samples_2x",
-        "Samples, 2x",
-        "The same weights on noise of twice the height and width. Convolutions do not "
-        "care for the size: what comes out shows the texture that the flow has learned "
-        "(App. C).",
-    ),
-    (
-        "samples_10x",
-        "Samples, 10x",
-        "Ten times the height and width, drawn at once and not tiled (App. C).",
-    ),
-    (
-        "information_loss",
-        "Information loss",
-        "An image is encoded, its finest latents are replaced by fresh noise, and it "
-        "is decoded. From left to right fewer of its own latents are kept; what "
-        "survives longest is what the coarse scales remember (App. D).",
-    ),
-    (
-        "manifold",
-        "Manifold",
-        "Eight encoded images are joined by a sphere in latent space with three "
-        "angles, and its points are decoded. Rows and columns are two of the angles, "
-        "time is the third (Sec. 4.2, Fig. 6, App. B, there with four images and two "
-        "angles). Point at it, tap it, or go to it with Tab: Enter stops and starts "
-        "it, the arrow keys go step by step.",
-    ),
-)
+# Figures and their headings; the template explains them.
+_HEADINGS = {
+    "samples": "Test images and samples",
+    "extrapolation_2x": "Samples, 2x",
+    "extrapolation_10x": "Samples, 10x",
+    "compression": "Information loss",
+    "animation": "Manifold",
+}
+_JPEG_QUALITY = 90
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row of the gallery.
+
+    Attributes:
+      title: Python `str`, name of the run.
+      caption: Python `str`, a line of facts about it.
+      figures: By name each `Figure`, or a `str` that says why there is none.
+    """
+
+    title: str
+    caption: str
+    figures: Mapping[str, Figure | str]
+
+
+def draw_row(subject: Subject, *, title: str, caption: str) -> Row:
+    """Returns a row with five figures of a flow.
+
+    Args:
+      subject: What the figures are of; its `factors` are not looked at.
+      title: Python `str`, as for `Row`.
+      caption: Python `str`, as for `Row`.
+    """
+    figures: dict[str, Figure | str] = {}
+    for name in _HEADINGS:
+        kind, _, factor = name.partition("_")
+        factors = (int(factor.removesuffix("x")),) if factor else ()
+        of_factor = dataclasses.replace(subject, factors=factors)
+        try:
+            reason = obstacle(of_factor, kind)
+            figures[name] = reason or next(CATALOG[kind](of_factor))
+        except (ValueError, tf.errors.ResourceExhaustedError) as error:
+            # It does not fit into this machine's memory; the other pictures do.
+            reason = getattr(error, "message", None) or str(error)
+            figures[name] = reason.splitlines()[0]
+    return Row(title, caption, figures)
 
 
 def gallery_page(rows: Sequence[Row], *, title: str = "Real NVP gallery") -> str:
     """Returns a web page in one string, which loads nothing from anywhere.
 
-    Each row shows its six pictures side by side, and below one another on a phone. All
-    but the animation works without JavaScript.
+    Each row shows its figures side by side, and below one another on a phone. All but
+    the animation works without JavaScript.
 
     Args:
       rows: What to show, a `Row` for each run.
       title: Python `str`, heading of the page.
 
-    Raises:
-      TypeError: If these are no rows.
-      ValueError: If there are none.
-
     #### Example
 
     ```python
     >>> from tfp_realnvp.gallery import Row, gallery_page
-    >>> row = Row("digits", "5.6 bits/dim", *6 * ["not drawn"])
+    >>> row = Row("digits", "5.6 bits/dim", {"samples": "not drawn"})
     >>> gallery_page([row])[:15]
     '<!doctype html>'
 
     ```
     """
-    check_text("title", title)
-    if not isinstance(rows, (list, tuple)) or not all(
-        isinstance(row, Row) for row in rows
-    ):
-        raise TypeError(f"rows: expected a sequence of Rows, got {shortened(rows)}.")
-    if not rows:
-        raise ValueError("rows: expected at least one Row, got none.")
     files = importlib.resources.files("tfp_realnvp.gallery")
     template, style, script = (
         (files / name).read_text(encoding="utf-8")
@@ -102,18 +96,14 @@ def gallery_page(rows: Sequence[Row], *, title: str = "Real NVP gallery") -> str
         style=style,
         script=script,
         script_hash=base64.b64encode(digest).decode("ascii"),
-        legend="\n".join(
-            f'<div id="about-{name}"><h2>{heading}</h2><p>{text}</p></div>'
-            for name, heading, text in _COLUMNS
-        ),
         rows="\n".join(_section(i, row) for i, row in enumerate(rows, start=1)),
     )
 
 
 def _section(number: int, row: Row) -> str:
     figures = "\n".join(
-        _figure(f"run-{number}-{name}", name, heading, row)
-        for name, heading, _ in _COLUMNS
+        _figure(f"run-{number}-{name}", name, shown, html.escape(row.title))
+        for name, shown in row.figures.items()
     )
     return (
         f'<section class="run" aria-labelledby="run-{number}">\n'
@@ -123,43 +113,46 @@ def _section(number: int, row: Row) -> str:
     )
 
 
-def _figure(identifier: str, name: str, heading: str, row: Row) -> str:
-    picture = getattr(row, name)
-    if isinstance(picture, str):
+def _figure(identifier: str, name: str, figure: Figure | str, run: str) -> str:
+    heading = _HEADINGS.get(name, name)
+    if isinstance(figure, str):
         return (
-            f'<figure class="missing"><p>{html.escape(picture)}</p>'
+            f'<figure class="missing {name}"><p>{html.escape(figure)}</p>'
             f"<figcaption>{heading}</figcaption></figure>"
         )
-    label = html.escape(f"{heading} of {row.title}")
-    shown = _film(picture, label) if name == "manifold" else _still(picture, label)
-    height, width = picture.shape[-3:-1]
+    label = f"{heading} of {run}"
+    shown = _film if figure.picture.ndim == 4 else image_tag
+    height, width = figure.picture.shape[-3:-1]
     return (
-        f'<div class="cell" style="--aspect: {width / height:.4f}">'
-        f'<figure id="{identifier}" popover>{shown}<figcaption>{heading} '
-        f'<button type="button" class="enlarge" popovertarget="{identifier}" '
-        f'aria-label="Enlarge or close: {label}"></button>'
+        f'<div class="cell {name}" style="--aspect: {width / height:.4f}">'
+        f'<figure id="{identifier}" popover>{shown(figure.picture, label)}'
+        f'<figcaption>{heading} <button type="button" class="enlarge" '
+        f'popovertarget="{identifier}" aria-label="Enlarge or close: {label}"></button>'
         "</figcaption></figure></div>"
     )
 
 
-def _still(picture: np.ndarray, label: str) -> str:
-    height, width, _ = picture.shape
-    return (
-        f'<img src="{data_uri(picture)}" width="{width}" height="{height}" '
-        f'alt="{label}">'
-    )
-
-
 def _film(frames: np.ndarray, label: str) -> str:
-    sheet, columns = contact_sheet(frames)
-    rows = math.ceil(len(frames) / columns)
-    height, width, _ = sheet.shape
+    first, *others = frames
+    images = image_tag(first, f"Play: {label}, {len(frames)} frames")
+    images += "".join(image_tag(frame, "") for frame in others)
     return (
         '<button type="button" class="film" aria-pressed="false" '
-        'aria-describedby="about-manifold" '
-        f'data-frames="{len(frames)}" data-columns="{columns}" data-rows="{rows}" '
-        f'style="--columns: {columns}; aspect-ratio: {width / columns} / '
-        f'{height / rows}">'
-        f'<img src="{data_uri(sheet)}" width="{width}" height="{height}" '
-        f'alt="Play: {label}, {len(frames)} frames"></button>'
+        f'aria-describedby="about-animation">{images}</button>'
     )
+
+
+def image_tag(picture: np.ndarray, text: str) -> str:
+    """Returns a `uint8` picture as HTML, a PNG, or a JPEG if that is smaller.
+
+    Drawings are smaller as PNG, which loses nothing; photographs are three times as
+    large, and a page of them too slow to open on a phone.
+    """
+    png = tf.io.encode_png(picture).numpy()
+    jpeg = tf.io.encode_jpeg(
+        picture, quality=_JPEG_QUALITY, chroma_downsampling=False
+    ).numpy()
+    kind, contents = ("png", png) if len(png) <= len(jpeg) else ("jpeg", jpeg)
+    source = f"data:image/{kind};base64,{base64.b64encode(contents).decode('ascii')}"
+    height, width, _ = picture.shape
+    return f'<img src="{source}" width="{width}" height="{height}" alt="{text}">'

@@ -9,11 +9,15 @@ import string
 import numpy as np
 
 from tfp_realnvp.evaluation.image_scores import SHOWN, ImageScores
-from tfp_realnvp.figures.grid import enlargement, image_grid, with_headings
-from tfp_realnvp.gallery.pictures import data_uri
+from tfp_realnvp.figures.grid import (
+    enlargement,
+    image_grid,
+    side_by_side,
+    with_headings,
+)
+from tfp_realnvp.gallery.page import image_tag
 
 _COLUMNS = 8
-_GUTTER = 16
 _BINS = 48
 # Width, height and the place of the axis of the chart, in its own units.
 _WIDTH, _HEIGHT, _AXIS = 640, 200, 176
@@ -21,27 +25,14 @@ _MARGIN = 36
 
 
 def scores_sheet(scores: ImageScores) -> np.ndarray:
-    """Returns one picture: the strangest images left, the most ordinary right.
-
-    Args:
-      scores: What `score_images` returned, of at least one image that could be read.
-    """
+    """Returns one picture: the strangest images left, the most ordinary right."""
     blocks = []
     for heading, numbers in _shown(scores).items():
         images = np.stack([scores.pictures[i] for i in numbers])
-        scale = enlargement(images)
-        grid = image_grid(images, columns=min(_COLUMNS, len(images)), scale=scale)
+        columns, scale = min(_COLUMNS, len(images)), enlargement(images)
+        grid = image_grid(images, columns=columns, scale=scale)
         blocks.append(with_headings(grid, [heading]))
-    height = max(map(len, blocks))
-    padded = [
-        np.pad(
-            block,
-            [(0, height - len(block)), (_GUTTER * (i > 0), 0), (0, 0)],
-            constant_values=255,
-        )
-        for i, block in enumerate(blocks)
-    ]
-    return np.concatenate(padded, axis=1)
+    return side_by_side(blocks)
 
 
 def scores_page(scores: ImageScores, *, title: str, summary: str = "") -> str:
@@ -53,13 +44,13 @@ def scores_page(scores: ImageScores, *, title: str, summary: str = "") -> str:
       summary: Python `str`, a few sentences below it.
     """
     files = importlib.resources.files("tfp_realnvp.gallery")
-    template = (files / "scores.html").read_text(encoding="utf-8")
     sections = [
         f'<section class="run"><h2>{heading}</h2>\n<div class="cards">\n'
         + "\n".join(_card(scores, number) for number in numbers)
         + "\n</div></section>"
         for heading, numbers in _shown(scores).items()
     ]
+    template = (files / "scores.html").read_text(encoding="utf-8")
     return string.Template(template).substitute(
         title=html.escape(title),
         summary=html.escape(summary),
@@ -91,14 +82,13 @@ def _card(scores: ImageScores, number: int) -> str:
     name = "/".join(columns["file"].split("/")[-2:])
     name = name.encode("utf-8", "backslashreplace").decode("utf-8")
     bits, error = columns["bits_per_dim"], columns["standard_error"]
-    side = "high" if bits > np.median(scores.reference) else "low"
-    facts = f"p = {columns['typicality']:.2g}, {side}"
     plus_minus = "" if np.isnan(error) else f" ± {error:.2f}"
+    side = "high" if bits > np.median(scores.reference) else "low"
     return (
-        f'<figure><img src="{data_uri(picture)}" width="{picture.shape[1]}" '
-        f'height="{picture.shape[0]}" alt=""><figcaption>{html.escape(name)} '
+        f"<figure>{image_tag(picture, '')}<figcaption>{html.escape(name)} "
         f'<span class="facts">{bits:.2f}{plus_minus} bits/dim</span>'
-        f'<span class="facts">{facts}</span></figcaption></figure>'
+        f'<span class="facts">p = {columns["typicality"]:.2g}, {side}</span>'
+        "</figcaption></figure>"
     )
 
 
@@ -115,21 +105,20 @@ def _chart(scores: ImageScores) -> str:
         np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / len(values)
         for values in (bits, scores.reference)
     ]
-    x = (edges - edges[0]) / (edges[-1] - edges[0]) * _WIDTH
-    highest = max(share.max() for share in shares)
-    outlines = []
+    x = np.linspace(0, _WIDTH, _BINS + 1)
+    outlines = ""
     for name, share in zip(("new", "own"), shares, strict=True):
-        y = np.repeat(_AXIS * (1 - share / highest), 2)
+        y = np.repeat(_AXIS * (1 - share / np.max(shares)), 2)
         points = [(0, _AXIS), *zip(np.repeat(x, 2)[1:-1], y, strict=True)]
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in [*points, (_WIDTH, _AXIS)])
-        outlines.append(f'<polygon class="{name}" points="{path}"/>')
+        outlines += f'<polygon class="{name}" points="{path}"/>'
     places = np.linspace(_MARGIN, _WIDTH - _MARGIN, 5)
-    ticks = [
+    ticks = "".join(
         f'<text x="{place:.0f}" y="{_HEIGHT - 4}">{value:.2f}</text>'
         for place, value in zip(places, np.interp(places, x, edges), strict=True)
-    ]
+    )
     return (
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="'
-        f'Histogram of bits/dim">{"".join(outlines)}<line class="axis" x1="0" '
-        f'x2="{_WIDTH}" y1="{_AXIS}" y2="{_AXIS}"/>{"".join(ticks)}</svg>'
+        f'Histogram of bits/dim">{outlines}<line class="axis" x1="0" x2="{_WIDTH}" '
+        f'y1="{_AXIS}" y2="{_AXIS}"/>{ticks}</svg>'
     )

@@ -1,0 +1,125 @@
+"""What a figure is made from, and what it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from tensorflow_probability import distributions as tfd
+
+from tfp_realnvp.data import ImageData
+from tfp_realnvp.figures.latents import check_draws, image_bits_per_dim
+
+# Images, and their conditions if they have some.
+Images = tuple[np.ndarray, np.ndarray | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A flow, its data, and the choices that its figures leave open.
+
+    Attributes:
+      flow: Transformed distribution from `image_flow`.
+      data: Images of the kind it was trained on, with conditions if it takes them.
+        Those of the test split are shown.
+      count: Python `int`, number of samples, and of test images beside them.
+      seed: Python `int`, of all that is random.
+      temperature: Python `float`, factor on the latents of samples.
+      factors: Python `int`s, how many times larger than the data samples are drawn.
+      classifier_epochs: Python `int`, of the judge of changed attributes.
+
+    Raises:
+      ValueError: If `temperature` is negative, or there are fewer than `count` test
+        images.
+    """
+
+    flow: tfd.Distribution
+    data: ImageData
+    count: int = 64
+    seed: int = 0
+    temperature: float = 1.0
+    factors: tuple[int, ...] = (2, 10)
+    classifier_epochs: int = 4
+
+    def __post_init__(self) -> None:
+        there = self.data.test.count
+        if not 1 <= self.count <= there:
+            raise ValueError(
+                f"count: expected 1 to {there}, the test images of {self.data.name!r}; "
+                f"got {self.count}."
+            )
+        check_draws(self.seed, self.temperature)
+
+    @property
+    def is_by_class(self) -> bool:
+        """Whether the flow takes labels of classes."""
+        conditions = self.data.test.conditions
+        return conditions is not None and conditions.ndim == 1
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes or attributes, if the flow takes some."""
+        return self.data.condition_names or ()
+
+    @property
+    def draws(self) -> dict[str, Any]:
+        """The arguments of functions that draw samples."""
+        return {"seed": self.seed, "temperature": self.temperature}
+
+    def examples(self, count: int) -> Images:
+        """Returns the first test images."""
+        return self.data.test.take(count), self.data.test.take_conditions(count)
+
+    def numbers(
+        self, given: Images, made: Images, *, again: np.ndarray | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """Returns what test images cost, and what was made of them; how exact it is."""
+        numbers = {}
+        for name, (images, condition), meaning in (
+            ("data_bits_per_dim", given, "of the test images"),
+            ("bits_per_dim", made, "of what the flow made"),
+        ):
+            costs = image_bits_per_dim(
+                self.flow, images, condition=condition, seed=self.seed
+            )
+            numbers[name] = number(costs, "bits/dim", meaning)
+        if again is not None:
+            error = np.abs(given[0].astype(int) - again).max()
+            numbers["reconstruction_error"] = number(
+                error, "grey levels", "the largest of test images encoded and decoded"
+            )
+        return numbers
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A picture, and what is to be said of it.
+
+    Attributes:
+      name: Python `str`, of the file, without its ending.
+      picture: `uint8` array of shape [height, width, 1 or 3], or
+        [frames, height, width, 1 or 3] for an animation.
+      description: Python `str`.
+      numbers: By name a `dict` of `value` (`None` is infinity, which JSON does not
+        know), `unit`, `meaning`, and of a mean over images its `standard_error`.
+    """
+
+    name: str
+    picture: np.ndarray
+    description: str
+    numbers: dict[str, dict[str, Any]]
+
+
+def number(values: Any, unit: str, meaning: str) -> dict[str, Any]:
+    """Returns a number of a figure: the mean of values, which may be one."""
+    error = None
+    if np.size(values) > 1:
+        error = _finite(np.std(values, ddof=1) / math.sqrt(np.size(values)))
+    value = _finite(np.mean(values))
+    return {"value": value, "unit": unit, "meaning": meaning, "standard_error": error}
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,286 @@
+"""Between images, and in their latents (Eq. 14, Figures 6 and 12-16, Appendix D)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
+
+from tfp_realnvp.arguments import check_int
+from tfp_realnvp.bijectors import FusedChain
+from tfp_realnvp.figures.latents import decode_latents, draw_latents, encode_images
+from tfp_realnvp.flows import RealNVPBijector
+from tfp_realnvp.flows.call_arguments import condition_vectors
+
+# Scales down to the 1/16 of latents that the paper keeps.
+MOST_LEVELS = 5
+
+
+def latent_manifold(
+    flow: tfd.Distribution,
+    images: np.ndarray,
+    *,
+    angles: int = 8,
+    condition: np.ndarray | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Returns images on the manifold that four encoded images span.
+
+    ```none
+    z = cos(phi) (cos(phi') z_1 + sin(phi') z_2)
+        + sin(phi) (cos(phi') z_3 + sin(phi') z_4)
+    ```
+
+    `phi` grows from left to right and `phi'` from top to bottom, in steps of
+    `2 pi / angles`. With `angles=8` the given images themselves, as the flow
+    reconstructs them, are at rows and columns (0, 0), (2, 0), (0, 2) and (2, 2).
+
+    Where the flow takes a condition, that of a point is the mean of the given ones,
+    weighted by the squares of the latents' weights, which sum to 1.
+
+    Args:
+      flow: Transformed distribution from `image_flow`.
+      images: Array of shape [4, height, width, channels], as for `encode_images`.
+      angles: Python `int`, number of values of each angle.
+      condition: Labels or vectors of the four images, if the flow takes a condition.
+      seed: Python `int`, of the noise.
+
+    Returns:
+      `uint8` array of shape [angles, angles, height, width, channels].
+
+    Raises:
+      ValueError: If there are not four images, `angles` is not positive, or images or
+        condition do not fit the flow.
+    """
+    return mixtures(flow, images, manifold_weights(angles), condition, seed)[0]
+
+
+def manifold_animation(
+    flow: tfd.Distribution,
+    images: np.ndarray,
+    *,
+    frames: int = 16,
+    angles: int = 8,
+    condition: np.ndarray | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Returns the manifold that eight encoded images span, as frames that loop.
+
+    ```none
+    z = cos(phi'') z_{1..4}(phi, phi') + sin(phi'') z_{5..8}(phi, phi')
+    ```
+
+    with Equation 14 for both, see `latent_manifold`, and time as the third angle: frame
+    0 is that manifold of the first four images, frame `frames / 4` that of the others,
+    and the frame after the last would be the first again.
+
+    Args:
+      flow: Transformed distribution from `image_flow`.
+      images: Array of shape [8, height, width, channels], as for `encode_images`.
+      frames: Python `int`, number of values of the third angle.
+      angles: As for `latent_manifold`.
+      condition: As for `latent_manifold`.
+      seed: As for `latent_manifold`.
+
+    Returns:
+      `uint8` array of shape [frames, angles, angles, height, width, channels].
+
+    Raises:
+      ValueError: If there are not eight images, a number is not positive, or images
+        or condition do not fit the flow.
+    """
+    weights = manifold_weights(angles, frames=frames)
+    return mixtures(flow, images, weights, condition, seed)[0]
+
+
+def manifold_weights(angles: int, *, frames: int | None = None) -> np.ndarray:
+    """Returns weights of latents, [angles, angles, 4] or [frames, angles, angles, 8].
+
+    Squares sum to 1: latents that are independent and Gaussian are mixed into such.
+    """
+
+    def circle(name: str, count: int) -> np.ndarray:
+        check_int(name, count)
+        turns = np.arange(count) * 2 * np.pi / count
+        return np.stack([np.cos(turns), np.sin(turns)], axis=1)
+
+    turns = circle("angles", angles)
+    weights = np.einsum("xa,yb->yxab", turns, turns).reshape(angles, angles, 4)
+    if frames is None:
+        return weights
+    weights = np.einsum("tc,yxn->tyxcn", circle("frames", frames), weights)
+    return weights.reshape(frames, angles, angles, 8)
+
+
+def mixtures(
+    flow: tfd.Distribution,
+    images: np.ndarray,
+    weights: np.ndarray,
+    condition: np.ndarray | None,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns images of mixed latents, for weights [..., N], and their conditions."""
+    if len(images) != weights.shape[-1]:
+        raise ValueError(f"images: expected {weights.shape[-1]}, got {len(images)}.")
+    latents = encode_images(flow, images, condition=condition, seed=seed)
+    # Half a turn of any two angles leads back to the same point: of two angles' grid
+    # only half are different, of three angles' a quarter. Rounding shows which, and
+    # adding zero makes one of its two signs.
+    rounded = np.round(weights.reshape(-1, len(images)), 9) + 0.0
+    distinct, places = np.unique(rounded, axis=0, return_inverse=True)
+    mixed = np.einsum("pn,n...->p...", distinct, latents)
+    vectors = condition_vectors(flow, condition, len(images))
+    if vectors is not None:
+        vectors = np.square(distinct) @ vectors
+    decoded = decode_latents(flow, mixed, condition=vectors)[places.ravel()]
+    return (
+        decoded.reshape(*weights.shape[:-1], *latents.shape[1:]),
+        None if vectors is None else vectors[places.ravel()],
+    )
+
+
+def interpolations(
+    flow: tfd.Distribution,
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    steps: int = 8,
+    condition: np.ndarray | tuple | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Returns images on the way from each first image to its second one.
+
+    The way is an arc in the latent space: a Gaussian in many dimensions has its mass
+    near a sphere, and a straight line would leave it. The direction turns evenly, and
+    the norm goes evenly from one to the other. The ends are the images themselves, as
+    the flow reconstructs them.
+
+    Args:
+      flow: Transformed distribution from `image_flow`.
+      first: Array of shape [N, height, width, channels], as for `encode_images`.
+      second: Array of the same shape.
+      steps: Python `int`, number of images on the way, both ends among them; at least
+        2.
+      condition: If the flow takes a condition: N labels or vectors, each of both
+        images of a pair; or a `tuple` of those of the first and of the second images,
+        which are mixed evenly on the way.
+      seed: Python `int`, of the noise.
+
+    Returns:
+      `uint8` array of shape [N, steps, height, width, channels].
+
+    Raises:
+      ValueError: If there are not as many second images as first ones, `steps` is too
+        small, or images or condition do not fit the flow.
+    """
+    check_int("steps", steps, least=2)
+    if np.shape(first) != np.shape(second):
+        raise ValueError(
+            f"second: expected the shape of first, {np.shape(first)}, got "
+            f"{np.shape(second)}."
+        )
+    if not isinstance(condition, tuple):
+        condition = condition, condition
+    # With one seed an image that is in both places has the same latents in both.
+    begin = encode_images(flow, first, condition=condition[0], seed=seed)
+    end = encode_images(flow, second, condition=condition[1], seed=seed)
+    vectors, others = (condition_vectors(flow, c, len(begin)) for c in condition)
+    images = []
+    for place in np.linspace(0, 1, steps):
+        mixed = None if vectors is None else (1 - place) * vectors + place * others
+        latents = great_circle(begin, end, place)
+        images.append(decode_latents(flow, latents, condition=mixed))
+    return np.stack(images, axis=1)
+
+
+def great_circle(first: np.ndarray, second: np.ndarray, place: float) -> np.ndarray:
+    """Returns the points at a place from 0 to 1 between points, along great circles.
+
+    A straight line would pass latents of a norm that no image has: in the middle it is
+    smaller by the factor 0.71.
+    """
+    axes = tuple(range(1, first.ndim))
+
+    def norm(x: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.square(x).sum(axis=axes, keepdims=True))
+
+    a, b = norm(first), norm(second)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        u, v = first / a, second / b
+        cosine = np.clip((u * v).sum(axis=axes, keepdims=True), -1, 1)
+        angle = np.arccos(cosine)
+        turned = np.sin((1 - place) * angle) * u + np.sin(place * angle) * v
+        curved = ((1 - place) * a + place * b) * turned / np.sin(angle)
+    straight = (1 - place) * first + place * second
+    # Points of one direction, of opposite ones, or zero have no such circle.
+    return np.where(np.sin(angle) > 1e-4, curved, straight)
+
+
+def conceptual_compression(
+    flow: tfd.Distribution,
+    images: np.ndarray,
+    *,
+    kept: Sequence[float] | None = None,
+    condition: np.ndarray | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """Returns images of which only the coarsest latents are kept.
+
+    The others are drawn anew from the base distribution, the same for every fraction.
+    Each scale that is drawn, from the finest on, halves what is kept.
+
+    Args:
+      flow: Transformed distribution from `image_flow`.
+      images: Array of shape [N, height, width, channels], as for `encode_images`.
+      kept: Sequence of fractions of the latents, of those that `kept_fractions` tells;
+        `None` is these down to 1/16.
+      condition: Labels or vectors, one for each image, if the flow takes a condition.
+      seed: Python `int`, of the noise and of the latents that are drawn.
+
+    Returns:
+      `uint8` array of shape [len(kept), N, height, width, channels].
+
+    Raises:
+      ValueError: If the scales do not allow a fraction, or images or condition do not
+        fit the flow.
+    """
+    allowed = kept_fractions(flow)
+    if kept is None:
+        kept = allowed[:MOST_LEVELS]
+    for fraction in kept:
+        if fraction not in allowed:
+            raise ValueError(f"kept: expected some of {allowed}, got {fraction}.")
+    latents = encode_images(flow, images, condition=condition, seed=seed)
+    fresh = draw_latents(flow, len(images), seed=seed, condition=condition)
+    bijector = _real_nvp(flow)
+    old, new = (bijector.split_latent(tf.constant(z)) for z in (latents, fresh))
+    mixed = [
+        bijector.merge_latent([*new[:scales], *old[scales:]])
+        for scales in map(allowed.index, kept)
+    ]
+    return np.stack([decode_latents(flow, z, condition=condition) for z in mixed])
+
+
+def kept_fractions(flow: tfd.Distribution) -> list[float]:
+    """Returns the fractions of latents that are kept if the finest scales are not.
+
+    Raises:
+      ValueError: If the flow is not one with a `RealNVPBijector` at its base.
+    """
+    return [0.5**i for i in range(_real_nvp(flow).num_scales)]
+
+
+def _real_nvp(flow: tfd.Distribution) -> RealNVPBijector:
+    """Returns the bijector whose latents are the flow's own."""
+    bijector = getattr(flow, "bijector", None)
+    while isinstance(bijector, FusedChain | tfb.Chain):
+        bijector = bijector.bijectors[-1]
+    if not isinstance(bijector, RealNVPBijector):
+        raise ValueError(
+            "flow: expected a RealNVPBijector next to the base distribution, got "
+            f"{type(bijector).__name__}."
+        )
+    return bijector
