@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
-from tfp_realnvp.runs.report import SCORES_IN_SUMMARY
+from tfp_realnvp.runs.run import SCORES_IN_SUMMARY
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
 
