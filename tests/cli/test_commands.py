@@ -50,7 +50,6 @@ def test_training_leaves_all_that_it_promises(runs):
     assert 7 < summary["gaussian_test_bits_per_dim"] < 7.5
     assert 5 < summary["test_bits_per_dim"] < 8
     assert summary["images_per_second"] > 0
-    assert summary["pipeline_images_per_second"] > summary["images_per_second"]
     assert (summary["epochs"], summary["steps"], summary["skipped_steps"]) == (1, 21, 0)
 
 

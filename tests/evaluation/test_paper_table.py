@@ -42,42 +42,32 @@ def test_the_paper_has_no_figure_on_the_test_images_of_celeba():
     faces = data("celeb_a", 19_867, 19_962, (64, 64, 3))
     found = paper_results(faces, "test")
     assert found.real_nvp is None
-    assert "3.02 is on the 19867 validation images of CelebA" in found.remark
+    assert "3.02 is on all 19867 validation images of CelebA" in found.remark
     assert paper_results(faces, "validation").real_nvp == "3.02 (2.97)"
 
 
 @pytest.mark.parametrize(
-    ("found", "title", "remark"),
+    ("found", "title"),
     [
         (
             paper_results(data("celeb_a", 72, 100, (64, 64, 3)), "train"),
             "celeb_a (not the paper's images), train",
-            "not the paper's images: CelebA has 19867",
         ),
         (
             paper_results(data("celeb_a", 19_867, 19_962, (32, 32, 3)), "validation"),
             "celeb_a (not the paper's images), validation",
-            "of 64 x 64 x 3, and here are 19867 to validate",
         ),
-        (
-            paper_results(CIFAR10, "test", 100),
-            "CIFAR-10, test",
-            "3.49 is not on the first 100 of 10000 images",
-        ),
+        (paper_results(CIFAR10, "test", 100), "CIFAR-10, test"),
         (
             paper_results(data("cifar10", 1000, 10_000, conditional=True), "test"),
             "CIFAR-10, test, conditional",
-            "not given the classes",
         ),
-        (
-            paper_results(data("photos", 256, 512), "test"),
-            "photos, test",
-            "no figure on photos",
-        ),
+        (paper_results(data("photos", 256, 512), "test"), "photos, test"),
     ],
 )
-def test_other_images_are_not_compared_with_the_papers(found, title, remark):
-    assert found[:3] == (title, None, None) and remark in found.remark
+def test_other_images_are_not_compared_with_the_papers(found, title):
+    assert found[:3] == (title, None, None)
+    assert "not on these" in found.remark or found.remark.endswith("on photos.")
 
 
 def test_a_part_that_is_the_whole_has_its_figure():

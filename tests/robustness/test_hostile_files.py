@@ -53,9 +53,7 @@ def hostile_npz(path, marker, *, of):
 def test_a_pickle_in_a_checkpoint_is_not_read(of, tmp_path, marker):
     path = tmp_path / "checkpoint.npz"
     hostile_npz(path, marker, of=of)
-    with pytest.raises(
-        ValueError, match="checkpoint: .* (is damaged or no|belongs to ano)"
-    ):
+    with pytest.raises(ValueError, match="checkpoint: .* is damaged or no checkpoint"):
         load_checkpoint(path, small.run_model())
     assert not marker.exists()
     with np.load(path, allow_pickle=True) as file:
@@ -80,7 +78,7 @@ def test_a_checkpoint_that_promises_more_than_memory_is_refused_unread(tmp_path)
     with zipfile.ZipFile(path, "a") as file:
         file.writestr("huge.npy", header.getvalue())
     with (
-        pytest.raises(ValueError, match="belongs to another model"),
+        pytest.raises(ValueError, match="checkpoint: .*damaged"),
         time_limit(20),
     ):
         load_checkpoint(path, small.run_model())

@@ -1,6 +1,4 @@
 import pathlib
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -21,41 +19,6 @@ OF_IMAGES = {
     "samples",
     "reconstructions",
 }
-
-# Two replicas; the process dies in the middle of the second epoch.
-KILLED = """
-import os, signal, sys
-
-import keras
-import numpy as np
-import tensorflow as tf
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-)
-sys.path.insert(0, sys.argv[2])
-from replica_run import make_flow
-
-import tfp_realnvp as nvp
-from tfp_realnvp.runs.tensorboard import TensorBoard
-
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    model = nvp.FlowModel(make_flow("stored"), seed=0)
-    model.compile()
-
-
-class Kill(keras.callbacks.Callback):
-
-    def on_train_batch_end(self, batch, logs=None):
-        if model.step == 13:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-images = np.random.default_rng(0).integers(0, 256, [40, 4, 4, 1], np.uint8)
-board = TensorBoard(sys.argv[1], images=images, every_steps=2)
-model.fit(images, batch_size=4, epochs=2, callbacks=[board, Kill()], verbose=0)
-"""
 
 
 def fit(model, *callbacks, epochs=1):
@@ -172,18 +135,3 @@ def test_health_is_measured_and_changes_nothing(two_epochs):
     twin = image_model()
     fit(twin, epochs=2)
     assert_same(*([v.numpy() for v in m.variables] for m in (model, twin)))
-
-
-def test_a_run_on_two_replicas_that_is_killed_leaves_readable_files(tmp_path):
-    tests = pathlib.Path(__file__).parents[1]
-    process = subprocess.run(
-        [sys.executable, "-c", KILLED, tmp_path, tests], capture_output=True, text=True
-    )
-    assert process.returncode == -9, process.stderr
-    values = read(tmp_path)
-    assert set(values) == TRAINING | OF_IMAGES
-    assert steps(values, "train/loss")[:5] == [2, 4, 6, 8, 10]
-    for tag in OF_IMAGES:
-        assert steps(values, tag) == [10]
-    assert np.ptp(picture(values, "samples")) > 20
-    assert 0 < values["health/round_trip_error"][0][1] < 0.1

@@ -94,39 +94,29 @@ def paper_results(data: ImageData, split: str, images: int | None = None) -> Com
     if row is None:
         remark = f"The paper has no figure on {data.name}."
         return Comparison(f"{data.name}, {which}", None, None, remark)
-    validation, test = data.validation.count, data.test.count
-    if data.event_shape != row.event_shape or row.images not in (validation, test):
-        theirs, ours = (" x ".join(map(str, x.event_shape)) for x in (row, data))
-        remark = (
-            f"These are not the paper's images: {row.title} has {row.images} "
-            f"{row.split} images of {theirs}, and here are {validation} to validate "
-            f"and {test} to test, of {ours}."
-        )
-        title = f"{data.name} (not the paper's images), {which}"
-        return Comparison(title, None, None, remark)
-    title, figure = f"{row.title}, {which}", f"The paper's {row.real_nvp}"
-    real_nvp = pixel_rnn = None
+    is_theirs = data.event_shape == row.event_shape and row.images in (
+        data.validation.count,
+        data.test.count,
+    )
+    name = row.title if is_theirs else f"{data.name} (not the paper's images)"
+    title = f"{name}, {which}"
     count = getattr(data, split).count
-    if images is not None and images < count:
-        remark = f"{figure} is not on the first {images} of {count} images alone."
-    elif is_conditional:
-        remark = (
-            f"{figure} is of a flow that is not given the classes or attributes of the "
-            "images, as this one is."
-        )
-    elif split == "train" and row.real_nvp_train is not None:
-        real_nvp = f"({row.real_nvp_train})"
-        remark = f"The paper's figure is that on training images of {row.source}."
-    elif count != row.images:
-        remark = (
-            f"{figure} is on the {row.images} {row.split} images of {row.title}, and "
-            "not on these."
-        )
-    else:
-        in_training = row.real_nvp_train and f" ({row.real_nvp_train})"
-        real_nvp, pixel_rnn = row.real_nvp + (in_training or ""), row.pixel_rnn
-        remark = (
-            f"The paper's figures are those on {row.split} images"
-            f"{' (training images)' if in_training else ''} of {row.source}."
-        )
-    return Comparison(title, real_nvp, pixel_rnn, remark)
+    is_whole = images is None or images == count
+    if is_theirs and is_whole and not is_conditional:
+        train = row.real_nvp_train and f"({row.real_nvp_train})"
+        if split == "train" and train:
+            remark = f"The paper's figure is that on training images of {row.source}."
+            return Comparison(title, train, None, remark)
+        if count == row.images:
+            figure = f"{row.real_nvp} {train}" if train else row.real_nvp
+            remark = (
+                f"The paper's figures are those on {row.split} images"
+                f"{' (training images)' if train else ''} of {row.source}."
+            )
+            return Comparison(title, figure, row.pixel_rnn, remark)
+    sides = " x ".join(map(str, row.event_shape))
+    remark = (
+        f"The paper's {row.real_nvp} is on all {row.images} {row.split} images of "
+        f"{row.title}, {sides}, under a flow without conditions, and not on these."
+    )
+    return Comparison(title, None, None, remark)

@@ -94,9 +94,9 @@ def load_checkpoint(path: str | os.PathLike, model: FlowModel) -> Progress:
     }
     if differ:
         raise ValueError(
-            f"checkpoint: {path} belongs to another model or optimizer: expected "
-            f"{len(variables)} variables, got {len(names)}; the first that differs is "
-            f"{min(differ)!r}."
+            f"checkpoint: {path} is damaged or no checkpoint, or belongs to another "
+            f"model or optimizer: expected {len(variables)} variables, got "
+            f"{len(names)}; the first that differs is {min(differ)!r}."
         )
     for name, variable in variables.items():
         variable.assign(values[name])

@@ -11,7 +11,6 @@ import tensorflow as tf
 
 from tfp_realnvp.data import ImageData
 from tfp_realnvp.data.baselines import gaussian_bits_per_dim
-from tfp_realnvp.data.throughput import pipeline_images_per_second
 from tfp_realnvp.figures import (
     sample_images,
     samples_beside_data,
@@ -205,12 +204,10 @@ def evaluate_run(
     if model.has_average:
         with model.averaged_weights():
             summary["average_test_bits_per_dim"] = score(data.test_batches(size))
-    batches = data.training_batches(size, seed=config.seed)
     return {
         **summary,
         # A single step compiles and tells nothing.
         "images_per_second": progress.history[-1].get("images_per_second"),
-        "pipeline_images_per_second": pipeline_images_per_second(batches, size),
         "epochs": len(progress.history),
         "steps": progress.step,
         "skipped_steps": progress.skipped_steps,
@@ -268,8 +265,7 @@ def _print_scores(data: ImageData, summary: dict[str, Any]) -> None:
         f"{data.name}: {summary['train_bits_per_dim']:.3f} bits/dim on training "
         f"images, {summary['test_bits_per_dim']:.3f} on test images (a Gaussian for "
         f"each pixel: {summary['gaussian_test_bits_per_dim']:.3f}, uniform: 8), "
-        + (f"{speed:.0f} images/s" if speed else "speed unknown after one step")
-        + f" (the input alone: {summary['pipeline_images_per_second']:.0f})."
+        + (f"{speed:.0f} images/s." if speed else "speed unknown after one step.")
     )
     if average:
         print(f"With averaged weights: {average:.3f} on test images.")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_int, check_number
+from tfp_realnvp.arguments import check_int, check_number, check_text
 from tfp_realnvp.data import ImageData, load_images
 from tfp_realnvp.flows import image_flow
 from tfp_realnvp.flows.presets import resolve_preset
@@ -111,6 +111,7 @@ class RunConfig:
     max_skipped_in_a_row: int = 10
 
     def __post_init__(self) -> None:
+        check_text("dataset", self.dataset)
         for name in ("batch_size", "epochs", "accumulate"):
             check_int(name, getattr(self, name))
         check_int("warmup_steps", self.warmup_steps, least=0)
