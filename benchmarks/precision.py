@@ -14,8 +14,7 @@ import numpy as np
 
 import tfp_realnvp as nvp
 from tfp_realnvp.data import load_images
-from tfp_realnvp.runs.callbacks import Throughput
-from tfp_realnvp.runs.learning_rate import LearningRate
+from tfp_realnvp.runs.callbacks import LearningRate, Throughput
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 

@@ -19,11 +19,10 @@ from density.changes import CHANGES
 from density.task import Task
 from density.variational import VariationalModel
 from tfp_realnvp.data import ImageData, ImageSplit, load_images
-from tfp_realnvp.evaluation.split_scores import score_split
+from tfp_realnvp.evaluation import score_split
 from tfp_realnvp.flows.presets import resolve_preset
-from tfp_realnvp.runs.callbacks import TimeLimit
-from tfp_realnvp.runs.learning_rate import LearningRate
-from tfp_realnvp.runs.recipes import recipe_of
+from tfp_realnvp.runs.callbacks import LearningRate, TimeLimit
+from tfp_realnvp.runs.run_config import recipe_of
 
 # Updates between two points of the curve.
 EVERY = 50

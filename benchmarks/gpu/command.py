@@ -12,8 +12,7 @@ from gpu.bridge import load_bridge
 from gpu.bridge import missing_files as missing_of_bridge
 from tfp_realnvp.arguments import check_choice
 from tfp_realnvp.flows.presets import dataset_of, resolve_preset
-from tfp_realnvp.runs.recipes import recipe_of
-from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_config import RunConfig, recipe_of
 
 _DATA_SET = "cifar10"
 _NETWORK_DTYPES = ("float32", "mixed_bfloat16")

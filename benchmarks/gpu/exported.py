@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 import tfp_realnvp as nvp
-from tfp_realnvp.runs.learning_rate import FALL
+from tfp_realnvp.runs.callbacks import FALL
 from tfp_realnvp.runs.run_config import RunConfig
 
 STEP_RESULTS = (

@@ -12,7 +12,7 @@ import numpy as np
 
 from gpu.bridge import Bridge
 from gpu.pack import prepare, read_about
-from tfp_realnvp.evaluation.split_scores import score_split
+from tfp_realnvp.evaluation import score_split
 from tfp_realnvp.figures import image_grid, sample_images, write_png
 from tfp_realnvp.files import write_json
 from tfp_realnvp.runs.run_config import RunConfig

@@ -29,7 +29,7 @@ from gpu.pack import prepare, read_about, spread
 from PIL import Image
 
 from tfp_realnvp.choices import SCHEDULES
-from tfp_realnvp.runs.learning_rate import LearningRate
+from tfp_realnvp.runs.callbacks import LearningRate
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.training import functions
 from tfp_realnvp.training.dequantization import dequantized

@@ -1,11 +1,11 @@
 import json
+import pathlib
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-import zipfile
 
 import h5py
 import numpy as np
@@ -13,7 +13,6 @@ import pytest
 import tensorflow as tf
 
 from tfp_realnvp.cli import main
-from tfp_realnvp.data import image_files
 from tfp_realnvp.runs import RunDirectory
 
 QUICK = ["--num-scales", "1", "--filters", "4", "--num-blocks", "1", "--epochs", "1"]
@@ -46,14 +45,11 @@ def test_training_leaves_all_that_it_promises(runs):
     assert not [name for name in names if name.startswith(".")]
     assert np.any(png(runs / "digits" / "samples.png") < 255)
 
-
-def test_the_summary_reports_the_flow_beside_trivial_models(runs):
     summary = json.loads((runs / "digits" / "summary.json").read_text())
     assert summary["uniform_bits_per_dim"] == 8
     assert 7 < summary["gaussian_test_bits_per_dim"] < 7.5
     assert 5 < summary["test_bits_per_dim"] < 8
     assert summary["images_per_second"] > 0
-    assert summary["pipeline_images_per_second"] > summary["images_per_second"]
     assert (summary["epochs"], summary["steps"], summary["skipped_steps"]) == (1, 21, 0)
 
 
@@ -99,20 +95,6 @@ def test_samples_are_of_the_weights_that_are_asked_for(runs, tmp_path):
         assert main(["sample", str(run), *arguments]) == 0
         drawn.append(png(path))
     assert np.any(drawn[0] != drawn[1])
-
-
-def test_samples_of_weights_that_a_run_has_not_are_refused(runs, capsys):
-    arguments = ["sample", str(runs / "digits"), "--weights", "average"]
-    assert main(arguments) == 2
-    assert "average.weights.h5" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("output", ["nowhere/samples.png", "."])
-def test_samples_have_to_go_to_a_file_in_a_folder(runs, capsys, monkeypatch, output):
-    monkeypatch.chdir(runs)
-    assert main(["sample", "digits", "--output", output]) == 2
-    expected = f"output: expected a file in a folder that exists, got {output}."
-    assert expected in capsys.readouterr().err
 
 
 def weights(directory):
@@ -173,16 +155,6 @@ def test_a_run_goes_on_for_more_epochs(runs, tmp_path, capsys):
     assert "resume: expected epochs as the run began with, 2" in capsys.readouterr().err
 
 
-def test_a_damaged_checkpoint_is_refused_and_stays(runs, tmp_path, capsys):
-    shutil.copytree(runs / "digits", tmp_path / "digits")
-    path = tmp_path / "digits" / "checkpoint.npz"
-    contents = path.read_bytes()[:1000]
-    path.write_bytes(contents)
-    assert main(["train", *QUICK, "--runs", str(tmp_path), "--resume"]) == 2
-    assert "is damaged or no checkpoint" in capsys.readouterr().err
-    assert path.read_bytes() == contents
-
-
 def test_a_full_disk_ends_the_run_with_a_message_and_nothing_half_written(tmp_path):
     def limit():
         # No file may grow beyond this; the checkpoint would.
@@ -235,37 +207,6 @@ def test_all_that_training_can_be_told_works_together(tmp_path, capsys):
     )
 
 
-def test_a_flow_is_conditioned_on_the_classes_of_the_data(tmp_path):
-    arguments = ["train", *QUICK, "--runs", str(tmp_path), "--conditional"]
-    assert main([*arguments, "--tensorboard"]) == 0
-    config = json.loads((tmp_path / "digits" / "config.json").read_text())
-    assert config["flow"]["condition_size"] == 10
-    assert main(["evaluate", str(tmp_path / "digits")]) == 0
-
-
-@pytest.mark.parametrize(
-    ("name", "contents"),
-    [("../x.png", b""), ("x.png", bytes(2**20 + 1)), ("x.png", b"no image")],
-    ids=["traversal", "bomb", "damage"],
-)
-def test_a_hostile_archive_ends_training_before_it_begins(
-    name, contents, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.setattr(image_files, "_ANY_SIZE", 2**20)
-    path = tmp_path / "evil.zip"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        for other in ("a.png", "b.png"):
-            pixels = np.zeros([8, 8, 3], np.uint8)
-            file.writestr(other, tf.io.encode_png(pixels).numpy())
-        file.writestr(name, contents)
-    arguments = ["train", "--dataset", f"folder:{path}", "--runs"]
-    assert main([*arguments, str(tmp_path / "runs")]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("tfp-realnvp train: error: dataset: ")
-    assert name in error and str(path) in error
-    assert [path.name for path in tmp_path.iterdir()] == ["evil.zip"]
-
-
 def test_a_run_is_never_overwritten_unless_asked_to(runs, capsys):
     arguments = ["train", *QUICK, "--runs", str(runs), "--name", "digits"]
     before = (runs / "digits" / "summary.json").stat().st_mtime_ns
@@ -303,28 +244,29 @@ def test_bad_arguments_end_training_before_it_begins(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_folder_without_a_run_is_refused(tmp_path, capsys):
-    for command in ("sample", "evaluate"):
-        assert main([command, str(tmp_path)]) == 2
-        assert "without config.json" in capsys.readouterr().err
+def half(path):
+    contents = path.read_bytes()
+    path.write_bytes(contents[: len(contents) // 2])
 
 
-def test_a_run_without_weights_is_refused(runs, tmp_path, capsys):
-    config = (runs / "digits" / "config.json").read_text()
-    (tmp_path / "config.json").write_text(config)
-    assert main(["sample", str(tmp_path)]) == 2
-    assert "holds no weights" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("damage", ["config", "weights"])
-def test_a_damaged_run_is_refused(damage, runs, tmp_path, capsys):
-    config = (runs / "digits" / "config.json").read_text()
-    weights = (runs / "digits" / "model.weights.h5").read_bytes()
-    if damage == "config":
-        config = config[: len(config) // 2]
-    else:
-        weights = weights[: len(weights) // 2]
-    (tmp_path / "config.json").write_text(config)
-    (tmp_path / "model.weights.h5").write_bytes(weights)
-    assert main(["sample", str(tmp_path)]) == 2
-    assert "damaged" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("name", "change", "options", "message"),
+    [
+        ("config.json", pathlib.Path.unlink, [], "without config.json"),
+        ("config.json", half, [], "config.json is damaged"),
+        ("model.weights.h5", pathlib.Path.unlink, [], "holds no weights model.weig"),
+        ("model.weights.h5", half, [], "model.weights.h5 is damaged"),
+        ("x", pathlib.Path.touch, ["--weights", "average"], "no weights average.weig"),
+        ("x", pathlib.Path.touch, ["--output", "."], "output: expected a file in a"),
+        ("x", pathlib.Path.touch, ["--output", "no/x.png"], "output: expected a file"),
+    ],
+)
+def test_runs_and_outputs_that_are_not_there_are_refused(
+    name, change, options, message, runs, tmp_path, capsys
+):
+    run = shutil.copytree(runs / "digits", tmp_path / "run")
+    change(run / name)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["sample", str(run), *options]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before

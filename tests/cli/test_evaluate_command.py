@@ -2,35 +2,17 @@ import json
 
 import numpy as np
 import pytest
+from small_runs import make_run
 
 from tfp_realnvp.cli import main
-from tfp_realnvp.evaluation.runs_evaluation import evaluate_runs
-from tfp_realnvp.runs.run_config import RunConfig
-from tfp_realnvp.runs.run_directory import RunDirectory
-
-FLOW = {"event_shape": (8, 8, 1), "num_scales": 1, "filters": 2, "num_blocks": 1}
-
-
-def make_run(path, seed=0, **flow):
-    """A run as training leaves it, with the weights it would begin with."""
-    config = RunConfig(
-        dataset="digits",
-        flow={**FLOW, **flow},
-        batch_size=64,
-        epochs=1,
-        learning_rate=1e-3,
-        seed=seed,
-    )
-    model = RunDirectory.create(path, config).load_config().build_model()
-    model.save_weights(path / "model.weights.h5")
-    (path / "summary.json").write_text("{}")
-    return str(path)
+from tfp_realnvp.evaluation import evaluate_runs
+from tfp_realnvp.runs import RunDirectory
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs")
-    return [make_run(path / f"seed-{seed}", seed) for seed in (3, 4)]
+    return [str(make_run(path / f"seed-{seed}", seed=seed)) for seed in (3, 4)]
 
 
 def read(run):
@@ -38,7 +20,7 @@ def read(run):
 
 
 def error(capsys, *arguments):
-    assert main(["evaluate", *arguments]) == 2
+    assert main(["evaluate", *map(str, arguments)]) == 2
     message = capsys.readouterr().err
     assert message.startswith("tfp-realnvp evaluate: error: ")
     return message
@@ -65,9 +47,7 @@ def test_several_runs_are_scored_alone_and_together(runs, tmp_path, capsys):
     errors = both["standard_error_over_images"], both["standard_error_over_seeds"]
     expected = " ± ".join(f"{v:.3f}" for v in (both["bits_per_dim"], *errors))
     assert f"| digits, validation | -- | -- | {expected} |" in printed
-    assert "only the first of 149 images" in printed
     assert f"With last weights: {bits[0]:.3f} of seed 3, {bits[1]:.3f} of" in printed
-    assert "has not ended" not in printed
 
 
 def test_the_bound_of_several_draws_is_below_their_mean(runs, capsys):
@@ -81,40 +61,27 @@ def test_the_bound_of_several_draws_is_below_their_mean(runs, capsys):
 
 def test_a_conditional_run_is_scored_with_its_conditions(tmp_path, capsys):
     run = make_run(tmp_path / "run", condition_size=10)
-    assert main(["evaluate", run, "--limit", "5", "--draws", "1"]) == 0
+    assert main(["evaluate", str(run), "--limit", "5", "--draws", "1"]) == 0
     assert read(run)["is_conditional"]
     assert "| digits, test, conditional |" in capsys.readouterr().out
 
 
-def test_runs_that_differ_in_more_than_their_seed_are_refused(runs, tmp_path, capsys):
+def test_runs_that_cannot_be_scored_together_are_refused(runs, tmp_path, capsys):
     other = make_run(tmp_path / "other", seed=5, filters=4)
-    message = error(capsys, *runs, other)
-    assert (
-        "that differ in their seed" in message and "flow.filters is 2 and 4" in message
-    )
-    assert not (RunDirectory(other).path / "evaluation.json").exists()
+    assert "flow.filters is 2 and 4" in error(capsys, *runs, other)
+    message = "different seeds, got several of 3"
+    assert message in error(capsys, runs[0], runs[0])
+    # Missed before any is scored.
+    (other / "model.weights.h5").unlink()
+    message = "other holds no weights model.weights.h5"
+    assert message in error(capsys, other)
+    assert not (other / "evaluation.json").exists()
 
 
-def test_runs_of_the_same_seed_are_refused(runs, capsys):
-    assert "different seeds, got 2 of seed 3" in error(capsys, runs[0], runs[0])
-
-
-def test_weights_that_one_run_lacks_are_missed_before_any_is_scored(tmp_path, capsys):
-    paths = [make_run(tmp_path / str(seed), seed) for seed in (0, 1)]
-    (tmp_path / "1" / "model.weights.h5").unlink()
-    assert "1 holds no weights model.weights.h5" in error(capsys, *paths)
-    assert "holds no weights best.weights.h5" in error(
-        capsys, paths[0], "--weights", "best"
-    )
-    assert not (tmp_path / "0" / "evaluation.json").exists()
-
-
-def test_a_run_whose_training_has_not_ended_is_said_to_be_one(tmp_path, capsys):
+def test_scores_are_shown_where_they_cannot_be_kept(tmp_path, capsys):
     run = make_run(tmp_path / "run")
-    (tmp_path / "run" / "summary.json").unlink()
-    # The scores are shown where they cannot be kept too.
-    (tmp_path / "run" / "evaluation.json").mkdir()
-    assert main(["evaluate", run, "--limit", "5", "--draws", "1"]) == 2
+    (run / "evaluation.json").mkdir()
+    assert main(["evaluate", str(run), "--limit", "5", "--draws", "1"]) == 2
     said = capsys.readouterr()
     assert f"Training of {run} has not ended." in said.out
     assert "| digits, test | -- | -- | " in said.out
@@ -140,7 +107,5 @@ def test_bad_arguments_end_evaluation_before_it_begins(
 
 
 def test_a_split_that_there_is_not_is_refused(runs):
-    with pytest.raises(
-        ValueError, match='split: expected "train", "validation" or "test"'
-    ):
+    with pytest.raises(ValueError, match='split: expected "train", "validation" or "t'):
         evaluate_runs([RunDirectory(runs[0])], split="held-out")

@@ -3,29 +3,26 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_runs import make_run
 
 from tfp_realnvp.cli import main
-from tfp_realnvp.runs.run_config import RunConfig
-from tfp_realnvp.runs.run_directory import RunDirectory
+from tfp_realnvp.runs import RunDirectory
 
 pytestmark = pytest.mark.xdist_group("export_command")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run as training leaves it, with the weights it would begin with."""
-    flow = {"event_shape": (4, 4, 1), "num_scales": 1, "filters": 2, "num_blocks": 1}
-    config = RunConfig("digits", flow, 64, 1, 1e-3, seed=0, image_size=4)
-    directory = RunDirectory.create(tmp_path_factory.mktemp("runs") / "run", config)
-    directory.load_config().build_model().save_weights(directory.weights())
-    (directory.path / "summary.json").write_text('{"test_bits_per_dim": 6.25}')
-    return directory
+    path = tmp_path_factory.mktemp("runs") / "run"
+    make_run(path, event_shape=(4, 4, 1), image_size=4)
+    (path / "summary.json").write_text('{"test_bits_per_dim": 6.25}')
+    return path
 
 
 def test_each_export_of_a_run_is_a_new_version_that_scores_like_the_run(run, capsys):
     for version in ("1", "2"):
-        assert main(["export", str(run.path)]) == 0
-        path = run.path / "saved_model" / version
+        assert main(["export", str(run)]) == 0
+        path = run / "saved_model" / version
         said = capsys.readouterr().out
         assert f"Wrote {path} (" in said
         assert "last weights, 6.250 bits/dim on test images of digits." in said
@@ -33,7 +30,7 @@ def test_each_export_of_a_run_is_a_new_version_that_scores_like_the_run(run, cap
     assert metadata["run"]["bits_per_dim"] == {"value": 6.25, "split": "test"}
     x = np.random.default_rng(0).uniform(0, 256, [3, 4, 4, 1]).astype(np.float32)
     served = tf.saved_model.load(path).signatures["serving_default"](x=tf.constant(x))
-    expected = run.load_model().flow.log_prob(x)
+    expected = RunDirectory(run).load_model().flow.log_prob(x)
     np.testing.assert_allclose(served["log_prob"], expected, rtol=1e-5)
 
 
@@ -45,16 +42,16 @@ def test_each_export_of_a_run_is_a_new_version_that_scores_like_the_run(run, cap
     ],
 )
 def test_what_cannot_be_exported_leaves_nothing(run, capsys, arguments, message):
-    before = sorted(run.path.rglob("*"))
-    arguments = [argument.format(run=run.path) for argument in arguments]
-    assert main(["export", str(run.path), *arguments]) == 2
+    before = sorted(run.rglob("*"))
+    arguments = [argument.format(run=run) for argument in arguments]
+    assert main(["export", str(run), *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith("tfp-realnvp export: error: ") and message in error
-    assert sorted(run.path.rglob("*")) == before
+    assert sorted(run.rglob("*")) == before
 
 
 def test_a_run_that_nobody_has_measured_is_exported_with_a_word_on_that(run, capsys):
-    (run.path / "summary.json").unlink()
-    assert main(["export", str(run.path)]) == 0
+    (run / "summary.json").unlink()
+    assert main(["export", str(run)]) == 0
     said = capsys.readouterr().out
-    assert f"`tfp-realnvp evaluate {run.path} --weights last` can tell" in said
+    assert f"`tfp-realnvp evaluate {run} --weights last` can tell" in said

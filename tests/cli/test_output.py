@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from tfp_realnvp.cli import export, main
-from tfp_realnvp.cli.output import Output
+from tfp_realnvp.cli import commands, main
+from tfp_realnvp.cli.main import Output
 from tfp_realnvp.files import atomic_path
 
 
@@ -57,7 +57,7 @@ def test_a_command_that_is_terminated_leaves_nothing_half_written(
             time.sleep(10)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(export, "run", run)
+    monkeypatch.setattr(commands, "export", run)
     assert main(["export", "run"]) == 143
     assert capsys.readouterr().err == "tfp-realnvp export: terminated.\n"
     assert not list(tmp_path.iterdir())

@@ -11,6 +11,7 @@ from mixed_folder import encoded, picture, write_mixed_folder
 
 from tfp_realnvp.cli import main
 from tfp_realnvp.runs import RunDirectory
+from tfp_realnvp.serving import run_origin
 
 QUICK = ["--num-scales", "1", "--filters", "4", "--num-blocks", "1", "--epochs", "1"]
 
@@ -43,8 +44,10 @@ def test_all_that_the_images_are_read_with_is_kept(trained):
         "flip",
         True,
     )
-    assert config.condition_names == ["bird", "cat", "dog"]
     assert config.images == config.load_data().fingerprint()
+    names = config.condition_names
+    assert names == ["bird", "cat", "dog"]
+    assert run_origin(RunDirectory(trained[0] / "run"))["condition_names"] == names
 
 
 def test_samples_are_drawn_of_a_class_by_its_name(trained, tmp_path, capsys):
@@ -73,17 +76,6 @@ def test_every_file_is_scored_or_accounted_for(trained, tmp_path):
     data = RunDirectory(place / "run").load_config().load_data()
     read = data.train.count + data.validation.count + data.test.count
     assert sum(not line["error"] for line in lines) == read
-
-
-def test_an_export_knows_the_names_of_the_classes(own):
-    place, _ = own
-    assert main(["export", str(place / "run")]) == 0
-    (path,) = place.rglob("metadata.json")
-    assert json.loads(path.read_text())["run"]["condition_names"] == [
-        "bird",
-        "cat",
-        "dog",
-    ]
 
 
 def test_images_that_have_moved_are_found_where_they_are_now(own, trained, capsys):

@@ -6,9 +6,11 @@ import pytest
 
 import tfp_realnvp as nvp
 from tfp_realnvp import choices
-from tfp_realnvp.cli import main
+from tfp_realnvp.cli import main, make_parser, train
 from tfp_realnvp.figures.catalog import CATALOG
+from tfp_realnvp.flows.presets import dataset_of
 from tfp_realnvp.runs import RunDirectory
+from tfp_realnvp.runs.run_config import RECIPES
 
 COMMANDS = ("train", "evaluate", "health", "sample", "figures", "gallery", "export")
 BAD = [
@@ -25,6 +27,8 @@ BAD = [
     (["train", "--dataset", "mnist"], "--dataset: expected digits, photos"),
     (["train", "--dataset", "folder:"], "or folder:PATH, got 'folder:'"),
     (["train", "--batch-size", "0"], "--batch-size: expected a positive int, got '0'"),
+    (["train", "--seeds", "1", "-1"], "--seeds: expected an int from 0 to 4294967295"),
+    (["train", "--seed", "1", "--seeds", "1", "2"], "not allowed with argument"),
     (["train", "--epochs", "two"], "--epochs: expected a positive int, got 'two'"),
     (["train", "--minutes", "-1"], "--minutes: expected a positive number, got '-1'"),
     (
@@ -93,3 +97,33 @@ def test_tensorflow_starts_silently_unless_asked_not_to(monkeypatch):
     assert "oneDNN" in said_by("--verbose")
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     assert "oneDNN" in said_by()
+
+
+def config_of(*options):
+    """Returns the configuration of the run that the command would begin."""
+    return train._config(make_parser().parse_args(["train", *options]))
+
+
+@pytest.mark.parametrize("preset", RECIPES)
+def test_a_preset_brings_its_recipe(preset):
+    config = config_of("--preset", preset)
+    assert config.dataset == dataset_of(preset)
+    for name, value in RECIPES[preset].items():
+        assert getattr(config, name) == value
+
+
+def test_options_override_the_recipe_one_by_one():
+    config = config_of(
+        *("--preset", "cifar10-plus", "--learning-rate", "0.5"),
+        *("--warmup-steps", "0", "--average-decay", "0", "--schedule", "constant"),
+        *("--filters", "3", "--memory", "recompute", "--crop", "none"),
+    )
+    assert (config.learning_rate, config.warmup_steps) == (0.5, 0)
+    assert (config.average_decay, config.schedule) == (None, "constant")
+    assert config.batch_size == RECIPES["cifar10-plus"]["batch_size"]
+    assert (config.flow["filters"], config.flow["memory"]) == (3, "recompute")
+    assert (config.crop, config.epochs, config.data_dir) == ("none", 20, None)
+    # Digits are learnt by the better recipe without asking.
+    config = config_of("--batch-size", "7")
+    assert (config.batch_size, config.learning_rate) == (7, 4e-3)
+    assert (config.flow["invertible_conv"], config.flow["crelu"]) == (True, False)

@@ -84,9 +84,7 @@ def test_seeds_are_not_gone_on_with_as_other_runs(runs, capsys):
 def test_seeds_do_not_go_into_a_folder_that_is_taken(runs, capsys):
     taken = refused(capsys, runs, "--seeds", "2", "--name", "digits")
     assert "is not empty" in taken
-    options = ["--seeds", "2", "--name", "alone", "--overwrite"]
-    assert "alone, which is that of a single run" in refused(capsys, runs, *options)
-    assert (runs / "alone" / "summary.json").exists()
+    assert (runs / "digits" / "evaluation.json").exists()
 
 
 def test_a_seed_given_twice_is_refused(tmp_path, capsys):
@@ -95,19 +93,6 @@ def test_a_seed_given_twice_is_refused(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_seed_out_of_range_is_refused_before_the_others_are_trained(tmp_path, capsys):
-    message = refused(capsys, tmp_path, "--seeds", "1", "-1")
-    assert "argument --seeds: expected an int from 0 to 4294967295, got '-1'" in message
-    assert not list(tmp_path.iterdir())
-
-
 def test_the_folder_of_all_seeds_is_told_from_that_of_a_run(runs, capsys):
-    message = refused(capsys, runs, "--name", "digits", "--resume")
-    assert "resume: expected --seeds to go on with" in message
     assert main(["evaluate", str(runs / "digits")]) == 2
-    assert "It holds a run for each seed: seed-2, seed-7." in capsys.readouterr().err
-
-
-def test_one_seed_and_several_exclude_each_other(tmp_path, capsys):
-    message = refused(capsys, tmp_path, "--seed", "1", "--seeds", "1", "2")
-    assert "not allowed with argument" in message
+    assert "a run into each of its folders seed-*" in capsys.readouterr().err

@@ -1,45 +1,38 @@
 """Image files scored by a run: where they may be, what is found, what is kept."""
 
 import csv
-import json
 import shutil
 
 import keras
 import numpy as np
 import pytest
+import small_runs
 import tensorflow as tf
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 import tfp_realnvp as nvp
 from tfp_realnvp.data import ImageSplit, load_images
 from tfp_realnvp.data.image_file import hash_of
 from tfp_realnvp.evaluation import image_scores, score_images, score_split, typicality
-from tfp_realnvp.evaluation.split_scores import dequantized
-from tfp_realnvp.evaluation.typicality import reference_scores
+from tfp_realnvp.evaluation.evaluation import dequantized
+from tfp_realnvp.evaluation.typicality import reference_scores, roc_auc
 from tfp_realnvp.files import locked
-from tfp_realnvp.runs import RunConfig, RunDirectory
+from tfp_realnvp.runs import RunDirectory
 
-FLOW = {"event_shape": (8, 8, 1), "num_scales": 2, "filters": 2, "num_blocks": 1}
 SCALES = ["bits_per_dim_scale_1", "bits_per_dim_scale_2"]
 
 
 def make_run(path, **flow):
-    """A run on digits whose networks say something, though it was never trained."""
+    """A run whose networks say something."""
+
+    def change(model):
+        for i, weight in enumerate(model.trainable_weights):
+            weight.assign_add(keras.random.normal(weight.shape, 0.0, 0.05, seed=i))
+
     data = load_images("digits", conditional="condition_size" in flow)
-    config = RunConfig(
-        dataset="digits",
-        flow={**FLOW, **flow},
-        batch_size=64,
-        epochs=1,
-        learning_rate=1e-3,
-        seed=0,
-        images=data.fingerprint(),
-    )
-    model = RunDirectory.create(path, config).load_config().build_model()
-    for i, weight in enumerate(model.trainable_weights):
-        weight.assign_add(keras.random.normal(weight.shape, 0.0, 0.05, seed=i))
-    model.save_weights(path / "model.weights.h5")
-    return path
+    flow = {"num_scales": 2, **flow}
+    return small_runs.make_run(path, change=change, images=data.fingerprint(), **flow)
 
 
 @pytest.fixture(scope="module")
@@ -189,10 +182,9 @@ def test_scores_of_the_reference_are_kept_for_as_long_as_they_hold(scored):
     assert [scored(draws=2), scored(draws=2)] == [149, 0]
     path = scored.path / "reference_scores.json"
     kept = path.read_text()
-    path.write_text(json.dumps({**json.loads(kept), "images": "others"}))
-    assert scored(draws=2) == 149
-    path.write_text(kept[:-50])
-    assert scored(draws=2) == 149
+    for changed in (kept.replace('from": "', 'from": "x'), kept[:-50]):
+        path.write_text(changed)
+        assert scored(draws=2) == 149
 
 
 def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(
@@ -225,14 +217,45 @@ def test_under_a_flow_of_classes_the_density_is_the_mean_over_them(
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
 def test_an_image_without_a_finite_density_has_no_scores(value):
-    names = ["file", "log_prob", "bits_per_dim", "standard_error", "typicality"]
-    table = image_scores._Table(2, [*names, "error"], np.array([1.0, 2.0]), (1, 1, 1))
     pixels = np.zeros([1, 1, 1], np.uint8)
     batch = [(name, image_scores.Decoded(pixels, 0)) for name in ("good", "bad")]
     nats = np.array([[[-1.0], [-1.1]], [[value], [-1.0]]])
-    table.add(0, "other", batch, lambda images: nats)
-    assert table.columns["error"].tolist() == ["", "the density is not a finite number"]
-    for name in names[1:]:
-        assert np.isfinite(table.columns[name]).tolist() == [True, False], name
-        assert np.isnan(table.columns[name][1])
-    assert list(table.pictures) == [0]
+    columns = image_scores._columns(
+        batch, lambda images: nats, np.array([1.0, 2.0]), (1, 1, 1), group=None
+    )
+    errors = columns.pop("error").tolist()
+    assert errors == ["", "the density is not a finite number"]
+    assert columns.pop("file").tolist() == ["good", "bad"]
+    for name, (good, bad) in columns.items():
+        assert np.isfinite(good) and np.isnan(bad), name
+
+
+def test_p_values_of_images_like_the_reference_are_right():
+    random = np.random.default_rng(0)
+    # A new reference each time, for the promise is one over both.
+    draws = random.normal(size=[20_000, 20])
+    p = np.array([typicality.typicality(x[:1], x[1:])[0] for x in draws])
+    for level in (0.1, 0.2, 0.5):
+        assert abs(np.mean(p <= level) - level) < 0.015
+
+
+def test_scores_are_strange_on_either_side():
+    reference = np.random.default_rng(0).permutation(9) + 1.0
+    reference[reference == 1] = 0
+    scores, expected = [-9, 10, 9, 5, 0.5, np.nan], [0.2, 0.2, 0.4, 1, 0.4, np.nan]
+    found = typicality.typicality(np.array(scores), reference)
+    np.testing.assert_allclose(found, expected)
+
+
+def test_the_area_under_the_curve_is_that_of_scikit_learn():
+    random = np.random.default_rng(0)
+    normal, other = random.integers(0, 9, 40), random.integers(2, 12, 30)
+    found, error = roc_auc(normal, other)
+    is_other = np.repeat([0, 1], [40, 30])
+    assert found == pytest.approx(roc_auc_score(is_other, np.append(normal, other)))
+    again = [
+        roc_auc(random.choice(normal, 40), random.choice(other, 30))[0]
+        for _ in range(2000)
+    ]
+    assert error == pytest.approx(np.std(again), rel=0.1)
+    assert roc_auc(normal, other + 100) == (1.0, 0.0)

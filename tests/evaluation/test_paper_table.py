@@ -1,16 +1,19 @@
+import dataclasses
+
 import pytest
 from pixel_models import data
 
-from tfp_realnvp.evaluation.paper_table import PAPER, paper_results
+from tfp_realnvp.evaluation import Evaluation, paper_results
+from tfp_realnvp.evaluation.paper_table import PAPER
+from tfp_realnvp.evaluation.runs_evaluation import markdown_table
+
+ONE = Evaluation(1, 10_000, 3, 3.6124, 0.0112, None, 0.0004)
+CIFAR10 = data("cifar10", 1000, 10_000)
 
 
 def test_the_test_images_of_cifar10_have_a_figure():
-    found = paper_results(data("cifar10", 1000, 10_000), "test")
-    assert (found.title, found.real_nvp, found.pixel_rnn) == (
-        "CIFAR-10, test",
-        "3.49",
-        "3.00",
-    )
+    found = paper_results(CIFAR10, "test")
+    assert found[:3] == ("CIFAR-10, test", "3.49", "3.00")
     assert "Table 1" in found.remark
 
 
@@ -39,36 +42,67 @@ def test_the_paper_has_no_figure_on_the_test_images_of_celeba():
     faces = data("celeb_a", 19_867, 19_962, (64, 64, 3))
     found = paper_results(faces, "test")
     assert found.real_nvp is None
-    assert "3.02 is on the 19867 validation images of CelebA" in found.remark
+    assert "3.02 is on all 19867 validation images of CelebA" in found.remark
     assert paper_results(faces, "validation").real_nvp == "3.02 (2.97)"
 
 
-@pytest.mark.parametrize("split", ["train", "validation", "test"])
-def test_other_images_of_the_same_name_are_marked(split):
-    for stand_in in (
-        data("celeb_a", 72, 100, (64, 64, 3)),
-        data("celeb_a", 19_867, 19_962, (32, 32, 3)),
-    ):
-        found = paper_results(stand_in, split)
-        assert found.title == f"celeb_a (not the paper's images), {split}"
-        assert found.real_nvp is None and found.pixel_rnn is None
-        assert "not the paper's images: CelebA has 19867" in found.remark
+@pytest.mark.parametrize(
+    ("found", "title"),
+    [
+        (
+            paper_results(data("celeb_a", 72, 100, (64, 64, 3)), "train"),
+            "celeb_a (not the paper's images), train",
+        ),
+        (
+            paper_results(data("celeb_a", 19_867, 19_962, (32, 32, 3)), "validation"),
+            "celeb_a (not the paper's images), validation",
+        ),
+        (paper_results(CIFAR10, "test", 100), "CIFAR-10, test"),
+        (
+            paper_results(data("cifar10", 1000, 10_000, conditional=True), "test"),
+            "CIFAR-10, test, conditional",
+        ),
+        (paper_results(data("photos", 256, 512), "test"), "photos, test"),
+    ],
+)
+def test_other_images_are_not_compared_with_the_papers(found, title):
+    assert found[:3] == (title, None, None)
+    assert "not on these" in found.remark or found.remark.endswith("on photos.")
 
 
-def test_a_part_of_the_images_is_not_compared_with_all():
-    found = paper_results(data("cifar10", 1000, 10_000), "test", 100)
-    assert found.real_nvp is None and found.pixel_rnn is None
-    assert "3.49 is on other images than the first 100 of 10000" in found.remark
-    assert paper_results(data("cifar10", 1000, 10_000), "test", 10_000).real_nvp
+def test_a_part_that_is_the_whole_has_its_figure():
+    assert paper_results(CIFAR10, "test", 10_000).real_nvp
 
 
-def test_a_conditional_flow_is_not_compared_with_an_unconditional_one():
-    found = paper_results(data("cifar10", 1000, 10_000, conditional=True), "test")
-    assert found.title == "CIFAR-10, test, conditional"
-    assert found.real_nvp is None
-    assert "not given the classes" in found.remark
+BOUND = {
+    "importance_samples": 8,
+    "bound_bits_per_dim": 3.6051,
+    "bound_standard_error_over_images": 0.0113,
+}
 
 
-def test_data_that_the_paper_did_not_use_have_no_figure():
-    found = paper_results(data("photos", 256, 512), "test")
-    assert (found.title, found.real_nvp) == ("photos, test", None)
+@pytest.mark.parametrize(
+    ("changes", "cell", "below"),
+    [
+        ({}, "3.612 ± 0.011", "mean over 10000 images"),
+        (
+            {"flows": 3, "standard_error_over_seeds": 0.02},
+            "3.612 ± 0.011 ± 0.020",
+            "over the 3 training seeds",
+        ),
+        ({"images": 500}, "3.612 ± 0.011", "only the first of 10000 images"),
+        (BOUND, "3.612 ± 0.011", "with 8 draws: 3.605 ± 0.011. It"),
+        ({"standard_error_over_images": None}, "3.612", "- Bits/dim"),
+    ],
+)
+def test_a_run_stands_beside_the_papers_figures_with_its_errors(changes, cell, below):
+    evaluation = dataclasses.replace(ONE, **changes)
+    table = markdown_table(CIFAR10, "test", evaluation, ["As told."])
+    head, bar, row, blank, *lines = table.splitlines()
+    assert bar.count("|") == head.count("|") == row.count("|") == 5 and blank == ""
+    figures = "-- | --" if evaluation.images < 10_000 else "3.00 | 3.49"
+    assert row == f"| CIFAR-10, test | {figures} | {cell} |"
+    assert all(line.startswith("- ") for line in lines) and lines[-1] == "- As told."
+    assert below in table
+    assert ("only the first" in table) == (evaluation.images < 10_000)
+    assert ("not what the paper reports" in table) == (changes is BOUND)

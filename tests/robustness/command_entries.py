@@ -129,10 +129,10 @@ TRAIN = {
     "runs": "runs",
 }
 TRAINS = [
-    ("tfp_realnvp.cli.train.train", _no_steps),
+    ("tfp_realnvp.cli.train.train_model", _no_steps),
     ("tfp_realnvp.cli.train.evaluate_run", _nothing),
     ("tfp_realnvp.cli.train.write_report", _nothing),
-    ("tfp_realnvp.cli.train_seeds.evaluate_runs", lambda *a, **k: _Found()),
+    ("tfp_realnvp.cli.train.evaluate_runs", lambda *a, **k: _Found()),
 ]
 
 
@@ -199,6 +199,6 @@ ENTRIES = {
             "output": "gallery.html",
         },
         positional="run",
-        patches=[("tfp_realnvp.cli.gallery.draw_row", _row)],
+        patches=[("tfp_realnvp.cli.commands.draw_row", _row)],
     ),
 }

@@ -78,7 +78,7 @@ def test_a_checkpoint_that_promises_more_than_memory_is_refused_unread(tmp_path)
     with zipfile.ZipFile(path, "a") as file:
         file.writestr("huge.npy", header.getvalue())
     with (
-        pytest.raises(ValueError, match="'huge' does not hold what it says"),
+        pytest.raises(ValueError, match="checkpoint: .*damaged"),
         time_limit(20),
     ):
         load_checkpoint(path, small.run_model())

@@ -9,8 +9,7 @@ from clear_errors import Entry, assert_numbers, given
 from hypothesis import strategies as st
 
 import tfp_realnvp as nvp
-from tfp_realnvp.evaluation.evaluation import summarize
-from tfp_realnvp.evaluation.split_scores import score_split
+from tfp_realnvp.evaluation import score_split, summarize
 
 just = st.just
 

@@ -3,13 +3,9 @@ import gc
 import keras
 import numpy as np
 import pytest
-from small_model import state, vector_model, vectors
+from small_model import assert_same, state, vector_model, vectors
 
-from tfp_realnvp.runs.checkpoint import (
-    Progress,
-    load_checkpoint,
-    save_checkpoint,
-)
+from tfp_realnvp.runs.checkpoint import Progress, load_checkpoint, save_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -29,26 +25,11 @@ def averages(model):
 
 def test_a_checkpoint_brings_back_all_that_training_needs(trained):
     model, path = trained
+    assert [p.name for p in path.parent.iterdir()] == ["checkpoint.npz"]
     other = vector_model(seed=1, average_decay=0.9)
-    progress = load_checkpoint(path, other)
-    assert progress == Progress(4, 1.5, [{"nll": 2.0}], 2.0)
+    assert load_checkpoint(path, other) == Progress(4, 1.5, [{"nll": 2.0}], 2.0)
     assert other.step == 4
-    for a, b in zip(
-        [*state(model), *averages(model)],
-        [*state(other), *averages(other)],
-        strict=True,
-    ):
-        np.testing.assert_array_equal(a, b)
-
-
-def test_nothing_is_beside_a_checkpoint(trained):
-    assert [p.name for p in trained[1].parent.iterdir()] == ["checkpoint.npz"]
-
-
-def test_no_path_writes_nothing(trained, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    save_checkpoint(None, trained[0], Progress())
-    assert not list(tmp_path.iterdir())
+    assert_same(state(model) + averages(model), state(other) + averages(other))
 
 
 def assert_refused(path, model, message):
@@ -56,45 +37,47 @@ def assert_refused(path, model, message):
     with pytest.raises(ValueError, match=message):
         load_checkpoint(path, model)
     assert path.read_bytes() == contents
-    for a, b in zip(state(model), before, strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same(state(model), before)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
-def test_a_truncated_checkpoint_is_refused(share, trained, tmp_path):
-    contents = trained[1].read_bytes()
+def changed(contents):
+    at = len(contents) // 3
+    return contents[:at] + bytes([contents[at] ^ 255]) + contents[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(
+            lambda x, share=share: x[: int(share * len(x))]
+            for share in (0.0, 0.1, 0.99)
+        ),
+        changed,
+        lambda x: b"no archive",
+    ],
+    ids=["empty", "cut early", "cut late", "changed", "another file"],
+)
+def test_a_damaged_checkpoint_is_refused_and_closed(damage, trained, tmp_path, recwarn):
     path = tmp_path / "checkpoint.npz"
-    path.write_bytes(contents[: int(share * len(contents))])
-    assert_refused(path, trained[0], "is damaged or no checkpoint")
-
-
-def test_a_refused_checkpoint_is_closed(trained, tmp_path, recwarn):
-    path = tmp_path / "checkpoint.npz"
-    path.write_bytes(trained[1].read_bytes()[:1000])
+    path.write_bytes(damage(trained[1].read_bytes()))
     assert_refused(path, trained[0], "is damaged or no checkpoint")
     gc.collect()
     assert not [w for w in recwarn if w.category is ResourceWarning]
 
 
-def test_a_changed_byte_is_noticed(trained, tmp_path):
-    contents = bytearray(trained[1].read_bytes())
-    contents[len(contents) // 3] ^= 255
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda path, values: np.savez(path, x=np.zeros(3)),
+        lambda path, values: np.savez_compressed(path, **values),
+        lambda path, values: np.savez(path, progress=np.array([{}], dtype=object)),
+    ],
+    ids=["others", "compressed", "pickled"],
+)
+def test_files_of_others_are_refused(save, trained, tmp_path):
     path = tmp_path / "checkpoint.npz"
-    path.write_bytes(contents)
-    assert_refused(path, trained[0], "is damaged or no checkpoint")
-
-
-def test_files_of_others_are_refused(trained, tmp_path):
-    path = tmp_path / "checkpoint.npz"
-    np.savez(path, x=np.zeros(3))
-    assert_refused(path, trained[0], "is damaged or no checkpoint")
-    path.write_text("no archive")
-    assert_refused(path, trained[0], "is damaged or no checkpoint")
-
-
-def test_pickled_objects_in_a_checkpoint_are_not_loaded(trained, tmp_path):
-    path = tmp_path / "checkpoint.npz"
-    np.savez(path, progress=np.array([{"step": 1}], dtype=object))
+    with np.load(trained[1]) as file:
+        save(path, dict(file))
     assert_refused(path, trained[0], "is damaged or no checkpoint")
 
 
@@ -104,8 +87,3 @@ def test_the_checkpoint_of_another_model_is_refused(trained):
     other = vector_model(average_decay=0.9)
     other.compile(keras.optimizers.SGD(), average_decay=0.9)
     assert_refused(path, other, "the first that differs is 'optimizer/")
-
-
-def test_a_checkpoint_that_is_not_there_is_said_to_be(trained, tmp_path):
-    with pytest.raises(FileNotFoundError):
-        load_checkpoint(tmp_path / "checkpoint.npz", trained[0])

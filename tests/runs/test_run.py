@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import resource
 
 import keras
@@ -8,11 +7,16 @@ import pytest
 import tensorflow as tf
 from small_model import assert_same, state, variables_of
 
+import tfp_realnvp as nvp
 from tfp_realnvp.data import ImageData, ImageSplit
-from tfp_realnvp.runs.checkpoint import Progress, load_checkpoint, save_checkpoint
-from tfp_realnvp.runs.keeper import Keeper
+from tfp_realnvp.runs.checkpoint import (
+    Checkpoints,
+    Progress,
+    load_checkpoint,
+    save_checkpoint,
+)
 from tfp_realnvp.runs.run import train
-from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run_config import RECIPES, RunConfig, recipe_of
 from tfp_realnvp.runs.run_directory import RunDirectory
 
 CONFIG = RunConfig(
@@ -109,12 +113,9 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(whole, tmp_path):
     assert resumed_progress.step == progress.step == 3 * STEPS
     assert scores(resumed_progress.history) == scores(progress.history)
     assert resumed_progress.best == progress.best
-
-
-def test_a_run_that_is_over_trains_no_more(whole):
-    path, model, _ = whole
-    again, progress = run(path)
-    assert progress.step == 3 * STEPS
+    # It is over, and trains no more.
+    again, over = run(tmp_path / "cut")
+    assert over.step == 3 * STEPS
     assert_same(state(again), state(model))
 
 
@@ -133,20 +134,14 @@ def test_weights_and_history_of_a_run_are_kept(whole):
     scores = [logs["val_bits_per_dim"] for logs in progress.history]
     np.testing.assert_allclose(best["bits_per_dim"], min(scores), rtol=1e-5)
     assert progress.best == min(scores)
+    with model.averaged_weights():
+        averaged = model.evaluate(validation, verbose=0, return_dict=True)
+    expected = progress.history[-1]["val_average_bits_per_dim"]
+    np.testing.assert_allclose(averaged["bits_per_dim"], expected, rtol=1e-5)
     lines = directory.history.read_text().splitlines()
     assert len(lines) == 1 + 3
     for name in ("val_bits_per_dim", "val_average_bits_per_dim", "images_per_second"):
         assert name in lines[0].split(",")
-
-
-def test_the_averaged_weights_are_scored_as_themselves(whole):
-    _, model, progress = whole
-    with model.averaged_weights():
-        score = model.evaluate(
-            made_up().validation_batches(8), verbose=0, return_dict=True
-        )
-    expected = progress.history[-1]["val_average_bits_per_dim"]
-    np.testing.assert_allclose(score["bits_per_dim"], expected, rtol=1e-5)
 
 
 def test_accumulated_batches_update_as_whole_ones_without_batch_norm(tmp_path):
@@ -177,21 +172,29 @@ def test_accumulated_batches_update_as_whole_ones_without_batch_norm(tmp_path):
     )
 
 
-def test_the_weights_before_a_step_that_is_not_finite_are_kept(tmp_path, monkeypatch):
-    config = dataclasses.replace(CONFIG, epochs=1)
-    data = made_up()
+@pytest.fixture
+def put_nan(monkeypatch):
+    """A function that puts NaN into batches of some numbers, told by a function."""
     batches = ImageData.training_batches
 
-    def with_nan(*args, **kwargs):
+    def put(where):
         def spoil(number, batch):
             batch = tf.cast(batch, tf.float32)
-            return tf.where(number == 4, batch + np.nan, batch)
+            return tf.where(where(number), batch + np.nan, batch)
 
-        return batches(*args, **kwargs).enumerate().map(spoil)
+        def with_nan(*args, **kwargs):
+            return batches(*args, **kwargs).enumerate().map(spoil)
 
-    monkeypatch.setattr(ImageData, "training_batches", with_nan)
+        monkeypatch.setattr(ImageData, "training_batches", with_nan)
+
+    return put
+
+
+def test_the_weights_before_a_step_that_is_not_finite_are_kept(tmp_path, put_nan):
+    config = dataclasses.replace(CONFIG, epochs=1)
+    put_nan(lambda number: number == 4)
     with pytest.raises(FloatingPointError, match="step 5: .*8 of the 8 examples"):
-        run(tmp_path / "run", config=config, data=data)
+        run(tmp_path / "run", config=config)
     model = config.build_model()
     progress = load_checkpoint(RunDirectory(tmp_path / "run").checkpoint, model)
     assert progress.step == model.step == 4
@@ -199,19 +202,10 @@ def test_the_weights_before_a_step_that_is_not_finite_are_kept(tmp_path, monkeyp
 
 
 def test_a_run_whose_first_epoch_was_skipped_goes_on_without_an_average(
-    tmp_path, monkeypatch
+    tmp_path, put_nan
 ):
     config = dataclasses.replace(CONFIG, epochs=2, on_non_finite="skip")
-    batches = ImageData.training_batches
-
-    def with_nan(*args, **kwargs):
-        def spoil(number, batch):
-            batch = tf.cast(batch, tf.float32)
-            return tf.where(number < STEPS, batch + np.nan, batch)
-
-        return batches(*args, **kwargs).enumerate().map(spoil)
-
-    monkeypatch.setattr(ImageData, "training_batches", with_nan)
+    put_nan(lambda number: number < STEPS)
     model, progress = run(tmp_path / "run", config=config)
     assert progress.skipped_steps == STEPS and model.has_average
     first, second = progress.history
@@ -248,7 +242,7 @@ def test_all_files_are_there_when_a_run_is_cut_off_after_its_last_checkpoint(
         if args[1].step == STEPS:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("tfp_realnvp.runs.keeper.save_checkpoint", cut_off)
+    monkeypatch.setattr("tfp_realnvp.runs.checkpoint.save_checkpoint", cut_off)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "run", config=config)
     directory = RunDirectory(tmp_path / "run")
@@ -283,13 +277,6 @@ def test_parts_of_a_batch_must_be_equal():
         dataclasses.replace(CONFIG, accumulate=3)
 
 
-def test_checkpoints_hold_no_code(whole):
-    path, *_ = whole
-    with np.load(RunDirectory(path).checkpoint, allow_pickle=False) as file:
-        progress = json.loads(str(file["progress"]))
-    assert progress["step"] == 3 * STEPS
-
-
 def test_another_run_is_kept_by_whatever_name_its_folder_is_reached(tmp_path):
     old = tmp_path / "old" / "config.json"
     old.parent.mkdir()
@@ -301,13 +288,13 @@ def test_another_run_is_kept_by_whatever_name_its_folder_is_reached(tmp_path):
 
 @pytest.mark.parametrize("room", [1000, 5000, 9000, 13_000])
 def test_weights_that_the_disk_has_no_room_for_are_an_error(room, whole, tmp_path):
-    keeper = Keeper(RunDirectory(tmp_path), Progress(), 1)
-    keeper.set_model(whole[1])
+    callback = Checkpoints(RunDirectory(tmp_path), Progress(), 1)
+    callback.set_model(whole[1])
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            keeper._save_weights("last")
+            callback._save_weights("last")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.iterdir())
@@ -328,11 +315,19 @@ def test_a_run_is_written_by_one_process_at_a_time(tmp_path):
         RunDirectory.create(run.path, CONFIG)
 
 
-def test_a_run_goes_on_for_more_epochs(tmp_path):
-    _, progress = run(tmp_path / "run", config=dataclasses.replace(CONFIG, epochs=1))
-    directory = RunDirectory(tmp_path / "run")
-    (directory.path / "summary.json").touch()
-    directory.extend(CONFIG)
-    assert directory.load_config().epochs == 3 and not directory.is_finished
-    _, progress = run(tmp_path / "run")
-    assert (progress.step, len(progress.history)) == (3 * STEPS, 3)
+@pytest.mark.parametrize("preset", nvp.PRESETS)
+def test_every_preset_has_a_recipe_that_makes_a_run(preset):
+    recipe = recipe_of(preset)
+    config = RunConfig("digits", {}, epochs=1, seed=0, **recipe)
+    assert {name: getattr(config, name) for name in recipe} == recipe
+
+
+def test_the_paper_is_trained_by_adam_at_a_constant_rate():
+    assert recipe_of("cifar10") == {
+        "batch_size": 64,
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "warmup_steps": 0,
+        "average_decay": None,
+    }
+    assert set(RECIPES) <= set(nvp.PRESETS)

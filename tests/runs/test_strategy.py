@@ -14,19 +14,10 @@ def test_one_device_is_enough_where_there_are_no_more(monkeypatch):
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
     for name in ("auto", "none"):
         strategy = make_strategy(name)
-        assert strategy is tf.distribute.get_strategy()
-        assert is_chief(strategy)
-
-
-def test_mirrored_takes_the_cpu_where_there_is_no_gpu():
-    strategy = make_strategy("mirrored")
-    assert isinstance(strategy, tf.distribute.MirroredStrategy)
-    assert is_chief(strategy)
-
-
-def test_unknown_strategies_are_refused():
-    with pytest.raises(ValueError, match='expected "auto", "none", .*, got \'tpu\''):
-        make_strategy("tpu")
+        assert strategy is tf.distribute.get_strategy() and is_chief(strategy)
+    # The CPU, where there is no GPU.
+    mirrored = make_strategy("mirrored")
+    assert isinstance(mirrored, tf.distribute.MirroredStrategy) and is_chief(mirrored)
 
 
 @pytest.mark.parametrize(

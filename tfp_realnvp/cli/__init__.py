@@ -1,6 +1,5 @@
 """Command line."""
 
-from tfp_realnvp.cli.main import main
-from tfp_realnvp.cli.parser import make_parser
+from tfp_realnvp.cli.main import main, make_parser
 
 __all__ = ["main", "make_parser"]

@@ -1,23 +1,19 @@
-"""The `tfp-realnvp` command: its errors; the work is done elsewhere."""
+"""The `tfp-realnvp` command; TensorFlow is not imported to read its arguments."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib
+import inspect
 import os
-import re
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from tfp_realnvp.cli.output import Output
-from tfp_realnvp.cli.parser import make_parser
-
-# What TensorFlow prints before it reads what it is told to print.
-_START_UP = re.compile(rb"WARNING: All log messages before absl|[IWE]\d{4} ")
+from tfp_realnvp.cli.options import COMMANDS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,38 +36,37 @@ def _run(argv: Sequence[str] | None) -> int:
         arguments = make_parser().parse_args(argv)
     except SystemExit as end:
         return int(end.code or 0)
-    name = f"tfp-realnvp {arguments.command}"
+    command = arguments.command
     # Pictures go to files, and the backend of a notebook that this is started from
     # would be looked for here.
     os.environ["MPLBACKEND"] = "agg"
     try:
-        with contextlib.ExitStack() as stack:
-            if not (arguments.verbose or "TF_CPP_MIN_LOG_LEVEL" in os.environ):
-                stack.enter_context(_without_start_up_lines())
+        with _starting_up(verbose=arguments.verbose):
             import tensorflow as tf
 
             tf.config.list_physical_devices()
-        command = importlib.import_module(f"tfp_realnvp.cli.{arguments.command}")
-        with _clean_end():
-            command.run(arguments)
+        own = command if command in ("train", "score") else "commands"
+        module = importlib.import_module(f"tfp_realnvp.cli.{own}")
+        with _ended_by_sigterm():
+            getattr(module, command)(arguments)
     except (ValueError, OSError, ImportError) as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
-        return 2
+        return _failed(command, f"error: {error}", 2)
     except FloatingPointError as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
-        return 1
+        return _failed(command, f"error: {error}", 1)
     except KeyboardInterrupt:
-        print(f"{name}: interrupted.", file=sys.stderr)
-        return 130
+        return _failed(command, "interrupted.", 130)
     except _Terminated:
-        print(f"{name}: terminated.", file=sys.stderr)
-        return 143
+        return _failed(command, "terminated.", 143)
     except Exception as error:
         if not isinstance(error, tf.errors.OpError):
             raise
-        print(f"{name}: error: {error.message}", file=sys.stderr)
-        return 1
+        return _failed(command, f"error: {error.message}", 1)
     return 0
+
+
+def _failed(command: str, what: str, status: int) -> int:
+    print(f"tfp-realnvp {command}: {what}", file=sys.stderr)
+    return status
 
 
 class _Terminated(BaseException):
@@ -79,7 +74,7 @@ class _Terminated(BaseException):
 
 
 @contextlib.contextmanager
-def _clean_end() -> Iterator[None]:
+def _ended_by_sigterm() -> Iterator[None]:
     def end(*_: object) -> NoReturn:
         raise _Terminated
 
@@ -94,23 +89,94 @@ def _clean_end() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_start_up_lines() -> Iterator[None]:
+def _starting_up(*, verbose: bool) -> Iterator[None]:
     """Leaves out what TensorFlow's C++ part prints as it is imported."""
-    if "tensorflow" in sys.modules:
+    if verbose or "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     sys.stderr.flush()
-    standard_error = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    before = os.dup(2)
+    with _nowhere() as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        # The usage of `train` alone fills a screen.
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line, with one subparser for each command."""
+    parser = _Parser(
+        prog="tfp-realnvp",
+        description="Real NVP for TensorFlow Probability: train and evaluate flows "
+        "over images, draw samples and the paper's figures, export for servers.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for add_options in COMMANDS:
+        summary, _, description = (inspect.getdoc(add_options) or "").partition("\n\n")
+        command = commands.add_parser(
+            add_options.__name__, help=summary, description=description or summary
+        )
+        add_options(command)
+        command.add_argument(
+            "--verbose", action="store_true", help="show what TensorFlow prints"
+        )
+    return parser
+
+
+class Output:
+    """A stream that no terminal or pipe can turn into an error.
+
+    What it cannot show is shown in plainer words, and what nobody reads is let go.
+
+    Args:
+      stream: `sys.stdout` or `sys.stderr`, `None` if it was closed at the start.
+    """
+
+    def __init__(self, stream: Any):
+        # Else the next file that is opened would take its number.
+        self._stream = stream or _nowhere()
+
+    def write(self, text: str) -> int:
         try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(standard_error, 2)
-            os.close(standard_error)
-            held.seek(0)
-            for line in held:
-                if not _START_UP.match(line):
-                    sys.stderr.write(line.decode(errors="replace"))
+            self._stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self._stream.encoding
+            plain = text.replace("±", "+/-").replace("·", "-")
+            self.write(plain.encode(encoding, "backslashreplace").decode(encoding))
+        except (OSError, ValueError):
+            self._let_go()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._let_go()
+
+    def isatty(self) -> bool:
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.isatty()
+        return False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _let_go(self) -> None:
+        nowhere = _nowhere()
+        with contextlib.suppress(OSError, ValueError):
+            # What Python still holds for the stream is written when it ends.
+            os.dup2(nowhere.fileno(), self._stream.fileno())
+        self._stream = nowhere
+
+
+def _nowhere() -> Any:
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from tfp_realnvp.evaluation.image_scores import ImageScores, score_images
+from tfp_realnvp.evaluation import ImageScores, score_images
 from tfp_realnvp.figures import write_png
 from tfp_realnvp.files import atomic_path, write_json
 from tfp_realnvp.gallery.scores_page import scores_page, scores_sheet
-from tfp_realnvp.runs.run_directory import RunDirectory
+from tfp_realnvp.runs import RunDirectory
 
 _LISTED = 10
 _LEVELS = (0.01, 0.05)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Scores as the arguments say."""
+def score(arguments: argparse.Namespace) -> None:
+    """Scores new images, and writes table, pictures and summary into a folder."""
     output = pathlib.Path(arguments.output)
     if output.exists() and not output.is_dir():
         raise ValueError(f"output: expected a folder, but {output} is a file.")
@@ -39,13 +39,17 @@ def run(arguments: argparse.Namespace) -> None:
     )
     written = ["scores.csv"]
     if importlib.util.find_spec("pyarrow"):
-        _write_parquet(output / "scores.parquet", scores)
+        import pyarrow
+        import pyarrow.parquet
+
+        with atomic_path(output / "scores.parquet") as temporary:
+            pyarrow.parquet.write_table(pyarrow.table(scores.columns), temporary)
         written.append("scores.parquet")
-    name = RunDirectory(arguments.directory).path.resolve().name
     summary = _summary(arguments, scores)
     told = _told(summary)
     if scores.pictures:
         write_png(output / "contact_sheet.png", scores_sheet(scores))
+        name = RunDirectory(arguments.directory).path.resolve().name
         page = scores_page(scores, title=f"Scored by {name}", summary=" ".join(told))
         with atomic_path(output / "scores.html") as temporary:
             temporary.write_text(page, encoding="utf-8")
@@ -58,7 +62,7 @@ def _summary(arguments: argparse.Namespace, scores: ImageScores) -> dict[str, An
     """Returns what goes into a JSON file."""
     columns, order = scores.columns, scores.order()
     errors = np.flatnonzero(columns["error"] != "")
-    p = columns["typicality"][order]
+    p, bits = (columns[name][order] for name in ("typicality", "bits_per_dim"))
     return {
         "run": str(arguments.directory),
         "weights": arguments.weights,
@@ -66,11 +70,11 @@ def _summary(arguments: argparse.Namespace, scores: ImageScores) -> dict[str, An
         "noise_seed": arguments.seed,
         "images": len(order),
         "not_scored": {columns["file"][i]: columns["error"][i] for i in errors},
-        "bits_per_dim": _mean(columns["bits_per_dim"][order]),
+        "bits_per_dim": float(bits.mean()) if len(bits) else None,
         "reference": {
             "split": "validation",
             "images": len(scores.reference),
-            "bits_per_dim": _mean(scores.reference),
+            "bits_per_dim": float(scores.reference.mean()),
             "smallest_p": 2 / (len(scores.reference) + 1),
         },
         "strange": {str(level): int((p <= level).sum()) for level in _LEVELS},
@@ -82,17 +86,11 @@ def _summary(arguments: argparse.Namespace, scores: ImageScores) -> dict[str, An
     }
 
 
-def _mean(values: np.ndarray) -> float | None:
-    return float(values.mean()) if len(values) else None
-
-
 def _told(summary: dict[str, Any]) -> list[str]:
     """Returns the same in sentences."""
     count, reference = summary["images"], summary["reference"]
-    lines = [
-        f"{count:,} images scored"
-        + (f", {len(summary['not_scored']):,} not." if summary["not_scored"] else ".")
-    ]
+    missing = f", {len(summary['not_scored']):,} not" if summary["not_scored"] else ""
+    lines = [f"{count:,} images scored{missing}."]
     if not count:
         return lines
     lines[0] += (
@@ -113,11 +111,3 @@ def _told(summary: dict[str, Any]) -> list[str]:
         )
         lines.append(f"ROC-AUC, others against normal: {', '.join(found)}.")
     return lines
-
-
-def _write_parquet(path: pathlib.Path, scores: ImageScores) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
-    with atomic_path(path) as temporary:
-        pyarrow.parquet.write_table(pyarrow.table(scores.columns), temporary)

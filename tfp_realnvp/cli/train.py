@@ -7,60 +7,42 @@ import contextlib
 import dataclasses
 import itertools
 import pathlib
+import sys
+import time
 
 import keras
 import tensorflow as tf
 
-from tfp_realnvp.cli.dry_run import dry_run
-from tfp_realnvp.cli.train_seeds import check_seeds, train_seeds
 from tfp_realnvp.data import ImageData, load_images
+from tfp_realnvp.data.image_data import pipeline_images_per_second
+from tfp_realnvp.evaluation import evaluate_runs
+from tfp_realnvp.files import atomic_path, write_json
 from tfp_realnvp.flows.presets import dataset_of, preset_for, resolve_preset
 from tfp_realnvp.optional import require
-from tfp_realnvp.runs.recipes import recipe_of
-from tfp_realnvp.runs.report import evaluate_run, write_report
-from tfp_realnvp.runs.run import train
-from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.run import evaluate_run, write_report
+from tfp_realnvp.runs.run import train as train_model
+from tfp_realnvp.runs.run_config import RunConfig, recipe_of
 from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.runs.strategy import is_chief, make_strategy
 from tfp_realnvp.runs.tensorboard import TensorBoard
-
-_COPIED = (
-    "epochs",
-    "seed",
-    "data_dir",
-    "image_size",
-    "channels",
-    "crop",
-    "augment",
-    "skip_damaged",
-    "labels",
-    "minutes",
-    "accumulate",
-    "jit_compile",
-    "on_non_finite",
-    "max_skipped_in_a_row",
-)
+from tfp_realnvp.training.cost import measure_cost
 
 
-def run(arguments: argparse.Namespace) -> None:
-    """Trains as the arguments say."""
+def train(arguments: argparse.Namespace) -> None:
+    """Trains one run, or one for each seed."""
     # What the report needs at the end is missed now rather than then.
     require("matplotlib", "the learning curve", extra="demo")
     if arguments.tensorboard:
         require("tensorboard", "--tensorboard", extra="tensorboard")
     config = _config(arguments)
     directory = _locate(arguments, config.dataset)
-    if arguments.resume and arguments.seeds is None and directory.of_seeds:
-        raise ValueError(
-            f"resume: expected --seeds to go on with {directory.path}, which holds a "
-            "run for each seed; got none."
-        )
     if not (arguments.resume or arguments.dry_run):
         directory.check_free(overwrite=arguments.overwrite)
+    seeds = arguments.seeds or []
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds: expected different ones, got {seeds}.")
     # TensorFlow must know of other workers before it does anything else.
     strategy = make_strategy(arguments.strategy)
-    if arguments.seeds is not None:
-        check_seeds(arguments.seeds, directory, strategy)
     data = load_images(
         config.dataset,
         data_dir=config.data_dir,
@@ -75,64 +57,31 @@ def run(arguments: argparse.Namespace) -> None:
         config.flow["condition_size"] = data.condition_size
     data.steps_per_epoch(config.step_size)
     if arguments.dry_run:
-        dry_run(config.build_model(strategy), config, data)
+        _dry_run(config, data, strategy)
     elif arguments.seeds is None:
-        _train(directory, config, arguments, data, strategy)
+        _train_run(directory, config, arguments, data, strategy)
     else:
-        train_seeds(
-            arguments.seeds,
-            directory,
-            config,
-            data,
-            lambda run, its_config: _train(run, its_config, arguments, data, strategy),
-            resume=arguments.resume,
-        )
-
-
-def _train(
-    directory: RunDirectory,
-    config: RunConfig,
-    arguments: argparse.Namespace,
-    data: ImageData,
-    strategy: tf.distribute.Strategy,
-) -> None:
-    """Trains one run into its folder."""
-    model = config.build_model(strategy)
-    with directory.lock() if is_chief(strategy) else contextlib.nullcontext():
-        _begin(directory, arguments, config, strategy)
-        print(f"Training on {data.train.count} images of {data.name}: {directory.path}")
-        print(f"Replicas: {strategy.num_replicas_in_sync}.", flush=True)
-        progress = train(
-            model,
-            config,
-            data,
-            directory,
-            checkpoint_steps=arguments.checkpoint_steps,
-            callbacks=_callbacks(arguments, config, data, directory, strategy),
-        )
-        summary = evaluate_run(model, data, config, progress)
-        if is_chief(strategy):
-            write_report(model, data, config, progress, summary, directory)
+        _train_seeds(directory, config, arguments, data, strategy)
 
 
 def _config(arguments: argparse.Namespace) -> RunConfig:
     dataset = arguments.dataset or dataset_of(arguments.preset or "digits")
     preset = arguments.preset or preset_for(dataset)
     flow, recipe = resolve_preset(preset), recipe_of(preset)
-    for name in recipe:
-        if getattr(arguments, name) is not None:
-            recipe[name] = getattr(arguments, name)
-    # None would be the recipe's own, so that 0 says that there is to be none.
-    recipe["average_decay"] = recipe["average_decay"] or None
+    given = {
+        name: value for name, value in vars(arguments).items() if value is not None
+    }
     for name in ("num_scales", "filters", "num_blocks"):
-        if getattr(arguments, name) is not None:
-            flow[name] = getattr(arguments, name)
+        flow[name] = given.get(name, flow[name])
     if arguments.precision != "float32":
         flow["network_dtype"] = arguments.precision
     if arguments.memory != "stored":
         flow["memory"] = arguments.memory
-    copied = {name: getattr(arguments, name) for name in _COPIED}
-    return RunConfig(dataset=dataset, flow=flow, **recipe, **copied)
+    names = {field.name for field in dataclasses.fields(RunConfig)}
+    values = {**recipe, **{name: given[name] for name in names & set(given)}}
+    # None would be the recipe's own, so that 0 says that there is to be none.
+    values["average_decay"] = values["average_decay"] or None
+    return RunConfig(**{**values, "dataset": dataset, "flow": flow})
 
 
 def _locate(arguments: argparse.Namespace, dataset: str) -> RunDirectory:
@@ -146,6 +95,41 @@ def _locate(arguments: argparse.Namespace, dataset: str) -> RunDirectory:
     if arguments.resume:
         return RunDirectory(runs / (taken[-1] if taken else stem))
     return RunDirectory(runs / (f"{stem}-{len(taken) + 1}" if taken else stem))
+
+
+def _train_run(
+    directory: RunDirectory,
+    config: RunConfig,
+    arguments: argparse.Namespace,
+    data: ImageData,
+    strategy: tf.distribute.Strategy,
+) -> None:
+    """Trains one run into its folder."""
+    model = config.build_model(strategy)
+    with directory.lock() if is_chief(strategy) else contextlib.nullcontext():
+        _begin(directory, arguments, config, strategy)
+        print(f"Training on {data.train.count} images of {data.name}: {directory.path}")
+        print(f"Replicas: {strategy.num_replicas_in_sync}.", flush=True)
+        callbacks: list[keras.callbacks.Callback] = []
+        if arguments.tensorboard and is_chief(strategy):
+            board = TensorBoard(
+                directory.path / "tensorboard",
+                images=data.validation.take(64),
+                condition=data.validation.take_conditions(64),
+                seed=config.seed,
+            )
+            callbacks.append(board)
+        progress = train_model(
+            model,
+            config,
+            data,
+            directory,
+            checkpoint_steps=arguments.checkpoint_steps,
+            callbacks=callbacks,
+        )
+        summary = evaluate_run(model, data, config, progress)
+        if is_chief(strategy):
+            write_report(model, data, config, progress, summary, directory)
 
 
 def _begin(
@@ -172,26 +156,74 @@ def _begin(
         RunDirectory.create(directory.path, config, overwrite=arguments.overwrite)
 
 
-def _callbacks(
-    arguments: argparse.Namespace,
-    config: RunConfig,
-    data: ImageData,
+def _train_seeds(
     directory: RunDirectory,
+    config: RunConfig,
+    arguments: argparse.Namespace,
+    data: ImageData,
     strategy: tf.distribute.Strategy,
-) -> list[keras.callbacks.Callback]:
-    if not (arguments.tensorboard and is_chief(strategy)):
-        return []
-    settings = {
-        name: value
-        for name, value in {**config.flow, **vars(config)}.items()
-        if name != "flow"
-    }
-    return [
-        TensorBoard(
-            directory.path / "tensorboard",
-            images=data.validation.take(64),
-            condition=data.validation.take_conditions(64),
-            seed=config.seed,
-            settings=settings,
+) -> None:
+    """Trains a run with each seed, one after the other, and scores them together."""
+    runs = {
+        RunDirectory(directory.path / f"seed-{seed}"): dataclasses.replace(
+            config, seed=seed
         )
-    ]
+        for seed in arguments.seeds
+    }
+    begun = [run for run in runs if arguments.resume and run.is_begun]
+    for run in begun:
+        runs[run].check_goes_on_from(run.load_config())
+    values, table = (directory.path / f"evaluation.{kind}" for kind in ("json", "md"))
+    for path in (values, table):
+        # They would not be those of the runs beside them.
+        path.unlink(missing_ok=True)
+    for run, its_config in runs.items():
+        is_extended = run in begun and run.load_config().epochs < config.epochs
+        if run in begun and run.is_finished and not is_extended:
+            print(f"{run.path} is finished.", flush=True)
+        else:
+            _train_run(run, its_config, arguments, data, strategy)
+    print("Evaluating all seeds on test images.", flush=True)
+    found = evaluate_runs(list(runs), data=data)
+    print(found.table, flush=True)
+    write_json(values, found.values)
+    with atomic_path(table) as temporary:
+        temporary.write_text(f"{found.table}\n", encoding="utf-8")
+    print(f"Wrote {values} and {table.name}.")
+
+
+def _dry_run(
+    config: RunConfig, data: ImageData, strategy: tf.distribute.Strategy
+) -> None:
+    """Prints what training would take, and makes two steps of it."""
+    model = config.build_model(strategy)
+    replicas = strategy.num_replicas_in_sync
+    print(
+        f"{data.name}: {data.train.count} training, {data.validation.count} "
+        f"validation, {data.test.count} test images of {data.event_shape}; "
+        f"{data.steps_per_epoch(config.step_size)} steps of {config.step_size} images "
+        f"in an epoch; replicas: {replicas}.",
+        flush=True,
+    )
+    cost = measure_cost(model, -(-config.step_size // replicas))
+    print(cost, flush=True)
+    batches = data.training_batches(config.step_size, seed=config.seed)
+    speed = pipeline_images_per_second(batches, config.step_size)
+    print(f"Input pipeline alone: {speed:.0f} images/s.", flush=True)
+    for name in ("One step, compilation included", "A second step"):
+        begin = time.perf_counter()
+        history = model.fit(batches, steps_per_epoch=1, verbose=0).history
+        bits, seconds = history["bits_per_dim"][0], time.perf_counter() - begin
+        print(f"{name}: {seconds:.1f} s, {bits:.3f} bits/dim.", flush=True)
+    print(f"Memory at its peak: {_peak_bytes() / 2**30:.3g} GiB.", flush=True)
+    print("No run was written.")
+
+
+def _peak_bytes() -> int:
+    """Returns what TensorFlow took of the first GPU, or else this process in all."""
+    if tf.config.list_logical_devices("GPU"):
+        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    import resource  # Which Windows does not have.
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

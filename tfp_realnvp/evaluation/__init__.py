@@ -1,10 +1,9 @@
 """Scores of images in bits/dim, with their errors, beside the paper's."""
 
-from tfp_realnvp.evaluation.evaluation import Evaluation, summarize
+from tfp_realnvp.evaluation.evaluation import Evaluation, score_split, summarize
 from tfp_realnvp.evaluation.image_scores import ImageScores, score_images
 from tfp_realnvp.evaluation.paper_table import paper_results
 from tfp_realnvp.evaluation.runs_evaluation import RunsEvaluation, evaluate_runs
-from tfp_realnvp.evaluation.split_scores import score_split
 
 __all__ = [
     "Evaluation",

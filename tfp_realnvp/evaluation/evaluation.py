@@ -1,14 +1,115 @@
-"""What a flow, or several of one kind, cost on images, with standard errors."""
+"""What images cost under a flow, or several of one kind, with standard errors."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from tfp_realnvp.arguments import check_whole, checked_array, checked_shape, shortened
+from tfp_realnvp.arguments import check_int, check_seed
+from tfp_realnvp.data.image_split import ImageSplit
+from tfp_realnvp.data.progress import ProgressBar
+from tfp_realnvp.flows import bits_per_dim
+from tfp_realnvp.training.flow_model import FlowModel
+
+# Arbitrary, so that a model trained with the same seed has not seen this noise.
+_FOR_EVALUATION = 0x0DA7A2
+
+
+def score_split(
+    model: FlowModel,
+    split: ImageSplit,
+    *,
+    draws: int = 3,
+    seed: int = 0,
+    limit: int | None = None,
+    batch_size: int = 100,
+) -> np.ndarray:
+    """Returns the bits/dim of every image of a split under several draws of the noise.
+
+    Normalization is by running statistics. The noise of an image is a function of
+    `seed`, of the draw and of the image's number, and so the same for every model,
+    `limit` and `batch_size`.
+
+    Args:
+      model: Model of a flow over pixels.
+      split: The images, with conditions if the flow takes them.
+      draws: Python `int`, how often noise is added to each image.
+      seed: Python `int`, of the noise.
+      limit: Python `int`, only the first so many images; `None` is all of them.
+      batch_size: Python `int`; a matter of memory and speed alone.
+
+    Returns:
+      `float64` array of shape [images, draws].
+
+    Raises:
+      FloatingPointError: If the density of an image is zero, infinite or NaN.
+      ValueError: If the flow is not over pixels, or an argument is out of range.
+    """
+    if not model.is_over_pixels:
+        raise ValueError(
+            f"model: expected a flow over pixels, got {model.flow.name!r} without a "
+            "PixelLogit, which has no bits/dim."
+        )
+    check_int("draws", draws)
+    check_int("batch_size", batch_size)
+    check_seed("seed", seed, optional=False)
+    count = split.count if limit is None else limit
+    if not 1 <= count <= split.count:
+        raise ValueError(
+            f"limit: expected 1 to {split.count}, the images there are; got {limit}."
+        )
+    batches = split.batches(batch_size, limit=count)
+    number = tf.TensorSpec([], tf.int64)
+
+    @tf.function(
+        autograph=False, input_signature=[batches.element_spec, number, number]
+    )
+    def log_prob(batch: Any, first: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
+        images, condition = batch if isinstance(batch, tuple) else (batch, None)
+        numbers = first + tf.range(tf.shape(images, tf.int64)[0])
+        pixels = dequantized(model, images, numbers, draw, seed)
+        return model.log_prob_parts(pixels, condition)[0]
+
+    result = np.empty([count, draws], np.float64)
+    progress, done = ProgressBar(count), 0
+    for batch in batches:
+        end = min(done + batch_size, count)
+        for draw in range(draws):
+            found = log_prob(batch, done, draw).numpy()
+            if not np.isfinite(found).all():
+                image = int(np.argmin(np.isfinite(found)))
+                raise FloatingPointError(
+                    f"log_prob: expected finite numbers, got {found[image]} for "
+                    f"image {done + image} (draw {draw} of its noise)."
+                )
+            result[done:end, draw] = found
+        done = end
+        progress.update(done)
+    return bits_per_dim(result, model.flow.event_shape)
+
+
+def dequantized(
+    model: FlowModel,
+    images: tf.Tensor,
+    numbers: tf.Tensor,
+    draw: tf.Tensor,
+    seed: int,
+) -> tf.Tensor:
+    """Returns `uint8` images with noise that depends on number, draw and seed alone."""
+    shape, dtype = model.flow.event_shape, model.flow.dtype
+    key = tf.constant([_FOR_EVALUATION, seed], tf.int64)
+    key = tf.random.experimental.stateless_fold_in(key, draw)
+
+    def noise(number: tf.Tensor) -> tf.Tensor:
+        own = tf.random.experimental.stateless_fold_in(key, number)
+        return tf.random.stateless_uniform(shape, own, dtype=dtype)
+
+    return tf.cast(images, dtype) + tf.map_fn(noise, numbers, fn_output_signature=dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +153,7 @@ def summarize(
     *,
     importance_samples: int | None = None,
 ) -> Evaluation:
-    """Returns means and standard errors of what `score_images` has found.
+    """Returns means and standard errors of what `score_split` has found.
 
     The probability of an image of integers `x` under a density `p` over pixels is the
     integral of `p` over its cell, `P(x) = E[p(x + u)]` with `u` uniform in [0, 1)^D.
@@ -81,7 +182,7 @@ def summarize(
 
     ```python
     >>> import numpy as np
-    >>> from tfp_realnvp.evaluation.evaluation import summarize
+    >>> from tfp_realnvp.evaluation import summarize
     >>> found = summarize([np.array([[3.0, 3.2], [3.4, 3.6]])], event_shape=(8, 8, 1))
     >>> round(found.bits_per_dim, 3), round(found.standard_error_over_images, 3)
     (3.3, 0.2)
@@ -92,50 +193,32 @@ def summarize(
 
     Y. Burda, R. Grosse, R. Salakhutdinov. Importance Weighted Autoencoders. ICLR 2016.
     """
-    shape = checked_shape(
-        "event_shape", event_shape, expected="a sequence of positive ints"
-    )
-    if not isinstance(scores, (Sequence, np.ndarray)) or isinstance(scores, str):
-        raise ValueError(f"scores: expected arrays, got {shortened(scores)}.")
-    scores = [checked_array("scores", score) for score in scores]
-    if any(s.ndim != 2 or s.size == 0 or not np.isfinite(s).all() for s in scores):
-        raise ValueError(
-            "scores: expected arrays of finite numbers, of shape [images, draws]."
-        )
-    if len({np.shape(s) for s in scores}) != 1:
-        raise ValueError(
-            "scores: expected arrays of one shape [images, draws], got shapes "
-            f"{[np.shape(s) for s in scores]}."
-        )
     values = np.stack(scores).astype(np.float64)
     flows, images, draws = values.shape
-    by_image = values.mean(axis=2)
     by_draw = values.mean(axis=(0, 1))
-    result = Evaluation(
-        flows=flows,
-        images=images,
-        draws=draws,
-        bits_per_dim=float(values.mean()),
-        standard_error_over_images=_standard_error(by_image.mean(axis=0)),
-        standard_error_over_seeds=_standard_error(by_image.mean(axis=1)),
-        spread_over_draws=float(by_draw.std(ddof=1)) if draws > 1 else None,
-    )
+    mean, errors = float(values.mean()), _standard_errors(values.mean(axis=2))
+    spread = float(by_draw.std(ddof=1)) if draws > 1 else None
+    found = Evaluation(flows, images, draws, mean, *errors, spread)
     if importance_samples is None:
-        return result
+        return found
     check_importance_samples(importance_samples, draws)
-    bound = _importance_weighted(values, shape, importance_samples)
+    nats_per_bit_per_dim = math.prod(event_shape) * math.log(2)
+    log_prob = -values * nats_per_bit_per_dim
+    groups = log_prob.reshape([flows, images, -1, importance_samples])
+    mean_prob = np.logaddexp.reduce(groups, axis=3) - math.log(importance_samples)
+    bound = -mean_prob.mean(axis=2) / nats_per_bit_per_dim
+    over_images, over_seeds = _standard_errors(bound)
     return dataclasses.replace(
-        result,
+        found,
         importance_samples=importance_samples,
         bound_bits_per_dim=float(bound.mean()),
-        bound_standard_error_over_images=_standard_error(bound.mean(axis=0)),
-        bound_standard_error_over_seeds=_standard_error(bound.mean(axis=1)),
+        bound_standard_error_over_images=over_images,
+        bound_standard_error_over_seeds=over_seeds,
     )
 
 
 def check_importance_samples(importance_samples: int, draws: int) -> None:
     """Raises `ValueError` unless the draws fall into groups of so many."""
-    check_whole("importance_samples", importance_samples)
     if importance_samples < 1 or draws % importance_samples:
         raise ValueError(
             f"importance_samples: expected a divisor of the {draws} draws, which are "
@@ -143,19 +226,12 @@ def check_importance_samples(importance_samples: int, draws: int) -> None:
         )
 
 
-def _importance_weighted(
-    scores: np.ndarray, event_shape: Sequence[int], importance_samples: int
-) -> np.ndarray:
-    """Returns the bound in bits/dim for each flow and image."""
-    nats_per_bit_per_dim = int(np.prod(event_shape)) * math.log(2)
-    log_prob = -scores * nats_per_bit_per_dim
-    log_prob = log_prob.reshape([*scores.shape[:2], -1, importance_samples])
-    largest = log_prob.max(axis=3, keepdims=True)
-    mean = np.log(np.exp(log_prob - largest).mean(axis=3)) + largest[..., 0]
-    return -mean.mean(axis=2) / nats_per_bit_per_dim
+def _standard_errors(values: np.ndarray) -> tuple[float | None, float | None]:
+    """Returns the errors of a mean over [flows, images], over images and over flows."""
 
+    def error(means: np.ndarray) -> float | None:
+        if len(means) < 2:
+            return None
+        return float(means.std(ddof=1) / math.sqrt(len(means)))
 
-def _standard_error(values: np.ndarray) -> float | None:
-    if len(values) < 2:
-        return None
-    return float(values.std(ddof=1) / math.sqrt(len(values)))
+    return error(values.mean(axis=0)), error(values.mean(axis=1))

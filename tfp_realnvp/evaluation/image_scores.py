@@ -8,7 +8,7 @@ import itertools
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from tfp_realnvp.arguments import check_int, check_seed
 from tfp_realnvp.data.image_file import Decoded, hash_of
 from tfp_realnvp.data.image_files import find_images, read_images, shown
 from tfp_realnvp.data.progress import ProgressBar
-from tfp_realnvp.evaluation.split_scores import dequantized
+from tfp_realnvp.evaluation.evaluation import dequantized
 from tfp_realnvp.evaluation.typicality import reference_scores, roc_auc, typicality
 from tfp_realnvp.files import check_output, locked
 from tfp_realnvp.flows import bits_per_dim
@@ -28,8 +28,6 @@ from tfp_realnvp.training.flow_model import FlowModel
 
 # How many of the strangest images are kept to be shown, and of the most ordinary.
 SHOWN = 24
-# Columns that do not hold numbers.
-_WORDS = frozenset({"file", "group", "error"})
 
 
 class ImageScores(NamedTuple):
@@ -56,7 +54,13 @@ class ImageScores(NamedTuple):
 
         Those that were given as normal are left out.
         """
-        return _order(self.columns, self.reference)
+        columns = self.columns
+        distance = np.abs(columns["bits_per_dim"] - np.median(self.reference))
+        order = np.lexsort([-distance, columns["typicality"]])
+        keep = columns["error"] == ""
+        if "group" in columns:
+            keep &= columns["group"] == "other"
+        return order[keep[order]]
 
     def roc_auc(self) -> dict[str, tuple[float, float]]:
         """Returns how well other images are told from normal ones, by the score.
@@ -66,15 +70,16 @@ class ImageScores(NamedTuple):
           images of more bits/dim for the others, `"typicality"` those of smaller
           p-values. Empty if there are not two of each group.
         """
-        if "group" not in self.columns:
+        columns = self.columns
+        if "group" not in columns:
             return {}
-        group = np.where(self.columns["error"] == "", self.columns["group"], "")
+        group = np.where(columns["error"] == "", columns["group"], "")
         masks = group == "normal", group == "other"
-        if min(np.count_nonzero(mask) for mask in masks) < 2:
+        if min(map(np.count_nonzero, masks)) < 2:
             return {}
         scores = {
-            "likelihood": self.columns["bits_per_dim"],
-            "typicality": -self.columns["typicality"],
+            "likelihood": columns["bits_per_dim"],
+            "typicality": -columns["typicality"],
         }
         return {k: roc_auc(*(v[mask] for mask in masks)) for k, v in scores.items()}
 
@@ -110,7 +115,7 @@ def score_images(
       batch_size: Python `int`; a matter of memory and speed alone.
       weights: Which weights, see `RunDirectory.weights`.
       data_dir: Where the run's own images are now; `None` is where they were. They are
-        needed once, for `ImageScores.reference`, see `reference_scores`.
+        needed once, for `ImageScores.reference`.
       skip_damaged: Python `bool`, whether to go on without files that cannot be read.
       output: CSV file to write the columns to. Until all are scored its name ends in
         `.partial`, and it has the rows so far.
@@ -119,14 +124,13 @@ def score_images(
       FileNotFoundError: If there is no such run, or there are no images.
       ValueError: If a file cannot be read, or an argument is out of range.
     """
-    for name, value in (("draws", draws), ("batch_size", batch_size)):
-        check_int(name, value)
+    check_int("draws", draws)
+    check_int("batch_size", batch_size)
     check_seed("seed", seed, optional=False)
     if output is not None:
         check_output(pathlib.Path(output))
     directory = RunDirectory(run)
     config = directory.load_config()
-    directory.check_weights(weights)
     groups = {"other": find_images(_listed(paths))}
     if _listed(normal):
         groups["normal"] = find_images(_listed(normal))
@@ -143,9 +147,10 @@ def score_images(
     )
     crop: Literal["center", "none"] = "none" if config.crop == "none" else "center"
     count = sum(len(f.stamps) for found in groups.values() for f in found.values())
-    table = _Table(count, _names(model, groups), reference, shape)
     progress, done = ProgressBar(count), 0
-    with _written_to(output, table) as write:
+    columns: dict[str, np.ndarray] = {}
+    pictures: dict[int, np.ndarray] = {}
+    with _written_to(output) as write:
         for group, found in groups.items():
             images = read_images(
                 found, image_size=shape[0], channels=shape[2], crop=crop
@@ -153,11 +158,25 @@ def score_images(
             while batch := list(itertools.islice(images, batch_size)):
                 if not skip_damaged:
                     _check_damaged(batch)
-                table.add(done, group, batch, score)
-                write(slice(done, done + len(batch)))
-                done += len(batch)
+                rows = slice(done, done + len(batch))
+                told = group if len(groups) > 1 else None
+                scored = _columns(batch, score, reference, shape, group=told)
+                for name, values in scored.items():
+                    if name not in columns:
+                        columns[name] = np.empty([count], values.dtype)
+                    columns[name][rows] = values
+                write(scored)
+                # Those of what is strangest and most ordinary so far.
+                new = {done + i: decoded.pixels for i, (_, decoded) in enumerate(batch)}
+                candidates = {**pictures, **new}
+                numbers = np.array(list(candidates))
+                some = {name: column[numbers] for name, column in columns.items()}
+                order = numbers[ImageScores(some, reference, {}).order()].tolist()
+                shown_ones = (*order[:SHOWN], *order[-SHOWN:])
+                pictures = {i: candidates[i] for i in shown_ones}
+                done = rows.stop
                 progress.update(done)
-    return ImageScores(table.columns, reference, table.pictures)
+    return ImageScores(columns, reference, pictures)
 
 
 def _listed(
@@ -173,13 +192,14 @@ def _scorer(
 
     They are of shape [N, draws, scales]; the scales add up.
     """
-    classes, numbers = model.condition_size, tf.TensorSpec([None], tf.int64)
-    images = tf.TensorSpec([None, *model.flow.event_shape], tf.uint8)
+    classes = model.condition_size
+    signature = [
+        tf.TensorSpec([None, *model.flow.event_shape], tf.uint8),
+        tf.TensorSpec([None], tf.int64),
+        tf.TensorSpec([], tf.int64),
+    ]
 
-    @tf.function(
-        autograph=False,
-        input_signature=[images, numbers, tf.TensorSpec([], tf.int64)],
-    )
+    @tf.function(autograph=False, input_signature=signature)
     def parts(images: tf.Tensor, numbers: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
         pixels = dequantized(model, images, numbers, draw, seed)
         if classes is None:
@@ -200,95 +220,47 @@ def _scorer(
         return mean[:, tf.newaxis]
 
     def score(images: np.ndarray) -> np.ndarray:
-        numbers = tf.constant([hash_of(x.tobytes()) >> 1 for x in images], tf.int64)
-        found = [
-            parts(tf.constant(images), numbers, tf.constant(draw, tf.int64))
-            for draw in range(draws)
-        ]
+        numbers = np.array([hash_of(x.tobytes()) >> 1 for x in images], np.int64)
+        found = [parts(images, numbers, draw) for draw in range(draws)]
         return np.stack(found, axis=1).astype(np.float64)
 
     return score
 
 
-def _names(model: FlowModel, groups: Mapping[str, object]) -> list[str]:
-    """Returns the names of the columns."""
-    names = ["file", "log_prob", "bits_per_dim", "standard_error", "typicality"]
-    scales = model.flow.bijector.bijectors[1].num_scales
-    if scales > 1 and model.condition_size is None:
-        names += [f"bits_per_dim_scale_{i}" for i in range(1, scales + 1)]
-    return [*names, *(["group"] if len(groups) > 1 else []), "error"]
-
-
-class _Table:
-    """The columns of `ImageScores`, filled batch after batch."""
-
-    def __init__(
-        self,
-        count: int,
-        names: Sequence[str],
-        reference: np.ndarray,
-        event_shape: Sequence[int],
-    ):
-        self.columns = {
-            name: np.full([count], "", object)
-            if name in _WORDS
-            else np.full([count], np.nan)
-            for name in names
-        }
-        self.pictures: dict[int, np.ndarray] = {}
-        self._reference, self._event_shape = reference, event_shape
-
-    def add(
-        self,
-        first: int,
-        group: str,
-        batch: Sequence[tuple[str, Decoded]],
-        score: Callable[[np.ndarray], np.ndarray],
-    ) -> None:
-        """Takes a batch in, of which the first image has this number."""
-        part = slice(first, first + len(batch))
-        columns = {name: column[part] for name, column in self.columns.items()}
-        columns["file"][:] = [name for name, _ in batch]
-        columns["error"][:] = [decoded.damage or "" for _, decoded in batch]
-        if "group" in columns:
-            columns["group"][:] = group
-        read = np.flatnonzero(columns["error"] == "")
-        if not len(read):
-            return
-        pixels = np.stack([batch[i][1].pixels for i in read.tolist()])
-        nats = score(pixels)
-        log_prob, draws = nats.sum(axis=2), nats.shape[1]
-        bits = bits_per_dim(log_prob, self._event_shape)
-        columns["log_prob"][read] = log_prob.mean(axis=1)
-        columns["bits_per_dim"][read] = bits.mean(axis=1)
-        if draws > 1:
-            errors = bits.std(axis=1, ddof=1) / math.sqrt(draws)
-            columns["standard_error"][read] = errors
-        columns["typicality"][:] = typicality(columns["bits_per_dim"], self._reference)
-        by_scale = bits_per_dim(nats.mean(axis=1), self._event_shape)
-        for scale, values in enumerate(by_scale.T, start=1):
-            if f"bits_per_dim_scale_{scale}" in columns:
-                columns[f"bits_per_dim_scale_{scale}"][read] = values
-        bad = read[~np.isfinite(log_prob).all(axis=1)]
-        for name, column in columns.items():
-            if name not in _WORDS:
-                column[bad] = np.nan
-        columns["error"][bad] = "the density is not a finite number"
-        # Those of what is strangest and most ordinary so far.
-        places = (first + read).tolist()
-        candidates = {**self.pictures, **dict(zip(places, pixels, strict=True))}
-        numbers = np.array(list(candidates))
-        some = {name: column[numbers] for name, column in self.columns.items()}
-        order = numbers[_order(some, self._reference)].tolist()
-        self.pictures = {i: candidates[i] for i in (*order[:SHOWN], *order[-SHOWN:])}
-
-
-def _order(columns: Mapping[str, np.ndarray], reference: np.ndarray) -> np.ndarray:
-    """Returns what `ImageScores.order` does."""
-    distance = np.abs(columns["bits_per_dim"] - np.median(reference))
-    order = np.lexsort([-distance, columns["typicality"]])
-    order = order[columns["error"][order] == ""]
-    return order[columns["group"][order] != "normal"] if "group" in columns else order
+def _columns(
+    batch: Sequence[tuple[str, Decoded]],
+    score: Callable[[np.ndarray], np.ndarray],
+    reference: np.ndarray,
+    event_shape: Sequence[int],
+    *,
+    group: str | None,
+) -> dict[str, np.ndarray]:
+    """Returns the columns of a batch; what has no scores is NaN in all of them."""
+    errors = np.array([decoded.damage or "" for _, decoded in batch], object)
+    # Damaged ones are scored as black images, which tells how many scales there are.
+    black = np.zeros(event_shape, np.uint8)
+    pixels = [black if decoded.damage else decoded.pixels for _, decoded in batch]
+    nats = score(np.stack(pixels))
+    is_good = np.isfinite(nats.sum(axis=2)).all(axis=1)
+    errors[(errors == "") & ~is_good] = "the density is not a finite number"
+    nats[errors != ""] = np.nan
+    draws, scales = nats.shape[1:]
+    bits = bits_per_dim(nats.sum(axis=2), event_shape)
+    error = bits.std(axis=1, ddof=1) / math.sqrt(draws) if draws > 1 else np.nan
+    columns = {
+        "file": np.array([name for name, _ in batch], object),
+        "log_prob": nats.sum(axis=2).mean(axis=1),
+        "bits_per_dim": bits.mean(axis=1),
+        "standard_error": np.broadcast_to(error, [len(batch)]),
+        "typicality": typicality(bits.mean(axis=1), reference),
+    }
+    if scales > 1:
+        by_scale = bits_per_dim(nats.mean(axis=1), event_shape).T
+        numbered = enumerate(by_scale, start=1)
+        columns |= {f"bits_per_dim_scale_{i}": values for i, values in numbered}
+    if group is not None:
+        columns["group"] = np.full([len(batch)], group, object)
+    return {**columns, "error": errors}
 
 
 def _check_damaged(batch: Sequence[tuple[str, Decoded]]) -> None:
@@ -304,28 +276,28 @@ def _check_damaged(batch: Sequence[tuple[str, Decoded]]) -> None:
 
 @contextlib.contextmanager
 def _written_to(
-    output: str | os.PathLike | None, table: _Table
-) -> Iterator[Callable[[slice], None]]:
-    """Yields a function that writes rows, which stay if it is the last one called."""
+    output: str | os.PathLike | None,
+) -> Iterator[Callable[[dict[str, np.ndarray]], None]]:
+    """Yields a function that writes rows; those of a failed run stay in `.partial`."""
     if output is None:
-        yield lambda rows: None
+        yield lambda columns: None
         return
     path = pathlib.Path(output)
     partial = path.with_name(f"{path.name}.partial")
     lock = path.with_name(f".{path.name}.lock")
-    # A stranger's file name need not be text.
     with (
         locked(lock, f"output: another process is writing {path}."),
-        partial.open(
-            "w", encoding="utf-8", errors="backslashreplace", newline=""
-        ) as file,
+        # A stranger's file name need not be text.
+        partial.open("w", -1, "utf-8", "backslashreplace", newline="") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(table.columns)
 
-        def write(rows: slice) -> None:
-            cells = ([_cell(x) for x in c[rows]] for c in table.columns.values())
-            writer.writerows(zip(*cells, strict=True))
+        def write(columns: dict[str, np.ndarray]) -> None:
+            if not file.tell():
+                writer.writerow(columns)
+            writer.writerows(
+                zip(*(map(_cell, c) for c in columns.values()), strict=True)
+            )
             file.flush()
 
         yield write

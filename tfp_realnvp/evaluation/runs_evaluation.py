@@ -1,4 +1,4 @@
-"""Trained runs of one configuration, scored together."""
+"""Trained runs of one configuration, scored together, beside the paper's figures."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from tfp_realnvp.arguments import check_choice, check_path
+from tfp_realnvp.arguments import check_choice
 from tfp_realnvp.choices import SPLITS
 from tfp_realnvp.data import ImageData
-from tfp_realnvp.evaluation.evaluation import check_importance_samples, summarize
-from tfp_realnvp.evaluation.evaluation_table import markdown_table
+from tfp_realnvp.evaluation.evaluation import (
+    Evaluation,
+    check_importance_samples,
+    score_split,
+    summarize,
+)
 from tfp_realnvp.evaluation.paper_table import paper_results
-from tfp_realnvp.evaluation.split_scores import score_split
 from tfp_realnvp.files import write_json
-from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
 
 
@@ -27,17 +29,10 @@ class RunsEvaluation(NamedTuple):
     Attributes:
       values: What goes into a JSON file.
       table: The same as a table in Markdown, beside the paper's figures.
-      unwritten: Why `evaluation.json` could not be written, one error for each run.
     """
 
     values: dict[str, Any]
     table: str
-    unwritten: Sequence[OSError] = ()
-
-    def check_written(self) -> None:
-        """Raises `OSError` if a file could not be written."""
-        for error in self.unwritten:
-            raise error
 
 
 def evaluate_runs(
@@ -80,15 +75,12 @@ def evaluate_runs(
     check_choice("split", split, SPLITS)
     if importance_samples is not None:
         check_importance_samples(importance_samples, draws)
-    if data_dir is not None:
-        check_path("data_dir", data_dir)
-    configs = [directory.load_config() for directory in directories]
-    _check_alike(directories, configs)
+    _check_alike(directories)
     for directory in directories:
         directory.check_weights(weights)
-    data = data or configs[0].load_data(data_dir)
+    data = data or directories[0].load_config().load_data(data_dir)
     settings = {"split": split, "weights": weights, "noise_seed": seed}
-    scores, unwritten = [], []
+    scores = []
     for directory in directories:
         found = score_split(
             directory.load_model(weights),
@@ -102,11 +94,30 @@ def evaluate_runs(
         single = _report(data, [found], [directory], importance_samples, settings)
         try:
             write_json(directory.path / "evaluation.json", single.values)
-        except OSError as error:
+        except OSError:
             # Scores take hours, and their caller has yet to see them.
-            unwritten.append(error)
-    all_of_them = _report(data, scores, directories, importance_samples, settings)
-    return all_of_them._replace(unwritten=unwritten)
+            print(single.table, flush=True)
+            raise
+    return _report(data, scores, directories, importance_samples, settings)
+
+
+def _check_alike(directories: Sequence[RunDirectory]) -> None:
+    first, *others = (directory.load_config() for directory in directories)
+    seeds = {first.seed}
+    for directory, config in zip(directories[1:], others, strict=True):
+        differences = first.differences(config)
+        differences.pop("seed", None)
+        if config.seed in seeds:
+            raise ValueError(
+                f"run: expected runs of different seeds, got several of {config.seed}."
+            )
+        for name, (there, here) in differences.items():
+            raise ValueError(
+                "run: expected runs of one configuration that differ in their seed; in "
+                f"{directories[0].path} and {directory.path} {name} is {there!r} and "
+                f"{here!r}."
+            )
+        seeds.add(config.seed)
 
 
 def _report(
@@ -135,37 +146,65 @@ def _report(
         "paper": paper_results(data, split, evaluation.images)._asdict(),
     }
     of_seeds = ", ".join(f"{mean:.3f} of seed {seed}" for seed, mean in by_seed.items())
+    unfinished = [d.path for d in directories if not d.is_finished]
     remarks = [
         f"With {settings['weights']} weights: {of_seeds}.",
-        *(
-            f"Training of {directory.path} has not ended."
-            for directory in directories
-            if not directory.is_finished
-        ),
+        *(f"Training of {path} has not ended." for path in unfinished),
     ]
     return RunsEvaluation(values, markdown_table(data, split, evaluation, remarks))
 
 
-def _check_alike(
-    directories: Sequence[RunDirectory], configs: Sequence[RunConfig]
-) -> None:
-    first = configs[0]
-    for directory, config in zip(directories[1:], configs[1:], strict=True):
-        differences = first.differences(config)
-        differences.pop("seed", None)
-        if differences:
-            listed = ", ".join(
-                f"{name} is {there!r} and {here!r}"
-                for name, (there, here) in differences.items()
-            )
-            raise ValueError(
-                "run: expected runs of one configuration that differ in their seed; in "
-                f"{directories[0].path} and {directory.path} {listed}."
-            )
-    seeds = [config.seed for config in configs]
-    twice = [seed for seed in seeds if seeds.count(seed) > 1]
-    if twice:
-        raise ValueError(
-            f"run: expected runs of different seeds, got {len(twice)} of seed "
-            f"{twice[0]}."
+def markdown_table(
+    data: ImageData, split: str, evaluation: Evaluation, remarks: Sequence[str] = ()
+) -> str:
+    """Returns a table of one row beside the paper's, and below what to know of it.
+
+    ```python
+    >>> from tfp_realnvp.data import load_images
+    >>> from tfp_realnvp.evaluation.runs_evaluation import Evaluation, markdown_table
+    >>> found = Evaluation(1, 300, 3, 4.0712, 0.0123, None, 0.001)
+    >>> table = markdown_table(load_images("digits"), "test", found)
+    >>> print(table.splitlines()[2])
+    | digits, test | -- | -- | 4.071 ± 0.012 |
+
+    ```
+    """
+    paper = paper_results(data, split, evaluation.images)
+    over_images = evaluation.standard_error_over_images
+    over_seeds = evaluation.standard_error_over_seeds
+    below = [
+        f"Bits/dim, mean over {evaluation.images} images (draws of the noise for each: "
+        f"{evaluation.draws})."
+    ]
+    if over_images is not None:
+        below.append("The first ± is the standard error over images.")
+    if over_seeds is not None:
+        below.append(f"The last ± is that over the {evaluation.flows} training seeds.")
+    count = getattr(data, split).count
+    if evaluation.images < count:
+        below.append(f"These are only the first of {count} images.")
+    if evaluation.importance_samples is not None:
+        bound = _with_errors(
+            evaluation.bound_bits_per_dim,
+            evaluation.bound_standard_error_over_images,
+            evaluation.bound_standard_error_over_seeds,
         )
+        below.append(
+            f"Importance-weighted bound with {evaluation.importance_samples} draws: "
+            f"{bound}. It bounds the likelihood of the discrete images more tightly, "
+            "and is not what the paper reports."
+        )
+    found = _with_errors(evaluation.bits_per_dim, over_images, over_seeds)
+    lines = [
+        "| data | Pixel RNN, paper | Real NVP, paper | Real NVP, here |",
+        "| --- | --- | --- | --- |",
+        f"| {paper.title} | {paper.pixel_rnn or '--'} | {paper.real_nvp or '--'} | "
+        f"{found} |",
+        "",
+        *(f"- {line}" for line in [*below, paper.remark, *remarks]),
+    ]
+    return "\n".join(lines)
+
+
+def _with_errors(*mean_and_errors: float | None) -> str:
+    return " ± ".join(f"{v:.3f}" for v in mean_and_errors if v is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -27,18 +28,11 @@ def typicality(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
     p(s) = min(1, 2 (1 + min(#{r <= s}, #{r >= s})) / (n + 1))
     ```
 
-    for the `n` scores `r` of the reference. If an image comes from where the reference
-    does, p is at most `a` with a probability of at most `a`, whatever the flow; to be
-    too likely is as strange as to be too unlikely.
-
-    Args:
-      scores: Array of shape [N]; NaN gives NaN.
-      reference: Array of shape [n].
-
-    Returns:
-      `float64` array of shape [N], from 2 / (n + 1) to 1.
-
-    #### Example
+    for the `n` scores `r` of the reference; NaN gives NaN. If an image comes from where
+    the reference does, p is at most `a` with a probability of at most `a`, whatever the
+    flow; to be too likely is as strange as to be too unlikely (Nalisnick et al.,
+    Detecting Out-of-Distribution Inputs to Deep Generative Models Using Typicality,
+    2019).
 
     ```python
     >>> import numpy as np
@@ -47,11 +41,6 @@ def typicality(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
     [0.5, 1.0, 0.5]
 
     ```
-
-    #### References
-
-    E. Nalisnick, A. Matsukawa, Y. W. Teh, B. Lakshminarayanan. Detecting
-    Out-of-Distribution Inputs to Deep Generative Models Using Typicality. 2019.
     """
     reference = np.sort(reference)
     below = np.searchsorted(reference, scores, "right")
@@ -61,15 +50,9 @@ def typicality(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def roc_auc(normal: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Returns how well a score tells two groups apart, and its standard error.
+    """Returns in what share of pairs the other score is higher, and its standard error.
 
-    Args:
-      normal: Scores of shape [N], at least two.
-      other: Scores of shape [M], at least two, which should be higher.
-
-    Returns:
-      Share of all pairs in which the other score is higher, ties counted half, and
-      its standard error by DeLong's method.
+    Of each there are at least two. Ties count half; the error is by DeLong's method.
     """
 
     def shares(values: np.ndarray, among: np.ndarray) -> np.ndarray:
@@ -97,38 +80,20 @@ def reference_scores(
     same kind that it has not seen look strange beside them.
 
     They are kept in the run's folder, where that can be written to, for as long as
-    weights, images and settings are the same.
-
-    Args:
-      directory: The run's folder.
-      score: Function of images that returns their bits/dim.
-      model: The run's, as `score` uses it: the file of its weights may be that of a
-        later epoch by now.
-      settings: What else the scores depend on.
-      data_dir: Where the run's images are now; `None` is where they were.
-      batch_size: Python `int`, images to score at a time.
-
-    Raises:
-      FileNotFoundError: If the images are not there.
-      ValueError: If they are not those that the run was trained on, or the run is
-        conditioned on more than a class.
+    the model's weights, the images and the settings are the same.
     """
     config = directory.load_config()
-    contents = hashlib.sha256()
+    version = importlib.metadata.version("tfp_realnvp")
+    depends_on = [version, config.flow, config.images, settings]
+    made_from = hashlib.sha256(json.dumps(depends_on).encode())
+    # The file of the weights may be that of a later epoch by now.
     for weight in model.weights:
-        contents.update(weight.numpy().tobytes())
-    made_from = {
-        "version": importlib.metadata.version("tfp_realnvp"),
-        "weights": contents.hexdigest(),
-        "flow": config.flow,
-        "images": config.images,
-        "split": "validation",
-        **settings,
-    }
+        made_from.update(weight.numpy().tobytes())
     path = directory.path / REFERENCE_SCORES
-    kept = _load(path, made_from)
-    if kept is not None:
-        return kept
+    with contextlib.suppress(OSError, ValueError):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept.get("made_from") == made_from.hexdigest():
+            return np.array(kept["bits_per_dim"])
     split = config.load_data(data_dir).validation
     if split.conditions is not None and split.conditions.ndim > 1:
         raise ValueError(
@@ -146,19 +111,8 @@ def reference_scores(
         raise FloatingPointError("run: expected finite densities, got others.")
     try:
         if config.images is not None:
-            write_json(path, {**made_from, "bits_per_dim": found.tolist()})
+            kept = {"made_from": made_from.hexdigest(), "bits_per_dim": found.tolist()}
+            write_json(path, kept)
     except OSError as error:
         print(f"They are not kept: {error}")
     return found
-
-
-def _load(path: Any, made_from: dict[str, Any]) -> np.ndarray | None:
-    """Returns the scores in a file, or nothing if others or none are there."""
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        found = np.array(kept.pop("bits_per_dim"), np.float64)
-        # As JSON has them: it knows no tuples.
-        same = kept == json.loads(json.dumps(made_from))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-    return found if same and found.ndim == 1 and len(found) else None

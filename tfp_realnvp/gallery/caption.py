@@ -6,7 +6,7 @@ import csv
 import json
 import pathlib
 
-from tfp_realnvp.runs.report import SCORES_IN_SUMMARY
+from tfp_realnvp.runs.run import SCORES_IN_SUMMARY
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
 

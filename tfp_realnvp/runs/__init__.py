@@ -1,10 +1,8 @@
 """Whole runs: training that can be stopped and resumed, and what it leaves."""
 
-from tfp_realnvp.runs.learning_rate import LearningRate
-from tfp_realnvp.runs.recipes import recipe_of
-from tfp_realnvp.runs.report import evaluate_run, write_report
-from tfp_realnvp.runs.run import train
-from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs.callbacks import LearningRate
+from tfp_realnvp.runs.run import evaluate_run, train, write_report
+from tfp_realnvp.runs.run_config import RunConfig, recipe_of
 from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.runs.strategy import make_strategy
 

@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import datetime
+import math
 import sys
 import time
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
-from tfp_realnvp.arguments import check_number
+from tfp_realnvp.arguments import check_choice, check_number
+from tfp_realnvp.choices import SCHEDULES
 from tfp_realnvp.data.progress import ProgressLine
+
+# Part of the run in which a trapezoid falls.
+FALL = 0.3
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """Ends training after a number of minutes, compilation included.
-
-    Args:
-      minutes: Python `float`, counted from the start of `fit`.
-      seconds_before: Python `float`, what a run that goes on has already spent.
-
-    Raises:
-      ValueError: If `minutes` is not positive.
-    """
+    """Ends training after a number of minutes, those spent earlier included."""
 
     def __init__(self, minutes: float, seconds_before: float = 0.0):
         super().__init__()
-        check_number(
-            "minutes", minutes, least=sys.float_info.min, expected="a positive number"
-        )
+        least = sys.float_info.min
+        check_number("minutes", minutes, least=least, expected="a positive number")
         self.minutes = minutes
         self._seconds_before = seconds_before
         self._begin: float | None = None
@@ -48,14 +44,65 @@ class TimeLimit(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-class Throughput(keras.callbacks.Callback):
-    """Measures images per second, and adds them to the logs of an epoch.
+class LearningRate(keras.callbacks.Callback):
+    """Sets the learning rate before every step.
 
-    The first step, which compiles, does not count, nor does validation.
+    ```none
+    rate(p) = learning_rate * min(1, (step + 1) / warmup_steps) * f(p)
+
+    constant:   f(p) = 1
+    cosine:     f(p) = (1 + cos(pi p)) / 2
+    trapezoid:  f(p) = min(1, (1 - p) / 0.3)
+    ```
+
+    with p the share of the steps that are done, or of the time limit that has passed,
+    whichever is more.
 
     Args:
-      batch_size: Python `int`, images in a step.
+      learning_rate: Python `float`, the highest.
+      steps: Python `int`, number of training steps.
+      schedule: `"constant"`, `"cosine"` or `"trapezoid"`.
+      warmup_steps: Python `int`, steps over which the rate first rises; 0 for none.
+      time_limit: `TimeLimit` of the same `fit`, or `None`.
+
+    Raises:
+      ValueError: If there is no such schedule.
     """
+
+    def __init__(
+        self,
+        learning_rate: float,
+        steps: int,
+        schedule: Literal["constant", "cosine", "trapezoid"] = "cosine",
+        *,
+        warmup_steps: int = 0,
+        time_limit: TimeLimit | None = None,
+    ):
+        super().__init__()
+        check_choice("schedule", schedule, SCHEDULES)
+        self._learning_rate = learning_rate
+        self._steps = steps
+        self._schedule = schedule
+        self._warmup_steps = warmup_steps
+        self._time_limit = time_limit
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.model.optimizer.learning_rate = self._learning_rate * self._factor()
+
+    def _factor(self) -> float:
+        step = self.model.step
+        of_time = 0.0 if self._time_limit is None else self._time_limit.progress
+        progress = min(1.0, max(step / self._steps, of_time))
+        warmup = min(1.0, (step + 1) / max(1, self._warmup_steps))
+        if self._schedule == "cosine":
+            return warmup * 0.5 * (1 + math.cos(math.pi * progress))
+        if self._schedule == "trapezoid":
+            return warmup * min(1.0, (1 - progress) / FALL)
+        return warmup
+
+
+class Throughput(keras.callbacks.Callback):
+    """Adds images per second to the logs, of the steps after the first."""
 
     def __init__(self, batch_size: int):
         super().__init__()
@@ -70,12 +117,6 @@ class Throughput(keras.callbacks.Callback):
             return None
         return self._batch_size * (self._steps - 1) / self._seconds
 
-    @property
-    def seconds_per_step(self) -> float | None:
-        """`None` before the second step."""
-        speed = self.images_per_second
-        return None if speed is None else self._batch_size / speed
-
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         self._begin = time.perf_counter()
 
@@ -89,41 +130,41 @@ class Throughput(keras.callbacks.Callback):
             logs["images_per_second"] = self.images_per_second
 
 
-class Report(keras.callbacks.Callback):
-    """Prints how far training is, in place of Keras's bar, see `ProgressLine`.
+class Report(Throughput):
+    """Prints how far training is too, in place of Keras's bar, see `ProgressLine`.
 
     Args:
+      batch_size: Python `int`, images in a step.
       steps: Python `int`, steps in an epoch.
       epochs: Python `int`, of the whole run, which may have begun earlier.
-      throughput: `Throughput` of the same `fit`.
       time_limit: `TimeLimit` of the same `fit`, or `None`.
     """
 
     def __init__(
         self,
-        steps: int,
-        epochs: int,
-        throughput: Throughput,
+        batch_size: int,
+        steps: int = 1,
+        epochs: int = 1,
         time_limit: TimeLimit | None = None,
     ):
-        super().__init__()
-        self._steps, self._epochs = steps, epochs
-        self._throughput, self._time_limit = throughput, time_limit
+        super().__init__(batch_size)
+        self._in_epoch, self._epochs = steps, epochs
+        self._time_limit = time_limit
         self._line = ProgressLine()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        super().on_train_batch_end(batch, logs)
         if not self._line.is_due:
             return
-        step, total = self.model.step, self._steps * self._epochs
-        words = [self._epoch((step - 1) // self._steps), f"step {step}/{total}"]
+        step, total = self.model.step, self._in_epoch * self._epochs
+        words = [self._epoch((step - 1) // self._in_epoch), f"step {step}/{total}"]
         words += _words(logs or {})
-        each = self._throughput.seconds_per_step
-        if each is not None:
-            left = (total - step) * each
-            if self._time_limit is not None:
-                limit = self._time_limit
+        speed, limit = self.images_per_second, self._time_limit
+        if speed is not None:
+            left = (total - step) * self._batch_size / speed
+            if limit is not None:
                 left = min(left, max(0.0, (1 - limit.progress) * 60 * limit.minutes))
-            words += _words({"images_per_second": self._throughput.images_per_second})
+            words += _words({"images_per_second": speed})
             words.append(f"{datetime.timedelta(seconds=round(left))} left")
         self._line.show(", ".join(words))
 
@@ -131,6 +172,7 @@ class Report(keras.callbacks.Callback):
         self._line.show(f"evaluation, batch {batch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        super().on_epoch_end(epoch, logs)
         self._line.end(", ".join([self._epoch(epoch), *_words(logs or {})]))
 
     def _epoch(self, number: int) -> str:
@@ -149,14 +191,7 @@ def _words(logs: dict[str, Any]) -> list[str]:
 
 
 class EvaluateAverage(keras.callbacks.Callback):
-    """Scores the averaged weights on the validation images after every epoch.
-
-    The score enters the logs beside that of the weights themselves, as
-    `val_average_...`.
-
-    Args:
-      images: `tf.data.Dataset` of batches.
-    """
+    """Adds the scores of the averaged weights to the logs, as `val_average_...`."""
 
     def __init__(self, images: Any):
         super().__init__()

@@ -1,21 +1,23 @@
-"""All that training needs to go on as if it had not stopped, in one file."""
+"""All that training needs to go on as if it had not stopped, and how it is kept."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
-import math
 import os
 import pathlib
-import zipfile
-import zlib
+import time
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_int, check_number, check_text, shortened
-from tfp_realnvp.files import atomic_path
+from tfp_realnvp.arguments import check_int
+from tfp_realnvp.files import atomic_path, remove_unfinished
+from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.training.flow_model import FlowModel
 
 
@@ -47,16 +49,8 @@ def save_checkpoint(
 ) -> None:
     """Writes weights, optimizer, averages, noise state and progress.
 
-    The file is complete or not there: a checkpoint before it is replaced at the end.
-
-    Args:
-      path: Where to. `None` writes nothing, but takes part in what workers have to
-        do together to read variables.
-      model: The model, compiled.
-      progress: How far it has come.
-
-    Raises:
-      OSError: If the file cannot be written; a checkpoint before it stays.
+    `None` for a path writes nothing, but takes part in what workers have to do together
+    to read variables.
     """
     values = {
         name: tf.convert_to_tensor(variable).numpy()
@@ -70,99 +64,43 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: str | os.PathLike, model: FlowModel) -> Progress:
-    """Sets a model to what a checkpoint holds, and returns how far it had come.
+    """Sets a model, compiled as it was then, to what `save_checkpoint` has written.
 
     Nothing in the model changes unless the whole file is good. No code in it is run.
-
-    Args:
-      path: A file that `save_checkpoint` wrote.
-      model: The model, compiled as it was then.
-
-    Raises:
-      FileNotFoundError: If there is no file.
-      ValueError: If it is damaged or belongs to another model.
     """
     path = pathlib.Path(path)
     variables = _variables(model)
-    expected = {
-        name: (tuple(v.shape), np.dtype(tf.as_dtype(v.dtype).as_numpy_dtype))
-        for name, v in variables.items()
-    }
     try:
         # NumPy leaves a file that it opened itself open, where it is damaged.
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            # Only now: a header can promise more than there is memory for.
-            found = _shapes(file)
-            progress_shape, _ = found.pop("progress")
-            fits = found == expected
+            packed = [member for member in file.zip.infolist() if member.compress_type]
+            if packed:
+                # It could hold more than there is memory for.
+                raise ValueError(f"{packed[0].filename} is compressed")
+            names = {*file.files} - {"progress"}
+            fits = names == {*variables}
             values = {name: file[name] for name in file.files} if fits else {}
-        if progress_shape != ():
-            raise ValueError(f"its progress is of shape {progress_shape}")
-        if fits:
-            progress = _read_progress(str(values.pop("progress")))
-    except FileNotFoundError:
-        raise
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        TypeError,
-        ValueError,
-        NotImplementedError,
-        AttributeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+            progress = Progress(**json.loads(str(file["progress"])))
+    except Exception as error:
+        # NumPy and zipfile raise whatever comes of the bytes they find.
         raise ValueError(
             f"checkpoint: {path} is damaged or no checkpoint: {error}"
         ) from error
-    if not fits:
-        names = sorted({name for name, _ in set(found.items()) ^ set(expected.items())})
+    differ = names ^ {*variables} or {
+        name
+        for name, variable in variables.items()
+        if (values[name].shape, values[name].dtype)
+        != (tuple(variable.shape), tf.as_dtype(variable.dtype).as_numpy_dtype)
+    }
+    if differ:
         raise ValueError(
-            f"checkpoint: {path} belongs to another model or optimizer: expected "
-            f"{len(expected)} variables, got {len(found)}; the first that differs is "
-            f"{names[0]!r}."
+            f"checkpoint: {path} is damaged or no checkpoint, or belongs to another "
+            f"model or optimizer: expected {len(variables)} variables, got "
+            f"{len(names)}; the first that differs is {min(differ)!r}."
         )
     for name, variable in variables.items():
         variable.assign(values[name])
     model.step = progress.step
-    return progress
-
-
-def _shapes(file: np.lib.npyio.NpzFile) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Returns shapes and dtypes of the arrays in a file, of which none is read yet."""
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise ValueError("it is a single array")
-    shapes = {}
-    # Not `None`, as it is once the file has been closed.
-    archive: Any = file.zip
-    for member in archive.infolist():
-        name = member.filename.removesuffix(".npy")
-        if name in shapes or name == member.filename:
-            raise ValueError(f"{shortened(member.filename)} is no array of its own")
-        with archive.open(member) as stream:
-            version = np.lib.format.read_magic(stream)
-            if version != (1, 0):
-                raise ValueError(f"{shortened(name)} is of another version")
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-        size = math.prod(shape) * dtype.itemsize
-        if dtype.kind not in "biufU" or size > member.file_size:
-            raise ValueError(f"{shortened(name)} does not hold what it says")
-        shapes[name] = shape, dtype
-    return shapes
-
-
-def _read_progress(text: str) -> Progress:
-    progress = Progress(**json.loads(text))
-    check_int("step", progress.step, least=0)
-    check_int("skipped_steps", progress.skipped_steps, least=0)
-    check_number("seconds", progress.seconds, least=0, expected="0 or more, and finite")
-    if progress.best is not None:
-        check_number("best", progress.best)
-    check_text("data", progress.data)
-    kinds = isinstance(progress.history, list), isinstance(progress.metrics, list)
-    if not all(kinds) or not all(isinstance(logs, dict) for logs in progress.history):
-        raise ValueError("its history or metrics are no lists")
     return progress
 
 
@@ -174,9 +112,107 @@ def _variables(model: FlowModel) -> dict[str, Any]:
         "average": [] if model.average is None else model.average.variables,
     }
     return {
-        f"{group}/{i}": getattr(variable, "value", variable)
-        if group != "average"
-        else variable
+        # Keras's variables, but for the average's, which are TensorFlow's own.
+        f"{group}/{i}": variable if group == "average" else variable.value
         for group, variables in groups.items()
         for i, variable in enumerate(variables)
     }
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Writes checkpoints, weights and the history of a run into its folder.
+
+    A checkpoint is written every so many steps and after every epoch; after an epoch
+    also the weights, the averaged ones, the best on the validation images, and
+    `history.csv`. All that is in these files is in the checkpoint, or follows from it
+    again: a run that was killed between two of them loses nothing.
+
+    `progress` is kept up to date. Without a folder, as for all workers but the chief,
+    nothing is written.
+    """
+
+    def __init__(
+        self, directory: RunDirectory | None, progress: Progress, every_steps: int
+    ):
+        super().__init__()
+        check_int("checkpoint_steps", every_steps)
+        if directory is not None:
+            remove_unfinished(directory.path)
+        self._directory = directory
+        self._progress = progress
+        self._every_steps = every_steps
+        self._seconds_before = progress.seconds
+        self._skipped_before = progress.skipped_steps
+        self._begin: float | None = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._begin = self._begin or time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        metrics = self._progress.metrics
+        for variable, value in zip(self.model.metrics_variables, metrics, strict=False):
+            variable.assign(value)
+        self._progress.metrics = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        # After the last step of an epoch its validation is still to come, which a run
+        # that went on from there would leave out.
+        is_last = batch + 1 == self.params["steps"] or self.model.stop_training
+        if self.model.step % self._every_steps == 0 and not is_last:
+            self.save()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        progress = self._progress
+        progress.history.append({k: float(v) for k, v in logs.items()})
+        score = logs.get("val_bits_per_dim", logs.get("val_nll"))
+        if score is not None and (progress.best is None or score < progress.best):
+            progress.best = score
+            self._save_weights("best")
+        self._save_weights("last")
+        if self.model.has_average:
+            with self.model.averaged_weights():
+                self._save_weights("average")
+        if self._directory is not None:
+            _write_csv(self._directory.history, progress.history)
+        # Last: a run that goes on from here does not write the others again.
+        self.save(in_epoch=False)
+
+    def save(self, *, in_epoch: bool = True) -> None:
+        """Writes a checkpoint, with the metrics of the epoch if that is to go on."""
+        progress = self._progress
+        variables = self.model.metrics_variables if in_epoch else ()
+        progress.metrics = [float(variable.numpy()) for variable in variables]
+        progress.step = self.model.step
+        now = time.monotonic()
+        progress.seconds = self._seconds_before + now - (self._begin or now)
+        progress.skipped_steps = self._skipped_before + self.model.skipped_steps
+        path = None if self._directory is None else self._directory.checkpoint
+        save_checkpoint(path, self.model, progress)
+        progress.metrics = []
+
+    def _save_weights(self, which: str) -> None:
+        if self._directory is None:
+            return
+        # On a disk that fills HDF5 can crash.
+        weights = _WeightsInMemory()
+        self.model.save_weights(weights)
+        with atomic_path(self._directory.weights(which)) as temporary:
+            temporary.write_bytes(weights.getbuffer())
+
+
+class _WeightsInMemory(io.BytesIO):
+    """What Keras takes for a file of weights."""
+
+    def __str__(self) -> str:
+        return "in_memory.weights.h5"
+
+
+def _write_csv(path: pathlib.Path, history: list[dict[str, float]]) -> None:
+    names = list(dict.fromkeys(name for logs in history for name in logs))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["epoch", *names], lineterminator="\n")
+    writer.writeheader()
+    for epoch, logs in enumerate(history):
+        writer.writerow({"epoch": epoch, **logs})
+    with atomic_path(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")

@@ -1,7 +1,8 @@
-"""A training run from its configuration to its last step."""
+"""A training run, from its configuration to its report."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -9,21 +10,37 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.data import ImageData
+from tfp_realnvp.data.image_data import gaussian_bits_per_dim
+from tfp_realnvp.figures import (
+    sample_images,
+    samples_beside_data,
+    write_learning_curve,
+    write_png,
+)
+from tfp_realnvp.files import write_json
 from tfp_realnvp.runs.callbacks import (
     EvaluateAverage,
+    LearningRate,
     Report,
     Throughput,
     TimeLimit,
 )
-from tfp_realnvp.runs.checkpoint import Progress, load_checkpoint
-from tfp_realnvp.runs.keeper import Keeper
-from tfp_realnvp.runs.learning_rate import LearningRate
+from tfp_realnvp.runs.checkpoint import Checkpoints, Progress, load_checkpoint
 from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
-from tfp_realnvp.runs.strategy import is_chief
+from tfp_realnvp.runs.strategy import gathered, is_chief
 from tfp_realnvp.training.flow_model import FlowModel
 
+# By weights, see `RunDirectory.weights`: the name of their score in the summary, and
+# of the split that it is of.
+SCORES_IN_SUMMARY = {
+    "last": ("test_bits_per_dim", "test"),
+    "best": ("best_validation_bits_per_dim", "validation"),
+    "average": ("average_test_bits_per_dim", "test"),
+}
 _VALIDATION_IMAGES = 1000
+_PICTURED = 64
+_CURVES = ("bits_per_dim", "val_bits_per_dim", "val_average_bits_per_dim")
 
 
 def train(
@@ -63,7 +80,7 @@ def train(
     steps = data.steps_per_epoch(config.step_size)
     total = config.epochs * steps
     # The chief may still be making the folder.
-    _gathered(strategy, 0)
+    gathered(strategy, 0)
     progress = Progress(data=data.fingerprint())
     if directory.checkpoint.exists():
         progress = load_checkpoint(directory.checkpoint, model)
@@ -73,7 +90,7 @@ def train(
                 f"{data.fingerprint()}."
             )
         print(f"Going on after step {progress.step} of {total}.")
-    if len(set(_gathered(strategy, progress.step))) > 1:
+    if len(set(gathered(strategy, progress.step))) > 1:
         raise ValueError(
             "resume: expected the same checkpoint on all workers, for which the run's "
             f"folder must be shared by them; this one is at step {progress.step}."
@@ -82,26 +99,26 @@ def train(
     if config.minutes is not None:
         limit = TimeLimit(config.minutes, progress.seconds)
     validation = data.validation_batches(config.step_size, limit=_VALIDATION_IMAGES)
-    keeper = Keeper(
-        directory if is_chief(strategy) else None, progress, checkpoint_steps
+    rate = LearningRate(
+        config.learning_rate,
+        total,
+        config.schedule,
+        warmup_steps=config.warmup_steps,
+        time_limit=limit,
     )
-    throughput = Throughput(config.step_size)
+    its_own = directory if is_chief(strategy) else None
+    checkpoints = Checkpoints(its_own, progress, checkpoint_steps)
     every = [
         # The others ask the limit, so it must begin first.
         *([] if limit is None else [limit]),
-        LearningRate(
-            config.learning_rate,
-            total,
-            config.schedule,
-            warmup_steps=config.warmup_steps,
-            time_limit=limit,
-        ),
-        throughput,
+        rate,
         *([] if config.average_decay is None else [EvaluateAverage(validation)]),
         *(callbacks or []),
-        *([Report(steps, config.epochs, throughput, limit)] if verbose else []),
+        Report(config.step_size, steps, config.epochs, limit)
+        if verbose
+        else Throughput(config.step_size),
         # Last: what the others do at the end of an epoch is not done again after it.
-        keeper,
+        checkpoints,
     ]
     is_over = limit is not None and progress.seconds >= 60 * limit.minutes
     try:
@@ -120,7 +137,7 @@ def train(
             )
             is_over = model.stop_training
     except FloatingPointError:
-        keeper.save()
+        checkpoints.save()
         raise
     except tf.errors.OpError as error:
         reason = re.search(r"Collective ops is aborted by: (.*)", error.message)
@@ -134,38 +151,123 @@ def train(
     return progress
 
 
-def _gathered(strategy: tf.distribute.Strategy, value: int) -> list[int]:
-    """Waits for all workers, and returns what each of them gives."""
-    if strategy.cluster_resolver is None:
-        return [value]
-    return strategy.gather(tf.constant([value], tf.int64), axis=0).numpy().tolist()
-
-
 def _training_batches(
     data: ImageData, config: RunConfig, step: int, strategy: tf.distribute.Strategy
 ) -> Any:
     """Returns batches from number `step` on, each worker's own part on several."""
+    size, seed = config.step_size, config.seed
     if strategy.cluster_resolver is None:
-        return data.training_batches(
-            config.step_size, seed=config.seed, first_step=step
-        )
+        return data.training_batches(size, seed=seed, first_step=step)
     replicas = strategy.num_replicas_in_sync
 
     def parts(context: tf.distribute.InputContext) -> tf.data.Dataset:
         count = replicas // context.num_input_pipelines
+        first = context.input_pipeline_id * count
         own = [
             data.training_batches(
-                config.step_size,
-                seed=config.seed,
-                first_step=step,
-                worker=context.input_pipeline_id * count + i,
-                num_workers=replicas,
+                size, seed=seed, first_step=step, worker=i, num_workers=replicas
             )
-            for i in range(count)
+            for i in range(first, first + count)
         ]
-        if count == 1:
-            return own[0]
         turns = tf.data.Dataset.range(count).repeat()
         return tf.data.Dataset.choose_from_datasets(own, turns)
 
     return strategy.distribute_datasets_from_function(parts)
+
+
+def evaluate_run(
+    model: FlowModel, data: ImageData, config: RunConfig, progress: Progress
+) -> dict[str, Any]:
+    """Returns the summary of a run; on several workers all must ask for it.
+
+    Args:
+      model: The trained model.
+      data: The images it was trained on.
+      config: What the run was made from.
+      progress: How far it came.
+    """
+    size = config.step_size
+    print("Evaluating on training and test images.", flush=True)
+    line = Report(size)
+
+    def score(images: Any) -> float:
+        found = model.evaluate(images, callbacks=[line], verbose=0, return_dict=True)
+        return found["bits_per_dim"]
+
+    summary = {
+        "train_bits_per_dim": score(data.train.batches(size, limit=data.test.count)),
+        "test_bits_per_dim": score(data.test_batches(size)),
+        "best_validation_bits_per_dim": progress.best,
+        "gaussian_test_bits_per_dim": gaussian_bits_per_dim(data.train, data.test),
+        "uniform_bits_per_dim": 8.0,
+    }
+    if model.has_average:
+        with model.averaged_weights():
+            summary["average_test_bits_per_dim"] = score(data.test_batches(size))
+    return {
+        **summary,
+        # A single step compiles and tells nothing.
+        "images_per_second": progress.history[-1].get("images_per_second"),
+        "epochs": len(progress.history),
+        "steps": progress.step,
+        "skipped_steps": progress.skipped_steps,
+        "minutes": progress.seconds / 60,
+        "parameters": sum(w.shape.num_elements() for w in model.trainable_variables),
+    }
+
+
+def write_report(
+    model: FlowModel,
+    data: ImageData,
+    config: RunConfig,
+    progress: Progress,
+    summary: dict[str, Any],
+    directory: RunDirectory,
+) -> None:
+    """Writes `summary.json`, `samples.png` and `learning_curve.png`, and says so.
+
+    Arguments as for `evaluate_run`, then its result and the run's folder.
+    """
+    # Whatever becomes of the files.
+    _print_scores(data, summary)
+    examples = data.test.take(min(_PICTURED, data.test.count))
+    samples = sample_images(
+        model.flow,
+        len(examples),
+        seed=config.seed,
+        condition=data.test.take_conditions(len(examples)),
+    )
+    write_png(directory.path / "samples.png", samples_beside_data(examples, samples))
+    gaussian = summary["gaussian_test_bits_per_dim"]
+    write_learning_curve(
+        directory.path / "learning_curve.png",
+        {
+            name: [logs.get(name, math.nan) for logs in progress.history]
+            for name in _CURVES
+            if name in progress.history[-1]
+        },
+        references={"Gaussian per pixel": gaussian, "uniform": 8.0},
+    )
+    # Last, for it says that the run has come to its end.
+    write_json(directory.path / "summary.json", summary)
+    print(
+        f"Wrote {directory.path}/samples.png, learning_curve.png, summary.json, "
+        f"{directory.history.name}, {directory.weights().name}, "
+        f"{directory.weights('best').name} and config.json."
+    )
+
+
+def _print_scores(data: ImageData, summary: dict[str, Any]) -> None:
+    speed, average = (
+        summary.get(name) for name in ("images_per_second", "average_test_bits_per_dim")
+    )
+    print(
+        f"{data.name}: {summary['train_bits_per_dim']:.3f} bits/dim on training "
+        f"images, {summary['test_bits_per_dim']:.3f} on test images (a Gaussian for "
+        f"each pixel: {summary['gaussian_test_bits_per_dim']:.3f}, uniform: 8), "
+        + (f"{speed:.0f} images/s." if speed else "speed unknown after one step.")
+    )
+    if average:
+        print(f"With averaged weights: {average:.3f} on test images.")
+    if summary["skipped_steps"]:
+        print(f"{summary['skipped_steps']} steps were skipped, see above.")

@@ -19,26 +19,18 @@ from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.training.flow_model import FlowModel
 
 REFERENCE_SCORES = "reference_scores.json"
+_WEIGHTS = {
+    "last": "model.weights.h5",
+    "best": "best.weights.h5",
+    "average": "average.weights.h5",
+}
 # What a new run in the folder of another must not be taken to have made.
 _WRITTEN = frozenset(
-    {
-        "average.weights.h5",
-        "best.weights.h5",
-        "checkpoint.npz",
-        "config.json",
-        "evaluation.json",
-        "figures",
-        "health.json",
-        "history.csv",
-        "learning_curve.png",
-        "model.weights.h5",
-        REFERENCE_SCORES,
-        "samples.png",
-        "samples_drawn.png",
-        "saved_model",
-        "summary.json",
-        "tensorboard",
-    }
+    f"""
+    {" ".join(_WEIGHTS.values())} checkpoint.npz config.json history.csv summary.json
+    learning_curve.png samples.png samples_drawn.png evaluation.json health.json
+    {REFERENCE_SCORES} figures saved_model tensorboard
+    """.split()
 )
 
 
@@ -52,6 +44,7 @@ class RunDirectory:
     def __init__(self, path: str | os.PathLike):
         check_path("path", path)
         self.path = pathlib.Path(path)
+        self._config = self.path / "config.json"
 
     def weights(self, which: str = "last") -> pathlib.Path:
         """Returns where weights are.
@@ -63,13 +56,8 @@ class RunDirectory:
         Raises:
           ValueError: If it is none of these.
         """
-        names = {
-            "last": "model.weights.h5",
-            "best": "best.weights.h5",
-            "average": "average.weights.h5",
-        }
-        check_choice("weights", which, names)
-        return self.path / names[which]
+        check_choice("weights", which, _WEIGHTS)
+        return self.path / _WEIGHTS[which]
 
     @property
     def checkpoint(self) -> pathlib.Path:
@@ -91,15 +79,6 @@ class RunDirectory:
         """Whether there is a run in the folder that has come to its end."""
         return (self.path / "summary.json").is_file()
 
-    @property
-    def of_seeds(self) -> list[str]:
-        """Names of the runs in the folder, if it is that of `train --seeds`."""
-        return sorted(path.parent.name for path in self.path.glob("seed-*/config.json"))
-
-    @property
-    def _config(self) -> pathlib.Path:
-        return self.path / "config.json"
-
     @classmethod
     def create(
         cls, path: str | os.PathLike, config: RunConfig, *, overwrite: bool = False
@@ -118,11 +97,11 @@ class RunDirectory:
         run.check_free(overwrite=overwrite)
         run.path.mkdir(parents=True, exist_ok=True)
         remove_unfinished(run.path)
-        for path in run.path.iterdir():
-            if path.name in _WRITTEN and path.is_dir():
-                shutil.rmtree(path)
-            elif path.name in _WRITTEN:
-                path.unlink()
+        for name in _WRITTEN:
+            if (run.path / name).is_dir():
+                shutil.rmtree(run.path / name)
+            else:
+                (run.path / name).unlink(missing_ok=True)
         packages = ("tensorflow", "tensorflow-probability", "keras", "numpy")
         versions = {name: importlib.metadata.version(name) for name in packages}
         write_json(run._config, {**dataclasses.asdict(config), "versions": versions})
@@ -130,45 +109,27 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps other processes from writing a run into the folder, which is made.
-
-        The lock is over when the process is, however it ends.
-
-        Raises:
-          BlockingIOError: If another process does.
-        """
+        """Raises `BlockingIOError` if another process, still alive, holds the lock."""
         self.path.mkdir(parents=True, exist_ok=True)
         message = f"run: another process is writing into {self.path}."
         with locked(self.path / ".lock", message):
             yield
 
     def extend(self, config: RunConfig) -> None:
-        """Makes the run one of more epochs, which it has yet to be trained for.
-
-        Args:
-          config: The run's own configuration, but for `epochs`.
-        """
+        """Makes the run one of the `epochs` of `config`, and not finished."""
         values = json.loads(self._config.read_text(encoding="utf-8"))
         # It says that the run has come to its end.
         (self.path / "summary.json").unlink(missing_ok=True)
         write_json(self._config, {**values, "epochs": config.epochs})
 
     def check_free(self, *, overwrite: bool) -> None:
-        """Checks that a new run may have the folder.
-
-        Raises:
-          FileExistsError: If it is a file, or holds anything and `overwrite` is
-            `False`.
-        """
+        """Raises `OSError` unless a new run may have the folder."""
         # `runs/../old` is there even where `runs` is not.
         path = self.path.resolve()
-        if not path.exists():
-            return
-        if not path.is_dir():
-            raise FileExistsError(f"run: expected a folder, but {self.path} is a file.")
         # What is hidden is half written, or not a run's.
-        seen = (p for p in path.iterdir() if not p.name.startswith("."))
-        if any(seen) and not overwrite:
+        if not path.exists() or (overwrite and path.is_dir()):
+            return
+        if any(not inside.name.startswith(".") for inside in path.iterdir()):
             raise FileExistsError(
                 f"run: {self.path} is not empty. Choose another --name, or pass "
                 "--resume to go on with it, or --overwrite to lose what is there."
@@ -181,33 +142,21 @@ class RunDirectory:
           FileNotFoundError: If the folder holds no run.
           ValueError: If `config.json` is not one of ours.
         """
-        if not self._config.is_file():
-            message = (
+        if not self.is_begun:
+            raise FileNotFoundError(
                 f"run: expected a folder written by `tfp-realnvp train`, got "
-                f"{self.path} without config.json."
+                f"{self.path} without config.json; `train --seeds` writes a run into "
+                "each of its folders seed-*."
             )
-            if self.of_seeds:
-                message += f" It holds a run for each seed: {', '.join(self.of_seeds)}."
-            raise FileNotFoundError(message)
         try:
             values = json.loads(self._config.read_text(encoding="utf-8"))
-            values.pop("versions")
+            del values["versions"]
             return RunConfig(**values)
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            RecursionError,
-        ) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"run: {self._config} is damaged: {error}") from error
 
     def check_weights(self, which: str = "last") -> None:
-        """Checks that the run has weights, see `weights`.
-
-        Raises:
-          FileNotFoundError: If there are none.
-        """
+        """Raises `FileNotFoundError` if the run has no such weights."""
         weights = self.weights(which)
         if not weights.is_file():
             raise FileNotFoundError(

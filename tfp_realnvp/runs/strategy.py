@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Literal
+from typing import Any, Literal
 
 import tensorflow as tf
 
@@ -30,8 +30,9 @@ def make_strategy(
       RuntimeError: If TensorFlow cannot make it.
     """
     check_choice("strategy", name, STRATEGIES)
+    config = os.environ.get("TF_CONFIG")
     if name == "auto":
-        if os.environ.get("TF_CONFIG") or _slurm_tasks() > 1:
+        if config or _slurm_tasks() > 1:
             name = "multiworker"
         elif len(tf.config.list_logical_devices("GPU")) > 1:
             name = "mirrored"
@@ -41,10 +42,15 @@ def make_strategy(
         return tf.distribute.get_strategy()
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
-    if _slurm_tasks() > 1 and not os.environ.get("TF_CONFIG"):
-        resolver = slurm_cluster_resolver()
-        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
-    _check_cluster()
+    if _slurm_tasks() > 1 and not config:
+        return tf.distribute.MultiWorkerMirroredStrategy(slurm_cluster_resolver())
+    if not _names_a_cluster(config):
+        # TensorFlow would train on this machine alone, or wait.
+        raise ValueError(
+            'strategy: expected TF_CONFIG like {"cluster": {"worker": ["host:port", '
+            '...]}, "task": {"type": "worker", "index": 0}} for multiworker, or '
+            f"srun's tasks; got {config!r}."
+        )
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
@@ -72,10 +78,6 @@ def slurm_cluster_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
     )
 
 
-def _slurm_tasks() -> int:
-    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
-
-
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that writes files."""
     resolver = strategy.cluster_resolver
@@ -86,20 +88,23 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_id == 0
 
 
-def _check_cluster() -> None:
-    text = os.environ.get("TF_CONFIG")
-    expected = (
-        'strategy: expected TF_CONFIG like {"cluster": {"worker": ["host:port", ...]}, '
-        '"task": {"type": "worker", "index": 0}} for multiworker, or srun\'s tasks'
-    )
-    if not text:
-        raise ValueError(f"{expected}; it is not set.")
+def gathered(strategy: tf.distribute.Strategy, value: int) -> list[int]:
+    """Waits for all workers, and returns what each of them gives."""
+    if strategy.cluster_resolver is None:
+        return [value]
+    return strategy.gather(tf.constant([value], tf.int64), axis=0).numpy().tolist()
+
+
+def _slurm_tasks() -> int:
+    return int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
+
+
+def _names_a_cluster(config: str | None) -> bool:
     try:
-        config = json.loads(text)
-        workers = config["cluster"]["worker"]
-        kind, index = config["task"]["type"], config["task"]["index"]
-        config["cluster"][kind][index]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"{expected}; got {text!r}.") from error
-    if not isinstance(workers, list):
-        raise ValueError(f"{expected}; got {text!r}.")
+        values: Any = json.loads(config or "")
+        task = values["task"]
+        return isinstance(values["cluster"][task["type"]][task["index"]], str) and (
+            isinstance(values["cluster"]["worker"], list)
+        )
+    except (ValueError, KeyError, TypeError, IndexError):
+        return False

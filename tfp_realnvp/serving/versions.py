@@ -11,7 +11,7 @@ import pathlib
 from typing import Any
 
 from tfp_realnvp.arguments import check_path, shortened
-from tfp_realnvp.runs.report import SCORES_IN_SUMMARY
+from tfp_realnvp.runs.run import SCORES_IN_SUMMARY
 from tfp_realnvp.runs.run_directory import RunDirectory
 
 
