@@ -15,7 +15,6 @@ import tensorflow_probability as tfp
 from matplotlib.figure import Figure
 
 import tfp_realnvp as nvp
-from tfp_realnvp.files import atomic_path
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -122,8 +121,7 @@ def draw(runs, path):
     for panel, label in zip(panels[1], ("$x_1$", "draw"), strict=True):
         panel.set_xlabel(label)
         panel.legend(loc="lower left")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    figure.savefig(path, dpi=120)
 
 
 def main():

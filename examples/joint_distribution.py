@@ -15,7 +15,6 @@ import tensorflow_probability as tfp
 from matplotlib.figure import Figure
 
 import tfp_realnvp as nvp
-from tfp_realnvp.files import atomic_path
 
 tfd = tfp.distributions
 
@@ -122,8 +121,7 @@ def draw(joint, chains, probability, seed, path):
     right.plot(GRID[2], exact, color="black", label="grid")
     right.set(xlabel="offset", ylabel="density", title="Offset, posterior")
     right.legend(loc="upper right")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    figure.savefig(path, dpi=120)
 
 
 def main():

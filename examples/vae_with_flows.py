@@ -14,7 +14,6 @@ from sklearn.datasets import load_digits
 
 import tfp_realnvp as nvp
 from tfp_realnvp.figures import image_grid
-from tfp_realnvp.files import atomic_path
 
 tfd = tfp.distributions
 
@@ -139,8 +138,7 @@ def draw(path, vae, ink, curves):
         grey = np.uint8(255 * (1 - np.reshape(pixels, [64, 8, 8, 1])))
         panel.imshow(image_grid(grey, columns=8)[..., 0], cmap="gray", vmin=0)
         panel.set(title=title, xticks=[], yticks=[])
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100)
+    figure.savefig(path, dpi=100)
 
 
 def main():

@@ -3,7 +3,7 @@ import pathlib
 
 import pytest
 from density.arms import ARMS, BASE, PEER
-from density.document import rendered
+from density.report import rendered
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 LOGS = sorted((DOCS / "results").glob("*.jsonl"))

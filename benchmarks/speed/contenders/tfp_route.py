@@ -3,26 +3,20 @@
 As in `tfb.RealNVP`, the value and the log-determinant each evaluate the network.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
-from speed.contenders import Prepared, tf_threads
+from speed.contenders import Prepared
 from speed.contenders.ours import (
+    compiled,
     count_calls,
-    count_couplings,
     count_parameters,
+    couplings_of,
     made_up_images,
     networks_of,
 )
-from tfp_realnvp.bijectors.members import Invert
-from tfp_realnvp.training.parts import keras_layers
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -33,22 +27,16 @@ class Mode:
     training = False
 
 
-def prepare(cell: dict[str, Any]) -> Prepared:
-    flow = nvp.image_flow(**cell["sizes"], seed=0)
-    runs, mode, batch = count_calls(networks_of(flow)), Mode(), cell["batch"]
-    to_pixels, real_nvp = flow.bijector.bijectors
-    bijector = tfb.Chain([to_pixels, plain(real_nvp.body, mode)], name="route")
-    route = tfd.TransformedDistribution(flow.distribution, bijector)
-    images = made_up_images(batch, flow.event_shape)
-    pixels = tf.constant(images, tf.float32)
-    layers = keras_layers(flow)
+def prepare(cell):
+    flow, mode = nvp.image_flow(**cell["sizes"], seed=0), Mode()
+    runs, route = count_calls(networks_of(flow)), route_of(flow, mode)
+    pixels = tf.constant(made_up_images(cell["batch"], flow.event_shape), tf.float32)
+    layers = [coupling.network for coupling in couplings_of(flow)]
     variables = [v for layer in layers for v in layer.trainable_variables]
 
     def loss():
-        noise = tf.random.uniform(pixels.shape)
-        likelihood = -tf.reduce_mean(
-            route.log_prob(tf.cast(images, tf.float32) + noise)
-        )
+        noisy = pixels + tf.random.uniform(pixels.shape)
+        likelihood = -tf.reduce_mean(route.log_prob(noisy))
         return likelihood + sum(x for layer in layers for x in layer.losses)
 
     step = training_step(loss, variables)
@@ -60,25 +48,15 @@ def prepare(cell: dict[str, Any]) -> Prepared:
         finally:
             mode.training = False
 
-    log_prob = tf.function(route.log_prob)
-    sample = tf.function(lambda seed: route.sample(batch, seed=seed))
-    seed = tf.constant([0, 1])
     return Prepared(
-        operations={
-            "train": train,
-            "log_prob": lambda: log_prob(pixels).numpy(),
-            "sample": lambda: sample(seed).numpy(),
-        },
+        {"train": train, **compiled(route, pixels)},
         parameters=count_parameters(flow.trainable_variables),
-        threads=tf_threads(),
-        networks=count_couplings(flow),
+        networks=len(couplings_of(flow)),
         network_runs=runs,
     )
 
 
-def training_step(
-    loss: Callable[[], tf.Tensor], variables: Sequence[keras.Variable]
-) -> Callable[[], float]:
+def training_step(loss, variables):
     """Returns a step of the optimizer that `FlowModel` takes unless told another."""
     optimizer = keras.optimizers.Adam(global_clipnorm=100.0)
     optimizer.build(variables)
@@ -93,25 +71,35 @@ def training_step(
     return lambda: float(step())
 
 
-def plain(bijector: tfb.Bijector, mode: Mode) -> tfb.Bijector:
-    """Returns the bijector as TFP's own would be made, sharing its weights."""
+def route_of(flow, mode):
+    """Returns a flow over pixels as TFP would make it, sharing its weights."""
+    to_pixels, real_nvp = flow.bijector.bijectors
+    bijector = tfb.Chain([to_pixels, _plain(real_nvp.body, mode)], name="route")
+    return tfd.TransformedDistribution(flow.distribution, bijector)
+
+
+def _plain(bijector, mode):
     if isinstance(bijector, nvp.FusedChain):
-        return tfb.Chain([plain(b, mode) for b in bijector.bijectors], name="chain")
+        return tfb.Chain([_plain(b, mode) for b in bijector.bijectors], name="chain")
     if isinstance(bijector, nvp.FactorOut):
-        return PlainFactorOut(bijector, plain(bijector.bijector, mode))
+        return PlainFactorOut(bijector, _plain(bijector.bijector, mode))
     if isinstance(bijector, nvp.AffineCoupling):
         return PlainCoupling(bijector, mode)
-    if isinstance(bijector, nvp.BatchNorm):
-        return PlainBatchNorm(bijector, mode)
-    if isinstance(bijector, nvp.Squeeze):
-        return PlainSqueeze(bijector, mode)
-    if isinstance(bijector, Invert):
-        return tfb.Invert(plain(bijector.bijector, mode))
+    if isinstance(bijector, nvp.BatchNorm | nvp.Squeeze):
+        return Plain(bijector, mode)
+    if hasattr(bijector, "bijector"):  # a tfb.Invert
+        return tfb.Invert(_plain(bijector.bijector, mode))
     return bijector
 
 
-class _Plain(tfb.Bijector):
-    def __init__(self, fused: tfb.Bijector, mode: Mode, name: str):
+class Plain(tfb.Bijector):
+    """A bijector whose tensors TFP's cache knows.
+
+    Without a forward log-determinant TFP takes the inverse one of the cached data,
+    which for a batch normalization in training is the one that belongs to this batch.
+    """
+
+    def __init__(self, fused, mode, name="plain"):
         parameters = dict(locals())
         super().__init__(forward_min_event_ndims=3, parameters=parameters, name=name)
         self._fused, self._mode = fused, mode
@@ -129,32 +117,6 @@ class _Plain(tfb.Bijector):
     def _inverse_log_det_jacobian(self, y):
         return self._fused._inverse_and_log_det(y, training=self._mode.training)[1]
 
-
-class PlainCoupling(_Plain):
-    """A coupling, made as `tfb.RealNVP` is."""
-
-    def __init__(self, fused, mode, name="plain_coupling"):
-        super().__init__(fused, mode, name)
-
-    def _forward_log_det_jacobian(self, x):
-        return self._fused._forward_and_log_det(x, training=self._mode.training)[1]
-
-
-class PlainBatchNorm(_Plain):
-    """The normalization between couplings."""
-
-    # Without a forward log-determinant TFP takes the inverse one of the cached data,
-    # which in training is the one that belongs to this batch.
-    def __init__(self, fused, mode, name="plain_batch_norm"):
-        super().__init__(fused, mode, name)
-
-
-class PlainSqueeze(_Plain):
-    """A squeeze, whose tensors TFP's cache knows."""
-
-    def __init__(self, fused, mode, name="plain_squeeze"):
-        super().__init__(fused, mode, name)
-
     def _forward_event_shape(self, input_shape):
         return self._fused.forward_event_shape(input_shape)
 
@@ -166,6 +128,13 @@ class PlainSqueeze(_Plain):
 
     def _inverse_event_shape_tensor(self, output_shape):
         return self._fused.inverse_event_shape_tensor(output_shape)
+
+
+class PlainCoupling(Plain):
+    """A coupling, made as `tfb.RealNVP` is."""
+
+    def _forward_log_det_jacobian(self, x):
+        return self._fused._forward_and_log_det(x, training=self._mode.training)[1]
 
 
 class PlainFactorOut(tfb.Bijector):
