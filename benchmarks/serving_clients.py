@@ -57,23 +57,18 @@ def main():
     np.savez(work / "inputs.npz", **given)
 
     rows, failed = [], False
-    for client in (
-        tensorflow_alone,
-        command_line,
-        c_program,
-        onnx_runtime,
-        http_server,
-    ):
-        name = client.__doc__.splitlines()[0].rstrip(".")
+    clients = (tensorflow_alone, command_line, c_program, onnx_runtime, http_server)
+    for client in clients:
+        name = client.__doc__.rstrip(".")
         print(f"{name} ...", flush=True)
-        for key, value in client(work, saved, given).items():
+        for key, value in client(work, saved).items():
             wanted = expected[key]
             off = np.max(np.abs(value - wanted) / np.maximum(np.abs(wanted), 1))
             rows.append([name, key, f"{off:.1e}"])
             failed |= key.endswith("log_prob") and not off <= ALLOWED
     print(f"\n{len(given['x'])} test images of {data.name}, {arguments.run}\n")
     print(table(["client", "result", "largest relative difference"], rows))
-    drawn = [tensorflow_alone(work, saved, given)["sample/samples"] for _ in range(2)]
+    drawn = [tensorflow_alone(work, saved)["sample/samples"] for _ in range(2)]
     same = np.array_equal(*drawn)
     print(f"\nThe same seed gives the same samples again: {same}")
     sys.exit(int(failed or not same))
@@ -126,44 +121,40 @@ def live(flow, given):
     }
 
 
-def tensorflow_alone(work, saved, given):
+def tensorflow_alone(work, saved):
     """TensorFlow without Keras and TFP."""
-    python = plain_environment(work) / "bin" / "python"
     outputs = work / "tensorflow.npz"
+    python = plain_environment(work) / "python"
     run(python, CLIENTS / "run_tensorflow.py", saved, work / "inputs.npz", outputs)
     found = np.load(outputs)
     names = ("serving_default/log_prob", "score_images/log_prob", "sample/samples")
     return {name: found[name] for name in names}
 
 
-def command_line(work, saved, given):
+def command_line(work, saved):
     """saved_model_cli run."""
+    given = np.load(work / "inputs.npz")
     names = [name for name in ("x", "condition") if name in given]
-    for name in names:
-        np.save(work / f"{name}.npy", given[name])
-    files = ";".join(f"{name}={work / name}.npy" for name in names)
-    command = plain_environment(work) / "bin" / "saved_model_cli"
+    files = ";".join(f"{name}={work}/inputs.npz[{name}]" for name in names)
     options = ["--dir", saved, "--tag_set", "serve", "--signature_def"]
     options += ["serving_default", "--inputs", files, "--outdir", work / "cli"]
-    run(command, "run", *options, "--overwrite")
+    run(plain_environment(work) / "saved_model_cli", "run", *options, "--overwrite")
     return {"serving_default/log_prob": np.load(work / "cli" / "log_prob.npy")}
 
 
-def c_program(work, saved, given):
+def c_program(work, saved):
     """C library."""
-    environment = plain_environment(work)
-    (library,) = environment.glob("lib/python*/site-packages/tensorflow")
+    environment, given = plain_environment(work), np.load(work / "inputs.npz")
+    (library,) = environment.parent.glob("lib/python*/site-packages/tensorflow")
     program = work / "run_signature"
     libraries = [library / f"libtensorflow_{name}.so.2" for name in ("cc", "framework")]
     compiler = ["cc", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{library}/include"]
     source = CLIENTS / "run_signature.c"
     run(*compiler, "-o", program, source, *libraries, f"-Wl,-rpath,{library}")
-    command = environment / "bin" / "saved_model_cli"
     options = ["--dir", saved, "--tag_set", "serve", "--signature_def"]
-    shown = run(command, "show", *options, "serving_default")
-    tensors = dict(
-        re.findall(r"puts\['(\w+)'\] tensor_info:.*?name: (\S+)", shown, re.DOTALL)
-    )
+    shown = run(environment / "saved_model_cli", "show", *options, "serving_default")
+    pattern = r"puts\['(\w+)'\] tensor_info:.*?name: (\S+)"
+    tensors = dict(re.findall(pattern, shown, re.DOTALL))
     files = []
     for name in ("x", "condition"):
         if name in given:
@@ -174,75 +165,70 @@ def c_program(work, saved, given):
     return {"serving_default/log_prob": np.array(printed.split(), np.float32)}
 
 
-def onnx_runtime(work, saved, given):
+def onnx_runtime(work, saved):
     """ONNX Runtime."""
-    python = environment_with(work / "onnx", "tf2onnx", "onnxruntime")
+    python = environment_with(work / "onnx", "tf2onnx", "onnxruntime") / "python"
     model, outputs = work / "flow.onnx", work / "onnx.npz"
     options = ["--saved-model", saved, "--signature_def", "serving_default"]
-    python = python / "bin" / "python"
     run(python, "-m", "tf2onnx.convert", *options, "--opset", "17", "--output", model)
     run(python, CLIENTS / "run_onnx.py", model, work / "inputs.npz", outputs)
     return {"serving_default/log_prob": np.load(outputs)["log_prob"]}
 
 
-def http_server(work, saved, given):
+def http_server(work, saved):
     """HTTP server."""
-    python = environment_with(work / "http", "fastapi", "uvicorn") / "bin" / "python"
+    python = environment_with(work / "http", "fastapi", "uvicorn") / "python"
+    given = np.load(work / "inputs.npz")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [python, EXAMPLES / "serve" / "server.py", saved, "--port", port]
-    with (
-        open(work / "server.log", "w") as log,
-        subprocess.Popen(list(map(str, command)), stderr=log) as server,
-    ):
-        try:
-            wait_until_ready(server, f"http://127.0.0.1:{port}/health")
-            found = [
-                asked(f"http://127.0.0.1:{port}/score", given, slice(i, i + 50))
-                for i in range(0, len(given["x"]), 50)
-            ]
-        finally:
-            server.terminate()
-    return {"score_images/log_prob": np.concatenate(found)}
+    with open(work / "server.log", "w") as log:
+        server = subprocess.Popen(list(map(str, command)), stderr=log)
+    try:
+        url, found = f"http://127.0.0.1:{port}", []
+        wait_until_ready(server, f"{url}/health")
+        for part in (slice(i, i + 50) for i in range(0, len(given["x"]), 50)):
+            raw = given["score_images/x"][part].tobytes()
+            body = {"images": {"b64": base64.b64encode(raw).decode()}}
+            body |= {name: DRAWN[name] for name in ("num_draws", "seed")}
+            if "condition" in given:
+                body["condition"] = given["condition"][part].tolist()
+            with urllib.request.urlopen(f"{url}/score", json.dumps(body).encode()) as f:
+                found += json.load(f)["log_prob"]
+    finally:
+        server.terminate()
+        server.wait()
+    return {"score_images/log_prob": np.array(found)}
 
 
 def wait_until_ready(server, url):
-    while True:
-        if server.poll() is not None:
-            sys.exit("The server has stopped; see server.log.")
+    while server.poll() is None:
         try:
             return urllib.request.urlopen(url)
         except urllib.error.URLError:
             time.sleep(0.5)
-
-
-def asked(url, given, part):
-    images = base64.b64encode(given["score_images/x"][part].tobytes()).decode()
-    body = {"images": {"b64": images}, **{k: DRAWN[k] for k in ("num_draws", "seed")}}
-    if "condition" in given:
-        body["condition"] = given["condition"][part].tolist()
-    with urllib.request.urlopen(url, json.dumps(body).encode()) as answer:
-        return json.load(answer)["log_prob"]
+    sys.exit("The server has stopped; see server.log.")
 
 
 def plain_environment(work):
-    """Returns a virtual environment with TensorFlow and without Keras."""
+    """Returns the programs of a virtual environment that has no Keras."""
     path = work / "tensorflow"
-    if not path.is_dir():
-        environment_with(path)
-        run(path / "bin" / "python", "-m", "pip", "uninstall", "-q", "-y", "keras")
-    return path
+    is_new = not path.is_dir()
+    programs = environment_with(path)
+    if is_new:
+        run(programs / "python", "-m", "pip", "uninstall", "-q", "-y", "keras")
+    return programs
 
 
 def environment_with(path, *packages):
-    """Returns a virtual environment with this TensorFlow and other packages."""
+    """Returns the programs of a virtual environment with this TensorFlow and others."""
     if not path.is_dir():
         venv.create(path, with_pip=True)
         tensorflow = f"tensorflow=={tf.__version__}"
         pip = (path / "bin" / "python", "-m", "pip", "install", "-q")
         run(*pip, tensorflow, *packages)
-    return path
+    return path / "bin"
 
 
 def run(*command):

@@ -63,7 +63,7 @@ def quick_cells():
         },
         "32x32, 2 blocks, batch 16": {
             **images,
-            "contenders": ("ours", "TFP route", "image peer", "floor"),
+            "contenders": ("ours", "image peer", "floor"),
         },
         "serving": {**images, "operations": _served(1, 4)},
         "10 couplings": {
@@ -108,13 +108,10 @@ def _growth():
     cells = []
     for batch in (16, 64):
         for side, num_blocks in ((8, 2), (16, 2), (32, 2), (64, 2), (32, 4), (32, 8)):
-            contenders = IMAGE_CONTENDERS
-            if (side, num_blocks) == (32, 2):
-                contenders += ("TFP route",)
             series = ("pixels",) * (num_blocks == 2) + ("blocks",) * (side == 32)
             name = f"{side}x{side}, {num_blocks} blocks, batch {batch}"
             sizes = _images(side, 32, num_blocks)
-            cells.append(Cell(name, sizes, batch, contenders, series=series))
+            cells.append(Cell(name, sizes, batch, IMAGE_CONTENDERS, series=series))
     return cells
 
 
@@ -147,7 +144,6 @@ def _whole():
         "ours bfloat16",
         "image peer",
         "image peer channels_last",
-        "TFP route",
         "ours recompute",
     )
     preset = {"preset": "cifar10"}

@@ -3,7 +3,6 @@
 import importlib
 import os
 import pathlib
-import resource
 import sys
 import time
 
@@ -76,10 +75,7 @@ def _seconds(name, calls):
 
 
 def _resident(field):
-    try:
-        lines = pathlib.Path("/proc/self/status").read_text().splitlines()
-    except OSError:  # not Linux
-        return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     (line,) = (line for line in lines if line.startswith(field + ":"))
     return 1024 * int(line.split()[1])
 

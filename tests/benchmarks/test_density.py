@@ -6,8 +6,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from density.__main__ import main
-from density.arms import ARMS, BASE, PEER
+from density.arms import BASE
 from density.changes import CHANGES
 from density.report import rendered, report
 from jacobian import jacobians
@@ -137,33 +136,6 @@ def test_the_tables_of_a_document_are_written_from_the_logs_beside_it(tmp_path):
     document.write_text(text % "bfloat16")
     with pytest.raises(ValueError, match="expected runs of bfloat16; got none of b"):
         rendered(document)
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ([], "--output: expected a folder, got none"),
-        (["--output", "x"], "--updates: expected either this or --minutes"),
-        (["--output", "x", "--updates", "1"], "--image-peer: expected a checkout"),
-        (["--output", "x", "--updates", "1", "--image-peer", "."], "without models/"),
-    ],
-)
-def test_bad_options_are_refused_before_anything_is_trained(
-    options, expected, monkeypatch, capsys, tmp_path
-):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["density", *options])
-    with pytest.raises(SystemExit) as error:
-        main()
-    assert expected in f"{error.value} {capsys.readouterr().err}"
-    assert not list(tmp_path.iterdir())
-
-
-def test_every_arm_is_one_that_can_be_trained():
-    for arm in ARMS.values():
-        assert arm.trainer in ("ours", "peer") and arm.preset in nvp.PRESETS
-        assert set(arm.changes) <= set(CHANGES)
-    assert ARMS[PEER].trainer == "peer"
 
 
 def test_runs_leave_logs_and_are_not_made_twice(tmp_path, data_dir):

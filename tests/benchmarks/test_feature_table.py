@@ -80,24 +80,14 @@ def test_the_table_numbers_its_footnotes_and_says_none_twice():
 
 
 def test_the_marked_block_is_replaced_and_no_other():
+    with pytest.raises(ValueError, match="expected a line <!-- features -->"):
+        filled("<!-- features -->", "features", str)
     other = "<!-- stages -->\nkept\n<!-- end -->\n"
     block = "<!-- features -->\n\n{}\n\n<!-- end -->\n"
     text = f"{other}{block.format('old')}{other}"
     new = filled(text, "features", lambda _: "new \\1")
     new_block = block.format("new \\1")
     assert new == f"{other}{new_block}{other}"
-
-
-@pytest.mark.parametrize("text", ["", "<!-- features -->", "<!-- end -->\n"])
-def test_a_document_without_the_marks_is_refused_before_any_probe(
-    text, tmp_path, monkeypatch
-):
-    path = tmp_path / "page.md"
-    path.write_text(text)
-    monkeypatch.setattr(sys, "argv", ["features", "--document", str(path)])
-    monkeypatch.setattr("features.__main__.probe", pytest.fail)
-    with pytest.raises(ValueError, match="expected a line <!-- features -->"):
-        main()
 
 
 def test_a_library_that_is_not_there_is_left_out_and_told(

@@ -228,27 +228,6 @@ def test_a_call_tells_of_training_that_fails_and_keeps_what_there_is(brought, tm
     assert (back / "report.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (["--output", "."], "--output: expected a new folder, got ."),
-        (["--image-peer", "."], "without models/real_nvp/real_nvp.py"),
-        (["--network-dtype", "int8"], "invalid choice: 'int8'"),
-    ],
-)
-def test_bad_options_are_refused_before_anything_is_packed(
-    options, expected, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gpu.pack.load_bridge", lambda folder: None)
-    given = ["--bridge", "b", "--sheets", "s", "--output", "out", *options]
-    monkeypatch.setattr(sys, "argv", ["gpu", "pack", *given])
-    with pytest.raises((SystemExit, ValueError)) as error:
-        main()
-    assert expected in f"{error.value} {capsys.readouterr().err}"
-    assert not (tmp_path / "out").exists()
-
-
 BRIDGE, JAX, SHEETS, DATA = (
     f"TFP_REALNVP_{name}" for name in ("GPU_BRIDGE", "JAX_PYTHON", "SHEETS", "DATA_DIR")
 )

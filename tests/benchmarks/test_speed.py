@@ -5,22 +5,13 @@ import pathlib
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from harness.process import ChildError, Process
 from harness.tables import Spread
 from speed import run as runs
-from speed.__main__ import main
 from speed.cells import Cell, all_cells, quick_cells
-from speed.contenders import (
-    CONTENDERS,
-    closest_width,
-    floor,
-    ours,
-    tf_vectors,
-    tfp_route,
-)
+from speed.contenders import CONTENDERS, closest_width, floor, ours, tf_vectors
 from speed.plots import draw_plots
 from speed.report import report
 from speed.series import exponents
@@ -153,9 +144,9 @@ def test_the_others_go_on_when_a_contender_dies(monkeypatch, tmp_path):
 
 
 def test_contenders_come_in_groups_with_the_first_in_each(monkeypatch, tmp_path):
-    names = ("ours", "floor", "served", "TFP route")
+    names = ("ours", "floor", "served", "zuko")
     groups = drive(monkeypatch, tmp_path, names, beside=2)
-    assert [list(g) for g in groups] == [[*names[:3]], ["ours", "TFP route"]]
+    assert [list(g) for g in groups] == [[*names[:3]], ["ours", "zuko"]]
 
 
 def test_what_a_child_raises_or_that_it_ended_is_told(tmp_path):
@@ -166,28 +157,6 @@ def test_what_a_child_raises_or_that_it_ended_is_told(tmp_path):
         process._process.kill()
         with pytest.raises(ChildError, match="process ended with status -9"):
             process.ask("math:gcd")
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ([], "--output: expected a folder, got none"),
-        (["--output", "x", "--image-peer", "."], "got . without models"),
-        (["--output", "x", "--only", "nothing"], "got nothing"),
-        (["--output", "x", "--repetitions", "0"], "at least 1, got 0"),
-        (["--output", "."], "with a results.json"),
-    ],
-)
-def test_the_command_checks_its_arguments_first(
-    options, expected, monkeypatch, tmp_path, capsys
-):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "results.json").write_text("{}")
-    monkeypatch.setattr(sys, "argv", ["speed", *options])
-    with pytest.raises(SystemExit) as error:
-        main()
-    assert expected in f"{error.value} {capsys.readouterr().err}"
-    assert not (tmp_path / "x").exists()
 
 
 def test_the_command_measures_a_cell_and_keeps_it(tmp_path):
@@ -241,18 +210,6 @@ def test_runs_of_networks_are_counted_on_the_contender_alone(spline):
     assert prepared.network_runs() == 0
     prepared.operations["log_prob"]()
     assert prepared.network_runs() == 2
-
-
-@pytest.mark.parametrize("training", [False, True])
-def test_the_route_through_tfp_gives_our_log_prob(training):
-    flow, mode = nvp.image_flow(**SIZES, seed=0), tfp_route.Mode()
-    for variable in flow.trainable_variables:
-        variable.assign_add(0.05 * tf.random.normal(variable.shape))
-    mode.training, route = training, tfp_route.route_of(flow, mode)
-    x = tf.constant(ours.made_up_images(2, flow.event_shape), tf.float32)
-    kwargs = {"bijector_kwargs": {"training": training}}
-    expected = tf.function(lambda x: flow.log_prob(x, **kwargs))(x)
-    np.testing.assert_allclose(tf.function(route.log_prob)(x), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("spline", [None, (4, 3.0)])

@@ -119,10 +119,10 @@ class Item:
     def _model(self, device, num_blocks, **given):
         import tensorflow as tf
 
-        from tfp_realnvp.flows.presets import resolve_preset
-        from tfp_realnvp.runs.run_config import RunConfig
+        import tfp_realnvp as nvp
+        from tfp_realnvp.runs import RunConfig
 
-        flow = {**resolve_preset("cifar10-plus"), "num_blocks": num_blocks}
+        flow = {**nvp.PRESETS["cifar10-plus"], "num_blocks": num_blocks}
         flow.update(filters=self.arguments.filters, network_dtype=self.dtype)
         if "memory" in given:
             flow["memory"] = given.pop("memory")

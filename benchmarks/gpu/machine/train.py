@@ -61,10 +61,12 @@ class Trainer:
         with self._timed("initial weights"):
             state = make_all(self._seed, self.about["initial"])
             if digest_of(state) != self.about["initial_digest"]:
-                sys.exit(
-                    "initial weights: expected those of the other side, got others"
-                )
-            self._take_start(state)
+                sys.exit("initial weights: expected those of the other side")
+            # What came back last time, if it was packed.
+            paths = sorted(map(str, FOLDER.glob("start-[0-9]*.npz")))
+            if paths:
+                start, self.log["start"] = read_parts(paths)
+                state.update(start)
         steps = {
             n: jax_run.load_step(FOLDER, f"step_b{n}")
             for n in self.about["batch_sizes"]
@@ -75,10 +77,6 @@ class Trainer:
         self._state = jax.device_put(state)
         self._compile(steps)
 
-    @property
-    def _batch_sizes(self):
-        return self.about["batch_sizes"]
-
     @contextlib.contextmanager
     def _timed(self, what):
         begin = time.time()
@@ -86,13 +84,6 @@ class Trainer:
         self.log["seconds"][what] = round(time.time() - begin, 2)
         now = time.time() - STARTED
         print(f"{now:6.1f} s: {what} in {time.time() - begin:.1f} s", flush=True)
-
-    def _take_start(self, state):
-        """Sets the weights that came back last time, if they were packed."""
-        paths = sorted(FOLDER.glob("start-[0-9]*.npz"))
-        if paths:
-            start, self.log["start"] = read_parts([str(path) for path in paths])
-            state.update(start)
 
     def _compile(self, steps):
         def compiled(make, step, part, count):
@@ -117,10 +108,8 @@ class Trainer:
     def wait_for_images(self):
         """Takes the images in when they have come; returns when training ends."""
         with self._timed("waiting for images"):
-            wanted = [*self.about["sheets"].values(), ["go.json"]]
-            while not all(
-                (FOLDER / name).exists() for names in wanted for name in names
-            ):
+            wanted = sum(self.about["sheets"].values(), ["go.json"])
+            while not all((FOLDER / name).exists() for name in wanted):
                 time.sleep(0.2)
         with self._timed("reading images"):
             self._images = {}
@@ -241,11 +230,8 @@ class Trainer:
             name: value.astype(ml_dtypes.bfloat16) if value.size > _SMALL else value
             for name, value in zip(names["weights"], state, strict=True)
         }
-        kept = {
-            name: self.log[name]
-            for name in ("step", "batch_size", "start")
-            if name in self.log
-        }
+        names = ("step", "batch_size", "start")
+        kept = {name: self.log[name] for name in names if name in self.log}
         write_parts(weights, str(out / "weights"), _PART_BYTES, extra=kept)
         peer = FOLDER / "peer.jsonl"
         ways = peer.read_text().splitlines() if peer.exists() else []

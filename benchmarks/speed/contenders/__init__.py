@@ -29,7 +29,6 @@ CONTENDERS = {
     "ours": Contender("ours"),
     "ours bfloat16": Contender("ours", {"network_dtype": "mixed_bfloat16"}),
     "ours recompute": Contender("ours", {"memory": "recompute"}, "prepare_training"),
-    "TFP route": Contender("tfp_route"),
     "image peer": Contender("image_peer"),
     "image peer channels_last": Contender("image_peer", _LAST),
     "floor": Contender("floor"),

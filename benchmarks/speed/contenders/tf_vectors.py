@@ -14,7 +14,6 @@ from speed.contenders.ours import (
     networks_of,
     training_step,
 )
-from speed.contenders.tfp_route import training_step as plain_training_step
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -51,10 +50,21 @@ def prepare_tfp(cell):
     runs = count_calls(networks)
     flow = tfd.TransformedDistribution(_base(size), _chain(size, networks))
     variables = [v for network in networks for v in network.trainable_variables]
-    train = plain_training_step(lambda: -tf.reduce_mean(flow.log_prob(x)), variables)
+    values = [v.value for v in variables]
+    # What `FlowModel` takes unless told another.
+    optimizer = keras.optimizers.Adam(global_clipnorm=100.0)
+    optimizer.build(variables)
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = -tf.reduce_mean(flow.log_prob(x))
+        optimizer.apply(tape.gradient(loss, values), variables)
+        return loss
+
     return Prepared(
-        {"train": train, **compiled(flow, x)},
-        parameters=count_parameters([v.value for v in variables]),
+        {"train": lambda: float(step()), **compiled(flow, x)},
+        parameters=count_parameters(values),
         networks=len(networks),
         network_runs=runs,
     )
