@@ -34,14 +34,15 @@ def _no_skips():
     """Blocks reach the output only through the last of them."""
     make = nvp.ResNet.build
 
-    def build(self, *args, **kwargs):
+    def build(self, inputs_shape, context_shape=None, condition_shape=None):
         self.skips = self.skips[-1:]
-        make(self, *args, **kwargs)
+        make(self, inputs_shape, context_shape, condition_shape)
 
     def call(self, inputs, context=None, condition=None, training=False):
         hidden = self.norm_in(inputs, training=training)
         parts = [tf.nn.relu(hidden), tf.nn.relu(-hidden)] if self.crelu else [hidden]
-        parts.append(tf.cast(context, hidden.dtype))
+        if context is not None:
+            parts.append(tf.cast(context, hidden.dtype))
         hidden = self.conv_in(tf.concat(parts, axis=-1))
         for block in self.blocks:
             hidden = block(hidden, training=training)
@@ -55,8 +56,8 @@ def _no_skips():
 def _initial_gain(gain):
     make = nvp.ShiftAndLogScale.__init__
 
-    def with_gain(*args, **kwargs):
-        make(*args, **{**kwargs, "initial_gain": gain})
+    def with_gain(self, *args, **kwargs):
+        make(self, *args, **{**kwargs, "initial_gain": gain})
 
     return _patch(nvp.ShiftAndLogScale, "__init__", with_gain)
 

@@ -25,7 +25,8 @@ from features import IMAGE_PEER, LIBRARIES
 LEGEND = (
     "Each cell is what a probe found when it ran. *From parts*: the library has "
     "couplings that the user puts together, and no class that is the whole flow. "
-    "A probe that does not apply is marked -."
+    "A probe that does not apply is marked -; a *no* without a note is of a library "
+    "that has nothing to try."
 )
 
 
@@ -50,7 +51,8 @@ def main():
         words += ["--only", *options.only]
     versions = {n: v for one in found.values() for n, v in one["versions"].items()}
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
-    made = f"With {told}, by `{shlex.join(words)}`."
+    pythons = ", ".join(sorted({one["python"] for one in found.values()}))
+    made = f"With {told}, Python {pythons}, by `{shlex.join(words)}`."
     block = "\n\n".join([features_table(found), LEGEND, made])
     print(f"\n{block}")
     if options.document is not None:

@@ -227,7 +227,4 @@ def find(library, image_peer):
     for row, probe in PROBES.items():
         subject.tools.seed()
         cells[row] = probe(subject)._asdict()
-    return {
-        "cells": cells,
-        "versions": {**versions, "Python": platform.python_version()},
-    }
+    return {"cells": cells, "versions": versions, "python": platform.python_version()}

@@ -17,7 +17,8 @@ def rescore(folder):
         import tensorflow as tf
 
         hide_libraries()
-        scores = tf.saved_model.load(str(folder)).log_prob(tf.constant(x)).numpy()
+        model = tf.saved_model.load(str(folder))
+        scores = model.log_prob(tf.constant(x)).numpy()
     else:
         import torch
 

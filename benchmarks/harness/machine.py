@@ -45,10 +45,14 @@ def describe_run(image_peer=None):
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "load_average_at_start": list(os.getloadavg()),
         "python": platform.python_version(),
-        "packages": {name: version_of(name) for name in PACKAGES},
+        "packages": packages(),
         "commit": commit_of(pathlib.Path(__file__).parent),
         "image_peer": peer,
     }
+
+
+def packages():
+    return {name: version_of(name) for name in PACKAGES}
 
 
 def now():

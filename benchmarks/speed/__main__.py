@@ -17,6 +17,7 @@ if __name__ == "__main__":
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
 from harness.machine import describe_run, now
+from harness.process import Process
 from harness.tables import write_text
 from torch_checkout import check_checkout
 
@@ -93,8 +94,12 @@ def _chosen(arguments):
 def _begin(arguments):
     path = arguments.output / "results.json"
     about = {"run": describe_run(arguments.image_peer), "quick": arguments.quick}
+    log = arguments.output / "logs" / "versions.log"
+    with Process(log, arguments.torch_python) as process:
+        versions = process.ask("harness.machine:packages")
+    for name, version in about["run"]["packages"].items():
+        about["run"]["packages"][name] = version or versions[name]
     if not path.exists():
-        arguments.output.mkdir(parents=True, exist_ok=True)
         return {**about, "cells": {}}
     if not arguments.resume:
         raise SystemExit(

@@ -14,6 +14,7 @@ FOUND = {
             "second": {"text": "no", "notes": ["why", "more"]},
         },
         "versions": {"tensorflow": "2", "a": "1"},
+        "python": "3",
     },
     "b": {
         "cells": {
@@ -21,6 +22,7 @@ FOUND = {
             "second": {"text": "no", "notes": ["more"]},
         },
         "versions": {"tensorflow": "2"},
+        "python": "3",
     },
 }
 
@@ -109,4 +111,6 @@ def test_a_library_that_is_not_there_is_left_out_and_told(
     assert "left out: no checkout given" in capsys.readouterr().out
     written = path.read_text()
     assert features_table({"tfb.RealNVP": FOUND["a"]}) in written
-    assert "With tensorflow 2, a 1, by `python benchmarks/features`." in written
+    assert (
+        "With tensorflow 2, a 1, Python 3, by `python benchmarks/features`." in written
+    )
