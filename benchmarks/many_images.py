@@ -6,45 +6,38 @@ from the cache is given back by the system when memory is wanted; the rest is no
 """
 
 import argparse
-import json
-import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 import time
 
 import numpy as np
+from harness.process import Process
 from PIL import Image
 
-_SIDE = 64
-_IN_FOLDER = 1000
-_BATCHES = 200
+_SIDE, _IN_FOLDER, _BATCHES = 64, 1000, 200
 
 
-def make_images(folder: pathlib.Path, count: int) -> None:
+def make_images(folder, count):
     random = np.random.default_rng(0)
     for i in range(count):
-        if i % _IN_FOLDER == 0:
-            above = folder / f"{i // _IN_FOLDER:04d}"
-            above.mkdir()
+        above = folder / f"{i // _IN_FOLDER:04d}"
+        above.mkdir(parents=True, exist_ok=True)
         coarse = Image.fromarray(random.integers(0, 256, [8, 8, 3], np.uint8))
         image = coarse.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
         image.save(above / f"{i:07d}.jpg", quality=90)
 
 
-def load(folder: str) -> None:
+def load(folder):
+    """Returns what loading the images takes in this process."""
     from tfp_realnvp.data import load_images
 
-    before = _memory()
-    begin = time.perf_counter()
+    before, begin = _memory(), time.perf_counter()
     data = load_images(f"folder:{folder}", image_size=_SIDE)
     loaded = time.perf_counter()
     for _ in data.training_batches(64, seed=0).take(_BATCHES):
         pass
-    drawn = time.perf_counter()
-    after = _memory()
-    result = {
+    drawn, after = time.perf_counter(), _memory()
+    found = {
         "images": data.train.count + data.validation.count + data.test.count,
         "seconds": loaded - begin,
         "batches_of_64_per_second": _BATCHES / (drawn - loaded),
@@ -53,34 +46,28 @@ def load(folder: str) -> None:
         "gib_mapped_after": after["RssFile"],
         "gib_at_most": after["VmHWM"],
     }
-    print(json.dumps({name: round(value, 2) for name, value in result.items()}))
+    return {name: round(value, 2) for name, value in found.items()}
 
 
-def _memory() -> dict[str, float]:
+def _memory():
     lines = pathlib.Path("/proc/self/status").read_text().splitlines()
     sizes = dict(line.split(":", 1) for line in lines)
     names = ("RssAnon", "RssFile", "VmHWM")
     return {name: int(sizes[name].split()[0]) / 2**20 for name in names}
 
 
-def main() -> None:
+def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--count", type=int, default=200_000, help="number of images")
-    parser.add_argument("--load", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.load:
-        load(arguments.load)
-        return
-    with tempfile.TemporaryDirectory() as place:
-        folder = pathlib.Path(place) / "images"
-        folder.mkdir()
-        begin = time.perf_counter()
-        make_images(folder, arguments.count)
+    with tempfile.TemporaryDirectory() as name:
+        place, begin = pathlib.Path(name), time.perf_counter()
+        make_images(place / "images", arguments.count)
         print(f"Made {arguments.count} in {time.perf_counter() - begin:.0f} s.")
-        environment = {**os.environ, "TFP_REALNVP_CACHE": f"{place}/cache"}
-        command = [sys.executable, __file__, "--load", str(folder)]
         for _ in range(2):
-            subprocess.run(command, env=environment, check=True)
+            cache = str(place / "cache")
+            with Process(place / "log.txt", TFP_REALNVP_CACHE=cache) as process:
+                print(process.ask("many_images:load", folder=str(place / "images")))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ import math
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from harness.tables import table
 
 import tfp_realnvp as nvp
-from tfp_realnvp.bijectors.fused_chain import Invert
 from tfp_realnvp.figures.latents import as_pixels, draw_latents
-from tfp_realnvp.flows.call_arguments import condition_vectors, distribution_kwargs
+from tfp_realnvp.flows import condition_vectors, distribution_kwargs
 from tfp_realnvp.health.measures import Errors, measure_round_trips
-from tfp_realnvp.runs.run_directory import RunDirectory
+from tfp_realnvp.runs import RunDirectory
 
 PRECISIONS = ("float32", "float64")
 EXTREMES = (10, 100, 1000)
@@ -33,97 +33,93 @@ def main():
     parser.add_argument("--data-dir", help="where the data are now, if elsewhere")
     parser.add_argument("--images", type=int, default=64, help="test images to use")
     parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=0, help="of jitter and samples")
+    parser.add_argument("--seed", type=int, default=0, help="of noise and samples")
     parser.add_argument("--weights", default="last", help="last, best or average")
     arguments = parser.parse_args()
     for run in arguments.runs:
         directory = RunDirectory(run)
         data = directory.load_config().load_data(arguments.data_dir)
         images = data.test.take(arguments.images)
-        conditions = data.test.take_conditions(arguments.images)
-        flows = load_in_all_precisions(directory, arguments.weights)
-        # The same jittered images for both, which float32 holds exactly.
+        flows = in_all_precisions(directory, arguments.weights)
+        # The same noise for both, which float32 holds exactly.
         pixels = as_pixels(flows["float32"], images, seed=arguments.seed)
+        conditions = data.test.take_conditions(arguments.images)
         vectors = condition_vectors(flows["float32"], conditions, len(images))
         print(f"\n### {directory.path.name}, {len(images)} test images\n")
         print_tables(flows, pixels, vectors, arguments)
 
 
-def load_in_all_precisions(directory, weights="last"):
+def in_all_precisions(directory, weights):
     """Returns the flow of a run in either precision, with the same weights."""
     config = directory.load_config()
-    options = {**config.flow, "seed": config.seed}
-    options.pop("network_dtype", None)
-    trained = directory.load_model(weights)
-    flows = {}
+    options = {**config.flow, "seed": config.seed, "network_dtype": None}
+    trained, flows = directory.load_model(weights).flow, {}
     for precision in PRECISIONS:
-        model = nvp.FlowModel(nvp.image_flow(**options, dtype=tf.as_dtype(precision)))
-        pairs = zip(model.flow.variables, trained.flow.variables, strict=True)
-        for variable, value in pairs:
+        flow = nvp.image_flow(**options, dtype=tf.as_dtype(precision))
+        # A model is what builds the networks' variables.
+        flows[precision] = nvp.FlowModel(flow).flow
+        for variable, value in zip(flow.variables, trained.variables, strict=True):
             variable.assign(tf.cast(value, variable.dtype))
-        flows[precision] = model.flow
     return flows
 
 
 def print_tables(flows, pixels, vectors, arguments):
     found = {
-        precision: measure_round_trips(
-            flow,
-            pixels.astype(precision),
-            None if vectors is None else vectors.astype(precision),
-            seed=arguments.seed,
-            batch_size=arguments.batch_size,
-        )
+        precision: measured(flow, pixels, vectors, arguments.batch_size, arguments.seed)
         for precision, flow in flows.items()
     }
-    rows = [("error", *(f"{p}, {what}" for p in PRECISIONS for what in WHAT))]
-    rows.append(("data, pixel values", *errors_of(found, lambda t: t.on_data)))
-    for scale in range(len(found["float32"].on_samples)):
-        name = f"samples, latents of scale {scale + 1}"
-        rows.append((name, *errors_of(found, lambda t, i=scale: t.on_samples[i])))
-    rows.append(("log-det, nats", *errors_of(found, lambda t: t.log_det_drift)))
-    print_table(rows)
-    single, double = (found[p].log_prob.astype(float) for p in PRECISIONS)
+
+    def row(name, of):
+        summaries = [Errors.of(of(trips)) for trips in found.values()]
+        return [name, *(f"{v:.1e}" for e in summaries for v in (e.max, e.mean))]
+
+    scales = range(len(found["float32"].on_samples))
+    rows = [
+        row("data, pixel values", lambda trips: trips.on_data),
+        *(
+            row(f"samples, latents of scale {i + 1}", lambda t, i=i: t.on_samples[i])
+            for i in scales
+        ),
+        row("log-det, nats", lambda trips: trips.log_det_drift),
+    ]
+    print(table(["error", *columns("largest", "mean")], rows))
+    single, double = (trips.log_prob.astype(float) for trips in found.values())
     shape = flows["float32"].event_shape
     difference = np.abs(nvp.bits_per_dim(single - double, shape)).max()
-    print(
-        f"\nScores in float32 and float64 differ by {difference:.1e} bits/dim at most."
-    )
+    print(f"\nScores in both differ by {difference:.1e} bits/dim at most.")
     print("\nBy depth, from the data on, there and back:\n")
-    print_table(list(by_depth(flows, pixels, vectors, arguments.batch_size)))
+    header = ["couplings", "scale", *columns("pixels", "log-det, nats")]
+    print(table(header, list(by_depth(flows, pixels, vectors, arguments.batch_size))))
     print("\nExtremes:\n")
-    print_table(list(extremes(flows, vectors)))
+    print(table(["", *columns("image", "log_prob")], list(extremes(flows, vectors))))
 
 
-WHAT = ("largest", "mean")
+def columns(*names):
+    return [f"{precision}, {name}" for precision in PRECISIONS for name in names]
 
 
-def errors_of(found, of):
-    summaries = (Errors.of(of(found[precision])) for precision in PRECISIONS)
-    return [f"{v:.1e}" for errors in summaries for v in (errors.max, errors.mean)]
+def measured(flow, pixels, vectors, batch_size, seed=0):
+    dtype = flow.dtype.name
+    given = None if vectors is None else vectors.astype(dtype)
+    return measure_round_trips(
+        flow, pixels.astype(dtype), given, seed=seed, batch_size=batch_size
+    )
 
 
-def by_depth(flows, pixels, vectors, batch_size):
-    """Yields rows: couplings, largest error of the pixels and of the log-det."""
-    what = [f"{p}, {w}" for p in PRECISIONS for w in ("pixels", "log-det, nats")]
-    yield ("couplings", "scale", *what)
-    parts = {p: list(prefixes(f.bijector.bijectors[1].body)) for p, f in flows.items()}
-    for depth in range(len(parts["float32"])):
-        row = []
-        for precision, flow in flows.items():
-            _, chain = parts[precision][depth]
+def by_depth(flows, pixels, vectors, size):
+    """Yields rows: couplings, scale, largest error of the pixels and of the log-det."""
+    pixels, vectors = pixels[:size], None if vectors is None else vectors[:size]
+    parts = [list(prefixes(flow.bijector.bijectors[1].body)) for flow in flows.values()]
+    for depth, prefix in enumerate(zip(*parts, strict=True), start=1):
+        cells = []
+        for flow, (_, chain) in zip(flows.values(), prefix, strict=True):
             bijector = nvp.FusedChain([flow.bijector.bijectors[0], chain])
-            base = tfd.Independent(
-                tfd.Normal(tf.zeros(flow.event_shape, flow.dtype), 1), 3
-            )
+            zeros = tf.zeros(flow.event_shape, flow.dtype)
+            base = tfd.Independent(tfd.Normal(zeros, 1), 3)
             part = tfd.TransformedDistribution(base, bijector)
-            size = min(batch_size, len(pixels))
-            x = pixels[:size].astype(precision)
-            given = None if vectors is None else vectors[:size].astype(precision)
-            trips = measure_round_trips(part, x, given, batch_size=size)
-            row += [Errors.of(e).max for e in (trips.on_data, trips.log_det_drift)]
-        scale = parts["float32"][depth][0]
-        yield (str(depth + 1), str(scale), *(f"{v:.1e}" for v in row))
+            trips = measured(part, pixels, vectors, len(pixels))
+            cells += [Errors.of(e).max for e in (trips.on_data, trips.log_det_drift)]
+        yield [depth, prefix[0][0], *(f"{value:.1e}" for value in cells)]
 
 
 def prefixes(chain, scale=1):
@@ -135,8 +131,8 @@ def prefixes(chain, scale=1):
             norms = [b for b in following if isinstance(b, nvp.BatchNorm)]
             # Whatever follows changes the layout of the latents alone.
             inner = [*members[: i + 1], *norms]
-            squeezes = [b for b in inner if isinstance(b, Invert)]
-            yield scale, nvp.FusedChain([*inner, *(b.bijector for b in squeezes)])
+            squeezes = [b.bijector for b in inner if type(b).__name__ == "_Invert"]
+            yield scale, nvp.FusedChain([*inner, *squeezes])
         if isinstance(member, nvp.FactorOut):
             for depth, inner in prefixes(member.bijector, scale + 1):
                 outer = [*members[:i], member.copy(bijector=inner), *members[i + 1 :]]
@@ -144,57 +140,39 @@ def prefixes(chain, scale=1):
 
 
 def extremes(flows, vectors):
-    """Yields rows: what, smallest and largest pixel or latent, and log_prob."""
-    columns = ("image", "log_prob")
-    yield ("", *(f"{p}, {c}" for p in PRECISIONS for c in columns))
-    rows = {f"latents, base times {r}": r for r in EXTREMES}
-    for name, radius in rows.items():
-        yield (
-            name,
-            *[cell for f in flows.values() for cell in far_out(f, vectors, radius)],
-        )
+    """Yields rows: what, smallest and largest pixel, and log_prob."""
+    for radius in EXTREMES:
+        cells = [far_out(flow, vectors, radius) for flow in flows.values()]
+        yield [f"latents, base times {radius}", *(c for cell in cells for c in cell)]
     for value in (0, 255, 256):
         cells = []
         for flow in flows.values():
-            image = np.full([1, *flow.event_shape], value, flow.dtype.as_numpy_dtype)
-            log_prob = flow.log_prob(image, **arguments_of(flow, vectors, 1)).numpy()
-            bits = float(nvp.bits_per_dim(log_prob, flow.event_shape)[0])
-            cells += ["", in_words(bits)]
-        yield (f"all pixels {value}", *cells)
+            image = tf.fill([1, *flow.event_shape], tf.cast(value, flow.dtype))
+            log_prob = flow.log_prob(image, **kwargs_of(flow, vectors, 1))
+            bits = nvp.bits_per_dim(log_prob.numpy(), flow.event_shape)
+            cells += ["", in_words(bits[0])]
+        yield [f"all pixels {value}", *cells]
 
 
 def far_out(flow, vectors, radius):
-    given = None if vectors is None else vectors[:8].astype(flow.dtype.name)
-    latents = radius * draw_latents(flow, 8, seed=1, condition=given)
-    kwargs = arguments_of(flow, vectors, 8)
-    images = flow.bijector.forward(latents, **kwargs.get("bijector_kwargs", {}))
+    kwargs = kwargs_of(flow, vectors, 8)
+    of_bijector = kwargs.get("bijector_kwargs", {})
+    condition = of_bijector.get("condition")
+    latents = radius * draw_latents(flow, 8, seed=1, condition=condition)
+    images = flow.bijector.forward(latents, **of_bijector).numpy()
     if not np.isfinite(images).all():
-        share = np.isfinite(images).mean()
-        return f"{share:.1%} finite", "not taken"
-    # A tensor of its own: nothing is known of where it came from.
-    log_prob = flow.log_prob(tf.identity(images), **kwargs)
-    bits = nvp.bits_per_dim(log_prob.numpy(), flow.event_shape)
-    low, high = images.numpy().min(), images.numpy().max()
-    return f"{low:.1f} to {high:.1f}", in_words(bits.max())
+        return f"{np.isfinite(images).mean():.1%} finite", "not taken"
+    bits = nvp.bits_per_dim(flow.log_prob(images, **kwargs).numpy(), flow.event_shape)
+    return f"{images.min():.1f} to {images.max():.1f}", in_words(bits.max())
 
 
-def arguments_of(flow, vectors, count):
-    given = {}
-    if vectors is not None:
-        given["condition"] = vectors[:count].astype(flow.dtype.name)
-    return distribution_kwargs(flow, training=False, **given)
+def kwargs_of(flow, vectors, count):
+    condition = None if vectors is None else vectors[:count].astype(flow.dtype.name)
+    return distribution_kwargs(flow, training=False, condition=condition)
 
 
 def in_words(bits):
     return f"finite, {bits:.3g} bits/dim" if math.isfinite(bits) else str(bits)
-
-
-def print_table(rows):
-    header, *others = rows
-    print("| " + " | ".join(header) + " |")
-    print("|" + "---|" * len(header))
-    for row in others:
-        print("| " + " | ".join(row) + " |")
 
 
 if __name__ == "__main__":

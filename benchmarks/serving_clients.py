@@ -24,11 +24,11 @@ import venv
 
 import numpy as np
 import tensorflow as tf
+from harness.tables import table
 
 import tfp_realnvp as nvp
-from tfp_realnvp.bijectors.inputs import encode_condition
-from tfp_realnvp.flows.call_arguments import distribution_kwargs
-from tfp_realnvp.runs.run_directory import RunDirectory
+from tfp_realnvp.flows import condition_vectors, distribution_kwargs
+from tfp_realnvp.runs import RunDirectory
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[1] / "examples"
 CLIENTS = EXAMPLES / "clients"
@@ -42,7 +42,7 @@ def main():
     parser.add_argument("--data-dir", help="where the data are now, if elsewhere")
     parser.add_argument("--weights", default="last", help="last, best or average")
     parser.add_argument("--images", type=int, default=1000, help="test images to use")
-    parser.add_argument("--seed", type=int, default=0, help="of the jitter")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise")
     parser.add_argument("--output", required=True, help="folder to work in")
     arguments = parser.parse_args()
     work = pathlib.Path(arguments.output).resolve()
@@ -52,48 +52,37 @@ def main():
     data = directory.load_config().load_data(arguments.data_dir)
     flow = directory.load_model(arguments.weights).flow
     saved = nvp.export_saved_model(flow, work / "saved_model", overwrite=True)
-    given = inputs(data, arguments.images, arguments.seed)
+    given = inputs(flow, data, arguments.images, arguments.seed)
     expected = live(flow, given)
     np.savez(work / "inputs.npz", **given)
 
-    errors = {}
-    for name, client in (
-        ("TensorFlow alone", tensorflow_alone),
-        ("saved_model_cli run", command_line),
-        ("C library", c_program),
-        ("ONNX Runtime", onnx_runtime),
-        ("HTTP", http_server),
-    ):
+    rows, failed = [], False
+    clients = (tensorflow_alone, command_line, c_program, onnx_runtime, http_server)
+    for client in clients:
+        name = client.__doc__.rstrip(".")
         print(f"{name} ...", flush=True)
-        for key, value in client(work, saved, given).items():
+        for key, value in client(work, saved).items():
             wanted = expected[key]
             off = np.max(np.abs(value - wanted) / np.maximum(np.abs(wanted), 1))
-            errors[name, key] = float(off)
-    print(f"\n{given['x'].shape[0]} test images of {data.name}, {arguments.run}\n")
-    print("| client | result | largest relative difference |\n|---|---|---|")
-    for (name, key), error in errors.items():
-        print(f"| {name} | {key} | {error:.1e} |")
-    same = same_samples(work, saved)
+            rows.append([name, key, f"{off:.1e}"])
+            failed |= key.endswith("log_prob") and not off <= ALLOWED
+    print(f"\n{len(given['x'])} test images of {data.name}, {arguments.run}\n")
+    print(table(["client", "result", "largest relative difference"], rows))
+    drawn = [tensorflow_alone(work, saved)["sample/samples"] for _ in range(2)]
+    same = np.array_equal(*drawn)
     print(f"\nThe same seed gives the same samples again: {same}")
-    failed = not same or any(
-        not error <= ALLOWED
-        for (_, key), error in errors.items()
-        if key.endswith("log_prob")
-    )
-    sys.exit(int(failed))
+    sys.exit(int(failed or not same))
 
 
-def inputs(data, count, seed):
+def inputs(flow, data, count, seed):
     """Returns what the clients are given."""
     images = data.test.take(count)
     noise = np.random.default_rng(seed).random(images.shape, np.float32)
     given = {"x": np.minimum(images + noise, np.float32(255.99)), **DRAWN}
     given["score_images/x"] = images
-    if data.condition_names is not None:
-        size = data.condition_size
-        vectors = encode_condition(
-            data.test.take_conditions(count), size, tf.float32, validate_args=True
-        ).numpy()
+    conditions = data.test.take_conditions(count)
+    vectors = condition_vectors(flow, conditions, count)
+    if vectors is not None:
         given |= {"condition": vectors, "sample/condition": vectors[:16]}
     return given
 
@@ -103,14 +92,12 @@ def live(flow, given):
 
     @tf.function(autograph=False)
     def log_prob(x, condition):
-        arguments = {} if condition is None else {"condition": condition}
-        return flow.log_prob(x, **distribution_kwargs(flow, **arguments))
+        return flow.log_prob(x, **distribution_kwargs(flow, condition=condition))
 
     @tf.function(autograph=False)
     def decode(latents, condition):
-        arguments = {} if condition is None else {"condition": condition}
-        kwargs = distribution_kwargs(flow, **arguments).get("bijector_kwargs", {})
-        return flow.bijector.forward(latents, **kwargs)
+        kwargs = distribution_kwargs(flow, condition=condition)
+        return flow.bijector.forward(latents, **kwargs.get("bijector_kwargs", {}))
 
     def scores(x):
         condition = given.get("condition")
@@ -134,44 +121,40 @@ def live(flow, given):
     }
 
 
-def tensorflow_alone(work, saved, given):
-    """A program in an environment from which Keras has been removed."""
-    python = plain_environment(work) / "bin" / "python"
+def tensorflow_alone(work, saved):
+    """TensorFlow without Keras and TFP."""
     outputs = work / "tensorflow.npz"
+    python = plain_environment(work) / "python"
     run(python, CLIENTS / "run_tensorflow.py", saved, work / "inputs.npz", outputs)
     found = np.load(outputs)
     names = ("serving_default/log_prob", "score_images/log_prob", "sample/samples")
     return {name: found[name] for name in names}
 
 
-def command_line(work, saved, given):
-    """TensorFlow's own command."""
+def command_line(work, saved):
+    """saved_model_cli run."""
+    given = np.load(work / "inputs.npz")
     names = [name for name in ("x", "condition") if name in given]
-    for name in names:
-        np.save(work / f"{name}.npy", given[name])
-    files = ";".join(f"{name}={work / name}.npy" for name in names)
-    command = plain_environment(work) / "bin" / "saved_model_cli"
+    files = ";".join(f"{name}={work}/inputs.npz[{name}]" for name in names)
     options = ["--dir", saved, "--tag_set", "serve", "--signature_def"]
     options += ["serving_default", "--inputs", files, "--outdir", work / "cli"]
-    run(command, "run", *options, "--overwrite")
+    run(plain_environment(work) / "saved_model_cli", "run", *options, "--overwrite")
     return {"serving_default/log_prob": np.load(work / "cli" / "log_prob.npy")}
 
 
-def c_program(work, saved, given):
-    """A program linked against the library in TensorFlow's wheel."""
-    environment = plain_environment(work)
-    (library,) = environment.glob("lib/python*/site-packages/tensorflow")
+def c_program(work, saved):
+    """C library."""
+    environment, given = plain_environment(work), np.load(work / "inputs.npz")
+    (library,) = environment.parent.glob("lib/python*/site-packages/tensorflow")
     program = work / "run_signature"
     libraries = [library / f"libtensorflow_{name}.so.2" for name in ("cc", "framework")]
     compiler = ["cc", "-O2", "-Wall", "-Wextra", "-Werror", f"-I{library}/include"]
     source = CLIENTS / "run_signature.c"
     run(*compiler, "-o", program, source, *libraries, f"-Wl,-rpath,{library}")
-    command = environment / "bin" / "saved_model_cli"
     options = ["--dir", saved, "--tag_set", "serve", "--signature_def"]
-    shown = run(command, "show", *options, "serving_default")
-    tensors = dict(
-        re.findall(r"puts\['(\w+)'\] tensor_info:.*?name: (\S+)", shown, re.DOTALL)
-    )
+    shown = run(environment / "saved_model_cli", "show", *options, "serving_default")
+    pattern = r"puts\['(\w+)'\] tensor_info:.*?name: (\S+)"
+    tensors = dict(re.findall(pattern, shown, re.DOTALL))
     files = []
     for name in ("x", "condition"):
         if name in given:
@@ -182,86 +165,70 @@ def c_program(work, saved, given):
     return {"serving_default/log_prob": np.array(printed.split(), np.float32)}
 
 
-def onnx_runtime(work, saved, given):
-    """A conversion to ONNX, and Microsoft's runtime."""
-    python = environment_with(work / "onnx", "tf2onnx", "onnxruntime")
+def onnx_runtime(work, saved):
+    """ONNX Runtime."""
+    python = environment_with(work / "onnx", "tf2onnx", "onnxruntime") / "python"
     model, outputs = work / "flow.onnx", work / "onnx.npz"
     options = ["--saved-model", saved, "--signature_def", "serving_default"]
-    python = python / "bin" / "python"
     run(python, "-m", "tf2onnx.convert", *options, "--opset", "17", "--output", model)
     run(python, CLIENTS / "run_onnx.py", model, work / "inputs.npz", outputs)
     return {"serving_default/log_prob": np.load(outputs)["log_prob"]}
 
 
-def http_server(work, saved, given):
-    """The server in `examples/serve`, asked for 50 images at a time."""
-    python = environment_with(work / "http", "fastapi", "uvicorn") / "bin" / "python"
+def http_server(work, saved):
+    """HTTP server."""
+    python = environment_with(work / "http", "fastapi", "uvicorn") / "python"
+    given = np.load(work / "inputs.npz")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [python, EXAMPLES / "serve" / "server.py", saved, "--port", port]
-    with (
-        open(work / "server.log", "w") as log,
-        subprocess.Popen(list(map(str, command)), stderr=log) as server,
-    ):
-        try:
-            wait_until_ready(server, f"http://127.0.0.1:{port}/health")
-            found = [
-                asked(f"http://127.0.0.1:{port}/score", given, slice(i, i + 50))
-                for i in range(0, len(given["x"]), 50)
-            ]
-        finally:
-            server.terminate()
-    return {"score_images/log_prob": np.concatenate(found)}
+    with open(work / "server.log", "w") as log:
+        server = subprocess.Popen(list(map(str, command)), stderr=log)
+    try:
+        url, found = f"http://127.0.0.1:{port}", []
+        wait_until_ready(server, f"{url}/health")
+        for part in (slice(i, i + 50) for i in range(0, len(given["x"]), 50)):
+            raw = given["score_images/x"][part].tobytes()
+            body = {"images": {"b64": base64.b64encode(raw).decode()}}
+            body |= {name: DRAWN[name] for name in ("num_draws", "seed")}
+            if "condition" in given:
+                body["condition"] = given["condition"][part].tolist()
+            with urllib.request.urlopen(f"{url}/score", json.dumps(body).encode()) as f:
+                found += json.load(f)["log_prob"]
+    finally:
+        server.terminate()
+        server.wait()
+    return {"score_images/log_prob": np.array(found)}
 
 
 def wait_until_ready(server, url):
-    while True:
-        if server.poll() is not None:
-            sys.exit("The server has stopped; see server.log.")
+    while server.poll() is None:
         try:
             return urllib.request.urlopen(url)
         except urllib.error.URLError:
             time.sleep(0.5)
-
-
-def asked(url, given, part):
-    images = base64.b64encode(given["score_images/x"][part].tobytes()).decode()
-    body = {"images": {"b64": images}, **{k: DRAWN[k] for k in ("num_draws", "seed")}}
-    if "condition" in given:
-        body["condition"] = given["condition"][part].tolist()
-    with urllib.request.urlopen(url, json.dumps(body).encode()) as answer:
-        return json.load(answer)["log_prob"]
-
-
-def same_samples(work, saved):
-    """Whether two further processes draw the very same samples."""
-    python = plain_environment(work) / "bin" / "python"
-    drawn = []
-    for name in ("first.npz", "second.npz"):
-        outputs = work / name
-        run(python, CLIENTS / "run_tensorflow.py", saved, work / "inputs.npz", outputs)
-        drawn.append(np.load(outputs)["sample/samples"])
-    return bool(np.array_equal(*drawn))
+    sys.exit("The server has stopped; see server.log.")
 
 
 def plain_environment(work):
-    """Returns a virtual environment with TensorFlow and without Keras."""
+    """Returns the programs of a virtual environment that has no Keras."""
     path = work / "tensorflow"
-    if not path.is_dir():
-        environment_with(path)
-        run(path / "bin" / "python", "-m", "pip", "uninstall", "-q", "-y", "keras")
-    return path
+    is_new = not path.is_dir()
+    programs = environment_with(path)
+    if is_new:
+        run(programs / "python", "-m", "pip", "uninstall", "-q", "-y", "keras")
+    return programs
 
 
 def environment_with(path, *packages):
-    """Returns a virtual environment with this TensorFlow and other packages."""
+    """Returns the programs of a virtual environment with this TensorFlow and others."""
     if not path.is_dir():
         venv.create(path, with_pip=True)
         tensorflow = f"tensorflow=={tf.__version__}"
         pip = (path / "bin" / "python", "-m", "pip", "install", "-q")
         run(*pip, tensorflow, *packages)
-    return path
+    return path / "bin"
 
 
 def run(*command):

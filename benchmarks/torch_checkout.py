@@ -4,9 +4,7 @@ The checkout is read and never changed. What current PyTorch does not accept of 
 more, `view` of tensors that are not contiguous, is replaced as the files are read.
 """
 
-from __future__ import annotations
-
-import argparse
+import contextlib
 import importlib.machinery
 import importlib.util
 import pathlib
@@ -46,24 +44,50 @@ class _Finder(importlib.machinery.PathFinder):
         return spec
 
 
-def use_checkout(path: str | pathlib.Path) -> None:
+def use_checkout(path):
     """Lets `import models` and `import util` find those of the checkout."""
     _Finder.root = str(pathlib.Path(path).resolve())
     sys.meta_path.insert(0, _Finder)
 
 
-def missing_files(path: pathlib.Path) -> list[str]:
-    """Returns what a folder lacks to be such a checkout."""
-    return [name for name in FILES if not (path / name).is_file()]
-
-
-def check_option(parser: argparse.ArgumentParser, path: pathlib.Path) -> None:
-    """Ends the program if the option --image-peer names no checkout, or for PyTorch."""
-    missing = missing_files(path)
+def check_checkout(path):
+    """Ends the program if --image-peer names no such checkout."""
+    missing = [name for name in FILES if not (path / name).is_file()]
     if missing:
-        parser.error(
+        raise SystemExit(
             "--image-peer: expected a checkout laid out as chrischute/real-nvp, got "
             f"{path} without {', '.join(missing)}."
         )
-    if importlib.util.find_spec("torch") is None:
-        parser.error("--image-peer: expected PyTorch to be installed; it is not.")
+
+
+def make_step(net, run=None, context=contextlib.nullcontext):
+    """Returns a function that trains the flow on a batch, as its `train.py` does.
+
+    Its defaults are Adam at 1e-3, clipping at 100, weight decay of 5e-5 on magnitudes.
+
+    Args:
+      net: A `RealNVP` of the checkout.
+      run: The same, compiled.
+      context: What forward passes are to be in.
+    """
+    import torch
+    import util  # the checkout's
+    from models.real_nvp import RealNVPLoss  # the checkout's
+
+    loss_fn = RealNVPLoss()
+    groups = util.get_param_groups(net, 5e-5, norm_suffix="weight_g")
+    optimizer = torch.optim.Adam(groups, lr=1e-3)
+
+    def step(x):
+        net.train()
+        optimizer.zero_grad()
+        with context():
+            loss = loss_fn(*(run or net)(x, reverse=False))
+        # Its loop shows the loss of every step.
+        value = loss.item()
+        loss.backward()
+        util.clip_grad_norm(optimizer, 100.0)
+        optimizer.step()
+        return value
+
+    return step

@@ -15,7 +15,6 @@ import tensorflow_probability as tfp
 from matplotlib.figure import Figure
 
 import tfp_realnvp as nvp
-from tfp_realnvp.files import atomic_path
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -109,21 +108,17 @@ def compare(flow, draws, seed):
 
 
 def draw(runs, path):
-    figure = Figure(figsize=(10, 7), layout="constrained")
-    panels = figure.subplots(2, 2, sharey=True, sharex="col")
+    figure = Figure(figsize=(10, 4), layout="constrained")
     neck = np.linspace(-10, 10)
-    for row, (name, (chains, _)) in zip(panels, runs.items(), strict=True):
-        row[0].scatter(chains[::4, :, 1], chains[::4, :, 0], s=2, label="draws")
-        row[0].plot(2 * np.exp(neck / 2), neck, "k", lw=0.8, label="2 sd of the funnel")
-        row[0].plot(-2 * np.exp(neck / 2), neck, "k", lw=0.8)
-        row[0].set(title=name, xlim=(-30, 30), ylim=(-10, 10), ylabel="neck")
-        row[1].plot(chains[:, :2, 0], lw=0.6, label=["chain 1", "chain 2"])
-        row[1].set_title(f"{name}, traces")
-    for panel, label in zip(panels[1], ("$x_1$", "draw"), strict=True):
-        panel.set_xlabel(label)
-        panel.legend(loc="lower left")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    for panel, (name, (chains, _)) in zip(
+        figure.subplots(1, 2, sharey=True), runs.items(), strict=True
+    ):
+        panel.scatter(chains[::4, :, 1], chains[::4, :, 0], s=2, label="draws")
+        for sign in (-2, 2):
+            panel.plot(sign * np.exp(neck / 2), neck, "k", lw=0.8)
+        panel.set(title=f"{name}, and 2 sd of the funnel", xlim=(-30, 30))
+        panel.set(xlabel="$x_1$", ylim=(-10, 10), ylabel="neck")
+    figure.savefig(path, dpi=120)
 
 
 def main():

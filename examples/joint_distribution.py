@@ -15,7 +15,6 @@ import tensorflow_probability as tfp
 from matplotlib.figure import Figure
 
 import tfp_realnvp as nvp
-from tfp_realnvp.files import atomic_path
 
 tfd = tfp.distributions
 
@@ -104,26 +103,20 @@ def grid_posterior(joint):
 
 
 def draw(joint, chains, probability, seed, path):
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[3, 2])
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    panel = figure.subplots()
     prior = joint.sample(2000, seed=(seed, 3))["position"].numpy()
     draws = chains[::4].reshape(-1, 3)
-    left.scatter(*prior.T, s=2, color="silver", label="prior")
-    left.scatter(draws[:, 0], draws[:, 1], s=2, label="posterior, HMC")
-    left.scatter(*BEACONS.T, marker="^", color="black", label="beacons")
+    panel.scatter(*prior.T, s=2, color="silver", label="prior")
+    panel.scatter(draws[:, 0], draws[:, 1], s=2, label="posterior, HMC")
+    panel.scatter(*BEACONS.T, marker="^", color="black", label="beacons")
     in_plane = probability.sum(axis=2).T
     levels = in_plane.max() * np.exp([-4.5, -2.0, -0.5])
-    left.contour(*GRID[:2], in_plane, levels, colors="black", linewidths=0.8)
-    left.plot([], [], color="black", lw=0.8, label="posterior, grid")
-    left.set(xlabel="x", ylabel="y", title="Position", aspect="equal")
-    left.legend(loc="upper left")
-    right.hist(draws[:, 2], bins=40, density=True, label="HMC")
-    exact = probability.sum(axis=(0, 1)) / np.diff(GRID[2])[0]
-    right.plot(GRID[2], exact, color="black", label="grid")
-    right.set(xlabel="offset", ylabel="density", title="Offset, posterior")
-    right.legend(loc="upper right")
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    panel.contour(*GRID[:2], in_plane, levels, colors="black", linewidths=0.8)
+    panel.plot([], [], color="black", lw=0.8, label="posterior, grid")
+    panel.set(xlabel="x", ylabel="y", aspect="equal")
+    panel.legend(loc="upper left")
+    figure.savefig(path, dpi=120)
 
 
 def main():

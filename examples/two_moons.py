@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from sklearn.datasets import make_moons
 
 import tfp_realnvp as nvp
-from tfp_realnvp.files import atomic_path
 
 tfd = tfp.distributions
 
@@ -99,8 +98,7 @@ def draw(path, points, flows):
     for panel in panels.flat:
         panel.set(xlabel="x", ylabel="y", aspect="equal")
         panel.label_outer()
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100)
+    figure.savefig(path, dpi=100)
 
 
 def main():

@@ -14,7 +14,6 @@ from sklearn.datasets import load_digits
 
 import tfp_realnvp as nvp
 from tfp_realnvp.figures import image_grid
-from tfp_realnvp.files import atomic_path
 
 tfd = tfp.distributions
 
@@ -89,7 +88,7 @@ class VAE:
 
 
 def train(vae, ink, test, steps, seed):
-    """Returns the mean bound of the test images after every 200 steps."""
+    """Raises the bound, and prints that of the test images every 200 steps."""
     optimizer = keras.optimizers.Adam(
         keras.optimizers.schedules.CosineDecay(2e-3, steps)
     )
@@ -106,13 +105,11 @@ def train(vae, ink, test, steps, seed):
         gradients = tape.gradient(loss, vae.trainable_variables)
         optimizer.apply(gradients, vae.trainable_variables)
 
-    curve = {}
     for i in range(1, steps + 1):
         step(tf.constant([seed, i]))
         if i % 200 == 0:
-            curve[i] = held_out_elbo(vae, test).mean()
-            print(f"step {i}: test ELBO {curve[i]:.2f} nats")
-    return curve
+            elbo = held_out_elbo(vae, test).mean()
+            print(f"step {i}: test ELBO {elbo:.2f} nats", flush=True)
 
 
 def held_out_elbo(vae, ink, draws=20):
@@ -121,26 +118,21 @@ def held_out_elbo(vae, ink, draws=20):
     return tf.reshape(vae.elbo(images, seed=(0, 1)), [-1, draws]).numpy().mean(axis=1)
 
 
-def draw(path, vae, ink, curves):
-    figure = Figure(figsize=(12, 4.4), layout="constrained")
-    panels = figure.subplots(1, 3)
-    for name, curve in curves.items():
-        panels[0].plot(curve.keys(), curve.values(), label=name)
-    panels[0].set(xlabel="step", ylabel="test ELBO, nats", title="Training")
-    panels[0].legend(loc="lower right")
+def draw(path, vae, ink):
+    figure = Figure(figsize=(8, 4.4), layout="constrained")
+    panels = figure.subplots(1, 2)
     images = binarize(ink[:32], seed=(0, 0))
     again = vae.decode(vae.encode(images, seed=(0, 1))[0]).mean()
     pairs = np.reshape([images, again], [2, 4, 8, 64]).swapaxes(0, 1)
     samples = vae.decode(vae.prior.sample(64, seed=(0, 2))).mean()
     for panel, title, pixels in (
-        (panels[1], "Test images, reconstructions below", pairs),
-        (panels[2], "Samples", samples),
+        (panels[0], "Test images, reconstructions below", pairs),
+        (panels[1], "Samples", samples),
     ):
         grey = np.uint8(255 * (1 - np.reshape(pixels, [64, 8, 8, 1])))
         panel.imshow(image_grid(grey, columns=8)[..., 0], cmap="gray", vmin=0)
         panel.set(title=title, xticks=[], yticks=[])
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=100)
+    figure.savefig(path, dpi=100)
 
 
 def main():
@@ -151,17 +143,17 @@ def main():
     arguments = parser.parse_args()
 
     ink, test = load_ink(arguments.seed)
-    curves, elbos = {}, {}
+    elbos = {}
     for name, flows in (("without flows", False), ("with flows", True)):
         print(name)
         vae = VAE(flows, arguments.seed)
-        curves[name] = train(vae, ink, test, arguments.steps, arguments.seed)
+        train(vae, ink, test, arguments.steps, arguments.seed)
         elbos[name] = held_out_elbo(vae, test)
     elbos["gain"] = elbos["with flows"] - elbos["without flows"]
     for name, elbo in elbos.items():
         error = elbo.std() / np.sqrt(len(elbo))
         print(f"{name}: test ELBO {elbo.mean():.2f} +- {error:.2f} nats")
-    draw(arguments.output, vae, test, curves)
+    draw(arguments.output, vae, test)
     print(f"Wrote {arguments.output}.")
 
 

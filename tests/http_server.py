@@ -11,6 +11,15 @@ import time
 from workers import free_ports
 
 SERVE = pathlib.Path(__file__).resolve().parents[1] / "examples" / "serve"
+LIMITS = {
+    "lanes": 1,
+    "max-batch": 4,
+    "max-queued": 8,
+    "max-images": 6,
+    "max-draws": 20_000,
+    "max-body": 20_000,
+    "body-seconds": 2,
+}
 
 
 class Server:

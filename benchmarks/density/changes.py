@@ -1,118 +1,90 @@
 """Parts of the package replaced, to see what they are worth.
 
-Each change is a context manager; flows made inside of it, and trained, are changed.
+Each change is a context manager; flows made, trained and scored inside of it are
+changed.
 """
-
-from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
 from unittest import mock
 
 import tensorflow as tf
 
 import tfp_realnvp as nvp
-from density.glow import act_norm, learned_base
-from density.mixture import mixture_couplings
-from density.variational import VariationalModel
-from tfp_realnvp.bijectors import AffineCoupling
-from tfp_realnvp.flows import couplings
-from tfp_realnvp.nets import ResNet, resnet
-from tfp_realnvp.nets.resnet import features
-from tfp_realnvp.nets.weight_norm import WeightNormConv2D
-from tfp_realnvp.training import flow_layer
+
+_patch = mock.patch.object
 
 
-class PlainConv2D(WeightNormConv2D):
-    """Convolution whose kernel is a variable, at first as long as a normalized one."""
+def _plain_convolutions():
+    """Kernels are variables, at first as long as normalized ones."""
+    make = nvp.WeightNormConv2D.build
 
     def build(self, inputs_shape):
         self.learn_magnitude = False
-        super().build(inputs_shape)
+        make(self, inputs_shape)
         norm = tf.sqrt(tf.reduce_sum(tf.square(self.direction), axis=[0, 1, 2]))
         self.direction.assign(self.direction * self.initial_magnitude / norm)
+        self.normalize = False
 
-    def kernel_and_bias(self, scale=None, offset=None):
-        kernel = tf.convert_to_tensor(self.direction)
-        bias = tf.convert_to_tensor(self.bias) if self.use_bias else None
-        if scale is not None:
-            kernel *= scale
-            bias = None if bias is None else bias * scale
-        if offset is not None:
-            bias = offset if bias is None else bias + offset
-        return kernel, bias
+    return _patch(nvp.WeightNormConv2D, "build", build)
 
 
-class WithoutSkips(ResNet):
-    """Network whose blocks reach the output only through the last of them."""
+@contextlib.contextmanager
+def _no_skips():
+    """Blocks reach the output only through the last of them."""
+    make = nvp.ResNet.build
 
     def build(self, inputs_shape, context_shape=None, condition_shape=None):
         self.skips = self.skips[-1:]
-        super().build(inputs_shape, context_shape, condition_shape)
+        make(self, inputs_shape, context_shape, condition_shape)
 
     def call(self, inputs, context=None, condition=None, training=False):
         hidden = self.norm_in(inputs, training=training)
-        hidden = self.conv_in(features(hidden, context, self.crelu))
+        parts = [tf.nn.relu(hidden), tf.nn.relu(-hidden)] if self.crelu else [hidden]
+        if context is not None:
+            parts.append(tf.cast(context, hidden.dtype))
+        hidden = self.conv_in(tf.concat(parts, axis=-1))
         for block in self.blocks:
             hidden = block(hidden, training=training)
         hidden = self.norm_out(self.skips[0](hidden), training=training)
         return self.conv_out(tf.nn.relu(hidden))
 
-
-def _scale_then_shift(self, value, shift, log_scale, *, inverse):
-    if inverse:
-        return value * tf.exp(log_scale) + shift, log_scale
-    return (value - shift) * tf.exp(-log_scale), -log_scale
-
-
-def _centred(images, seed):
-    return images + 0.5
-
-
-@contextlib.contextmanager
-def _plain_convolutions() -> Iterator[None]:
-    with mock.patch.object(resnet, "WeightNormConv2D", PlainConv2D):
+    with _patch(nvp.ResNet, "build", build), _patch(nvp.ResNet, "call", call):
         yield
 
 
-def _initial_gain(gain: float) -> Callable:
-    make = couplings.CouplingMaker.__call__
+def _initial_gain(gain):
+    make = nvp.ShiftAndLogScale.__init__
 
-    def with_gain(*args, **kwargs):
-        return make(*args, **{**kwargs, "initial_gain": gain})
+    def with_gain(self, *args, **kwargs):
+        make(self, *args, **{**kwargs, "initial_gain": gain})
 
-    return functools.partial(
-        mock.patch.object, couplings.CouplingMaker, "__call__", with_gain
-    )
+    return _patch(nvp.ShiftAndLogScale, "__init__", with_gain)
 
 
-@contextlib.contextmanager
-def _learned_base() -> Iterator[None]:
-    image_flow = nvp.image_flow
+def _scale_then_shift():
+    def affine(self, value, shift, log_scale, *, inverse):
+        if inverse:
+            return value * tf.exp(log_scale) + shift, log_scale
+        return (value - shift) * tf.exp(-log_scale), -log_scale
 
-    def with_base(**options):
-        return image_flow(**options, base=learned_base(options["event_shape"]))
-
-    with mock.patch.object(nvp, "image_flow", with_base):
-        yield
+    return _patch(nvp.AffineCoupling, "_affine", affine)
 
 
-CHANGES: dict[str, Callable[[], contextlib.AbstractContextManager]] = {
+class CentredModel(nvp.FlowModel):
+    """A `FlowModel` that trains on the centres of pixels, without noise."""
+
+    def log_prob_parts(self, x, condition=None, training=False):
+        if training:
+            x = tf.cast(x, self.flow.dtype) + 0.5
+        return super().log_prob_parts(x, condition, training=training)
+
+
+CHANGES = {
     "plain convolutions": _plain_convolutions,
-    "no skips": functools.partial(mock.patch.object, couplings, "ResNet", WithoutSkips),
-    "gain 0": _initial_gain(0.0),
-    "gain 1": _initial_gain(1.0),
-    "scale then shift": functools.partial(
-        mock.patch.object, AffineCoupling, "_affine", _scale_then_shift
-    ),
-    "centres": functools.partial(
-        mock.patch.object, flow_layer, "dequantized", _centred
-    ),
-    "act norm": act_norm,
-    "learned base": _learned_base,
-    "mixture couplings": mixture_couplings,
-    "variational dequantization": functools.partial(
-        mock.patch.object, nvp, "FlowModel", VariationalModel
-    ),
+    "no skips": _no_skips,
+    "gain 0": functools.partial(_initial_gain, 0.0),
+    "gain 1": functools.partial(_initial_gain, 1.0),
+    "scale then shift": _scale_then_shift,
+    "centres": functools.partial(_patch, nvp, "FlowModel", CentredModel),
 }

@@ -1,62 +1,56 @@
 """Trains a flow of this package, changed as the arm says."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
-import importlib.metadata
 import math
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import keras
 import tensorflow as tf
+from harness.machine import version_of
 
 import tfp_realnvp as nvp
-from density.arms import Arm
+from density.arms import ARMS
 from density.changes import CHANGES
-from density.task import Task
-from density.variational import VariationalModel
-from tfp_realnvp.data import ImageData, ImageSplit, load_images
+from tfp_realnvp.data import load_images
 from tfp_realnvp.evaluation import score_split
-from tfp_realnvp.flows.presets import resolve_preset
-from tfp_realnvp.runs.callbacks import LearningRate, TimeLimit
-from tfp_realnvp.runs.run_config import recipe_of
+from tfp_realnvp.runs import LearningRate, recipe_of
+from tfp_realnvp.runs.callbacks import TimeLimit
 
 # Updates between two points of the curve.
 EVERY = 50
 PACKAGES = ("tensorflow", "tensorflow-probability", "keras")
 
 
-def train(task: Task, arm: Arm) -> dict[str, Any]:
+def train(task):
     """Returns what is to be known of the trained flow."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    data = load_images("cifar10", data_dir=task.data_dir)
-    keras.utils.set_random_seed(task.seed)
-    recipe = {**recipe_of(arm.preset), "batch_size": task.batch_size, **arm.recipe}
+    arm, seed = ARMS[task["arm"]], task["seed"]
+    data = load_images("cifar10", data_dir=task["data_dir"])
+    keras.utils.set_random_seed(seed)
+    recipe = {**recipe_of(arm.preset), "batch_size": task["batch_size"], **arm.recipe}
+    flow = {**nvp.PRESETS[arm.preset], **arm.flow}
+    flow.update(filters=task["filters"], num_blocks=task["num_blocks"])
     with contextlib.ExitStack() as stack:
         for change in arm.changes:
             stack.enter_context(CHANGES[change]())
-        options = {**resolve_preset(arm.preset), **arm.flow}
-        options.update(filters=task.filters, num_blocks=task.num_blocks)
-        model = nvp.FlowModel(nvp.image_flow(**options, seed=task.seed), seed=task.seed)
+        model = nvp.FlowModel(nvp.image_flow(**flow, seed=seed), seed=seed)
         model.compile(
             keras.optimizers.Adam(recipe["learning_rate"], global_clipnorm=100.0),
             average_decay=recipe["average_decay"],
         )
-        if "act norm" in arm.changes:
-            # Where each of them starts is said by the first batch it sees.
-            model.flow.log_prob(data.train.take(256).astype("float32") + 0.5)
         progress = _fit(model, data, task, recipe)
-    average = contextlib.nullcontext()
-    if recipe["average_decay"] is not None:
-        average = model.averaged_weights()
-    with average:
+        if recipe["average_decay"] is not None:
+            stack.enter_context(model.averaged_weights())
         scores = {
-            "validation": _score(model, data.validation, task.seed),
-            "test": _score(model, data.test, task.seed, limit=task.images),
+            name: float(
+                score_split(model, split, draws=1, seed=seed, limit=limit).mean()
+            )
+            for name, split, limit in (
+                ("validation", data.validation, None),
+                ("test", data.test, task["images"]),
+            )
         }
         digest = hashlib.sha256()
         for weight in model.weights:
@@ -64,37 +58,34 @@ def train(task: Task, arm: Arm) -> dict[str, Any]:
     return {
         **progress,
         "recipe": recipe,
-        "flow": {**options, "event_shape": list(options["event_shape"])},
+        "flow": {**flow, "event_shape": list(flow["event_shape"])},
         "parameters": sum(math.prod(v.shape) for v in model.trainable_variables),
         **scores,
         "weights_sha256": digest.hexdigest(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: version_of(name) for name in PACKAGES},
     }
 
 
-def _fit(
-    model: nvp.FlowModel, data: ImageData, task: Task, recipe: Mapping[str, Any]
-) -> dict[str, Any]:
+def _fit(model, data, task, recipe):
     """Trains the model and returns what there is to know of it."""
-    curve = Curve()
-    limit = None if task.minutes is None else TimeLimit(task.minutes)
+    limits = [] if task["minutes"] is None else [TimeLimit(task["minutes"])]
     # With a time limit, more updates than there is time for.
     updates = 10**7
-    if task.updates is not None:
+    if task["updates"] is not None:
         # As many images, whatever the arm's batches are.
-        updates = task.updates * task.batch_size // recipe["batch_size"]
+        updates = task["updates"] * task["batch_size"] // recipe["batch_size"]
     schedule = LearningRate(
         recipe["learning_rate"],
         updates,
         recipe["schedule"],
         warmup_steps=recipe["warmup_steps"],
-        time_limit=limit,
+        time_limit=limits[0] if limits else None,
     )
-    begin = time.monotonic()
+    curve, begin = Curve(), time.monotonic()
     model.fit(
-        data.training_batches(recipe["batch_size"], seed=task.seed),
+        data.training_batches(recipe["batch_size"], seed=task["seed"]),
         steps_per_epoch=updates,
-        callbacks=[*([] if limit is None else [limit]), schedule, curve],
+        callbacks=[*limits, schedule, curve],
         verbose=0,
     )
     return {
@@ -107,13 +98,13 @@ def _fit(
 class Curve(keras.callbacks.Callback):
     """Keeps step, seconds and the mean training bits/dim of every 50 steps."""
 
-    def on_train_begin(self, logs: Any = None) -> None:
-        self.points: list[list[float]] = []
+    def on_train_begin(self, logs=None):
+        self.points = []
         self._begin, self._sum = time.monotonic(), 0.0
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        # What Keras shows is the mean from the start on.
+    def on_train_batch_end(self, batch, logs=None):
         step = self.model.step
+        # What Keras shows is the mean from the start on.
         total = step * float(logs["bits_per_dim"])
         if step % EVERY == 0:
             seconds = time.monotonic() - self._begin
@@ -121,12 +112,3 @@ class Curve(keras.callbacks.Callback):
             self.points.append([step, round(seconds, 1), round(mean, 4)])
             self._sum = total
             print(f"step {step}, {seconds:.0f} s, {mean:.4f}", flush=True)
-
-
-def _score(
-    model: nvp.FlowModel, split: ImageSplit, seed: int, limit: int | None = None
-) -> float:
-    if isinstance(model, VariationalModel):
-        batches = split.batches(100, limit=limit)
-        return model.evaluate(batches, verbose=0, return_dict=True)["bits_per_dim"]
-    return float(score_split(model, split, draws=1, seed=seed, limit=limit).mean())

@@ -1,72 +1,52 @@
 """Trains the PyTorch flow of the user's checkout as its own `train.py` does.
 
-Its sizes are the task's, all else its defaults: Adam at 1e-3, clipping at 100, weight
-decay of 5e-5 on the magnitudes. Images come from TFDS instead of torchvision, and those
-that fill no batch are left out of an epoch, so that equal updates are equal images.
+Its sizes are the task's, all else its defaults. Images come from TFDS instead of
+torchvision, and those that fill no batch are left out of an epoch, so that equal
+updates are equal images.
 """
-
-from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
-from torch_checkout import use_checkout
+from torch_checkout import make_step, use_checkout
 
-from density.arms import Arm
-from density.task import Task
 from tfp_realnvp.data import load_images
 
 
-def train(task: Task, arm: Arm) -> dict[str, Any]:
+def train(task):
     """Returns what is to be known of the trained flow."""
     torch.set_num_threads(1)
-    use_checkout(task.image_peer)
+    use_checkout(task["image_peer"])
     import util  # the checkout's
     from models.real_nvp import RealNVP, RealNVPLoss  # the checkout's
 
-    data = load_images("cifar10", data_dir=task.data_dir)
+    data = load_images("cifar10", data_dir=task["data_dir"])
     images = data.train.take(data.train.count)
-    torch.manual_seed(task.seed)
-    net = RealNVP(2, 3, task.filters, task.num_blocks)
-    loss_fn = RealNVPLoss()
-    groups = util.get_param_groups(net, 5e-5, norm_suffix="weight_g")
-    optimizer = torch.optim.Adam(groups, lr=1e-3)
-
-    def bits_per_dim(x):
-        return util.bits_per_dim(x, loss_fn(*net(x, reverse=False)))
-
-    curve, sums, step = [], 0.0, 0
-    net.train()
-    begin = time.monotonic()
-    for x in _batches(images, task.batch_size):
-        optimizer.zero_grad()
-        loss = loss_fn(*net(x, reverse=False))
-        sums += util.bits_per_dim(x, loss.item())
-        loss.backward()
-        util.clip_grad_norm(optimizer, 100.0)
-        optimizer.step()
-        step += 1
+    torch.manual_seed(task["seed"])
+    net = RealNVP(2, 3, task["filters"], task["num_blocks"])
+    loss_fn, update = RealNVPLoss(), make_step(net)
+    curve, sums, begin = [], 0.0, time.monotonic()
+    for step, x in enumerate(_batches(images, task["batch_size"]), 1):
+        sums += util.bits_per_dim(x, update(x))
         seconds = time.monotonic() - begin
         if step % 50 == 0:
             curve.append([step, round(seconds, 1), round(float(sums / 50), 4)])
             sums = 0.0
             print(f"step {step}, {seconds:.0f} s, {curve[-1][2]}", flush=True)
-        if task.updates is not None and step >= task.updates:
+        if task["updates"] is not None and step >= task["updates"]:
             break
-        if task.minutes is not None and seconds >= 60 * task.minutes:
+        if task["minutes"] is not None and seconds >= 60 * task["minutes"]:
             break
     net.eval()
 
+    @torch.no_grad()
     def score(images):
-        torch.manual_seed(task.seed)
-        with torch.no_grad():
-            batches = np.split(images, len(images) // 100)
-            scores = [float(bits_per_dim(_to_torch(batch))) for batch in batches]
-        return float(np.mean(scores))
+        torch.manual_seed(task["seed"])
+        batches = map(_to_torch, np.split(images, len(images) // 100))
+        bits = [util.bits_per_dim(x, loss_fn(*net(x, reverse=False))) for x in batches]
+        return float(np.mean([float(b) for b in bits]))
 
     digest = hashlib.sha256()
     for tensor in net.state_dict().values():
@@ -77,13 +57,13 @@ def train(task: Task, arm: Arm) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in net.parameters()),
         "curve": curve,
         "validation": score(data.validation.take(data.validation.count)),
-        "test": score(data.test.take(task.images)),
+        "test": score(data.test.take(task["images"])),
         "weights_sha256": digest.hexdigest(),
         "packages": {"torch": torch.__version__},
     }
 
 
-def _batches(images: np.ndarray, batch_size: int) -> Iterator[torch.Tensor]:
+def _batches(images, batch_size):
     """Yields shuffled batches without end, mirrored at random."""
     while True:
         order = torch.randperm(len(images)).numpy()
@@ -94,5 +74,5 @@ def _batches(images: np.ndarray, batch_size: int) -> Iterator[torch.Tensor]:
             yield _to_torch(batch)
 
 
-def _to_torch(images: np.ndarray) -> torch.Tensor:
+def _to_torch(images):
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))) / 255

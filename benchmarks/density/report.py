@@ -1,69 +1,88 @@
 """The tables of the density benchmark, from the logs of its runs."""
 
-from __future__ import annotations
-
 import itertools
-import math
-import statistics
-from collections.abc import Sequence
-from typing import Any
+import json
+
+from harness.tables import filled, mean_and_error, table
 
 from density.arms import ARMS, BASE
 
+HEADER = (
+    "arm",
+    "seeds",
+    "test bits/dim",
+    f"minus {BASE}",
+    "validation",
+    "updates",
+    "seconds",
+    "s/update",
+    "parameters",
+)
 
-def report(logs: Sequence[dict[str, Any]], arms: Sequence[str] = tuple(ARMS)) -> str:
+
+def report(logs, arms=tuple(ARMS)):
     """Returns a Markdown table of those of the arms that were run.
 
-    Differences are means over the seeds that both arms were run with. Seconds for an
-    update are those of the fastest points of the curves: what else the machine did
-    makes an update slower and never faster.
+    Differences are means over the seeds that both arms were run with.
     """
-    lines = [
-        f"| arm | seeds | test bits/dim | minus {BASE} | validation | updates | "
-        "seconds | s/update | parameters |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    tests = by_seed(logs, BASE, "test")
+    base, rows = by_seed(logs, BASE), []
     for arm in arms:
-        own = [log for log in logs if log["arm"] == arm]
+        own, test = [log for log in logs if log["arm"] == arm], by_seed(logs, arm)
         if not own:
             continue
-        test = by_seed(logs, arm, "test")
-        shared = sorted(set(test) & set(tests))
-        difference = in_words([test[seed] - tests[seed] for seed in shared], sign=True)
-        cells = [
-            arm,
-            ", ".join(str(seed) for seed in sorted(test)),
-            in_words(list(test.values())),
-            "" if arm == BASE else difference,
-            in_words(list(by_seed(logs, arm, "validation").values())),
-            _range([log["updates_made"] for log in own]),
-            _range([log["training_seconds"] for log in own]),
-            _fastest([log["curve"] for log in own]),
-            _range([log["parameters"] for log in own]),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+        differences = [test[s] - base[s] for s in sorted(set(test) & set(base))]
+        rows.append(
+            [
+                arm,
+                ", ".join(map(str, sorted(test))),
+                mean_and_error(list(test.values())),
+                "" if arm == BASE else mean_and_error(differences, sign=True),
+                mean_and_error([log["validation"] for log in own]),
+                _range([log["updates_made"] for log in own]),
+                _range([log["training_seconds"] for log in own]),
+                _fastest([log["curve"] for log in own]),
+                _range([log["parameters"] for log in own]),
+            ]
+        )
     commits = sorted({log["commit"][:12] for log in logs if log["arm"] in arms})
-    return "\n".join(lines) + f"\n\nCommit {', '.join(commits)}.\n"
+    return f"{table(HEADER, rows)}\n\nCommit {', '.join(commits)}."
 
 
-def by_seed(logs: Sequence[dict[str, Any]], arm: str, score: str) -> dict[int, float]:
-    """Returns a score of an arm's runs, by their seeds."""
-    return {log["seed"]: log[score] for log in logs if log["arm"] == arm}
+def by_seed(logs, arm):
+    """Returns the test scores of an arm's runs, by their seeds."""
+    return {log["seed"]: log["test"] for log in logs if log["arm"] == arm}
 
 
-def in_words(values: Sequence[float], *, sign: bool = False) -> str:
-    """Returns mean and standard error, or a dash where there is nothing."""
-    if not values:
-        return "-"
-    mean = f"{statistics.fmean(values):{'+' if sign else ''}.4f}"
-    if len(values) == 1:
-        return mean
-    return f"{mean} ± {statistics.stdev(values) / math.sqrt(len(values)):.4f}"
+def rendered(path):
+    """Returns a document's text with all its tables as the logs say.
+
+    A table stands between two comments, of which the first names a file of logs in the
+    folder that is called as the document is, and the arms:
+
+        <!-- density updates.jsonl ["PyTorch peer", "cifar10-plus"] -->
+        <!-- end -->
+    """
+
+    def render(arguments):
+        name, _, arms = arguments.partition(" ")
+        lines = (path.with_suffix("") / name).read_text(encoding="utf-8").splitlines()
+        logs, wanted = [json.loads(line) for line in lines], json.loads(arms)
+        missing = set(wanted) - {log["arm"] for log in logs}
+        if missing:
+            raise ValueError(
+                f"{name}: expected runs of {'; '.join(wanted)}; got none of "
+                f"{'; '.join(sorted(missing))}."
+            )
+        return report(logs, wanted)
+
+    return filled(path.read_text(encoding="utf-8"), "density", render)
 
 
-def _fastest(curves: Sequence[Sequence[Sequence[float]]]) -> str:
-    """Returns the fewest seconds for an update, between two points of a curve."""
+def _fastest(curves):
+    """Returns the fewest seconds for an update, between two points of a curve.
+
+    What else the machine did makes an update slower and never faster.
+    """
     paces = [
         (after[1] - before[1]) / (after[0] - before[0])
         for curve in curves
@@ -72,6 +91,6 @@ def _fastest(curves: Sequence[Sequence[Sequence[float]]]) -> str:
     return f"{min(paces):.2f}" if paces else "-"
 
 
-def _range(values: Sequence[float]) -> str:
+def _range(values):
     low, high = f"{min(values):.0f}", f"{max(values):.0f}"
     return low if low == high else f"{low} to {high}"

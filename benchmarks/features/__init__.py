@@ -3,38 +3,75 @@
 No framework is imported here: the parent process reads this too.
 """
 
-from __future__ import annotations
-
 import dataclasses
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any, NamedTuple
+
+_TFP = ("tensorflow", "tensorflow-probability", "keras", "tf-keras")
+IMAGE_PEER = "chrischute/real-nvp"
+# Each column of the table: the module that has its `SUBJECT`, and the packages whose
+# versions are told.
+LIBRARIES = {
+    "tfp_realnvp": ("ours", ("tfp-realnvp", *_TFP)),
+    "tfb.RealNVP": ("tfp_real_nvp", _TFP),
+    "tfb.Glow": ("tfp_glow", _TFP),
+    "nflows": ("with_nflows", ("nflows", "torch")),
+    "normflows": ("with_normflows", ("normflows", "torch")),
+    "zuko": ("with_zuko", ("zuko", "torch")),
+    IMAGE_PEER: ("image_peer", ("torch",)),
+}
+
+# Cells that tell who puts the flow together.
+READY, PARTS = "yes", "from parts"
+
+# Small enough for a Jacobian; a side of 4 leaves one pixel after two squeezes.
+SIDE, SIZE, CONDITION_SIZE = 4, 6, 3
+
+# By how much weights are moved off their first values; by 0.1 Glow overflows.
+DISTURBANCE = 0.03
 
 
-@dataclasses.dataclass(frozen=True)
-class Library:
-    """A column of the table.
+class Flow(NamedTuple):
+    """A flow that is built.
 
-    Attributes:
-      module: What prepares it, in this folder; has a `SUBJECT`.
-      imports: What must be there to import.
-      packages: Whose versions are to be told.
+    `module` holds the weights, `inverse` returns latents and log-determinants, and
+    `joint` is how the library draws events and scores them at once, in words and as a
+    call.
     """
 
-    module: str
-    imports: tuple[str, ...]
-    packages: tuple[str, ...]
+    module: Any
+    log_prob: Callable
+    sample: Callable
+    inverse: Callable
+    networks: Sequence[Any]
+    joint: tuple[str, Callable] | None = None
 
 
-_TFP = ("tensorflow", "tensorflow_probability", "tf_keras")
-_TFP_PACKAGES = ("tensorflow", "tensorflow-probability", "keras", "tf-keras")
+class Attempt(NamedTuple):
+    """One way to do something: what the table says if it works, and what a footnote
+    says of it otherwise; `note` is a footnote if it works.
+    """
 
-IMAGE_PEER = "chrischute/real-nvp"
-LIBRARIES = {
-    "tfp_realnvp": Library("ours", _TFP, ("tfp-realnvp", *_TFP_PACKAGES)),
-    "tfb.RealNVP": Library("tfp_real_nvp", _TFP, _TFP_PACKAGES),
-    "tfb.Glow": Library("tfp_glow", _TFP, _TFP_PACKAGES),
-    "nflows": Library("with_nflows", ("nflows", "torch"), ("nflows", "torch")),
-    "normflows": Library(
-        "with_normflows", ("normflows", "torch"), ("normflows", "torch")
-    ),
-    "zuko": Library("with_zuko", ("zuko", "torch"), ("zuko", "torch")),
-    IMAGE_PEER: Library("image_peer", ("torch",), ("torch",)),
-}
+    cell: str
+    what: str
+    make: Callable
+    note: str = ""
+
+
+@dataclasses.dataclass
+class Subject:
+    """A library under the probes, with the tools of its framework.
+
+    Attempts come in order, the best first; where there is none, a library has nothing
+    that could be tried. Those of `conditions` make events, and what scores them given
+    conditions; those of `larger` draw images with sides twice as long from a flow.
+    """
+
+    tools: ModuleType
+    flow: Callable
+    images: Sequence[Attempt] = ()
+    vectors: Sequence[Attempt] = ()
+    conditions: Sequence[Attempt] = ()
+    larger: Sequence[Attempt] = ()
+    keras_flow: Callable | None = None

@@ -1,15 +1,13 @@
 """The image flow of the user's checkout, see `torch_checkout`."""
 
-from __future__ import annotations
-
 import torch
 from models.real_nvp import RealNVP, RealNVPLoss  # the checkout's
 
+from features import READY, Attempt, Flow, Subject
 from features import with_torch as tools
-from features.subject import READY, SIZE, Attempt, Flow, Subject
 
 
-def images() -> Flow:
+def images():
     net = RealNVP(num_scales=2, in_channels=3, mid_channels=4, num_blocks=1).eval()
     loss = RealNVPLoss()
 
@@ -31,24 +29,7 @@ def images() -> Flow:
     return Flow(net, log_prob, sample, inverse, tools.named(net, "st_net"))
 
 
-def vectors() -> Flow:
-    net = RealNVP(num_scales=1, in_channels=SIZE, mid_channels=4, num_blocks=1).eval()
-    return Flow(
-        net,
-        lambda x: net(x),
-        lambda count: net(torch.randn([count, SIZE]), reverse=True)[0],
-        net.flows,
-        [],
-    )
-
-
-def conditional():
-    net = images().module
-    x = torch.rand([4, *tools.IMAGE_SHAPE])
-    return x, lambda c: net(x, condition=c)[1]
-
-
-def larger(flow: Flow) -> torch.Tensor:
+def larger(flow):
     channels, height, width = tools.IMAGE_SHAPE
     z = torch.randn([2, channels, 2 * height, 2 * width])
     return flow.module(z, reverse=True)[0]
@@ -58,7 +39,5 @@ SUBJECT = Subject(
     tools,
     flow=images,
     images=[Attempt(READY, "`RealNVP`", images)],
-    vectors=[Attempt(READY, "events without height and width", vectors)],
-    conditions=[Attempt(READY, "a condition", conditional)],
     larger=[Attempt("yes", "latents of a larger image", larger)],
 )

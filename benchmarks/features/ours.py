@@ -1,28 +1,26 @@
 """The bijector of this package."""
 
-from __future__ import annotations
-
 import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
+from features import CONDITION_SIZE, READY, SIZE, Attempt, Subject
 from features import with_tensorflow as tools
-from features.subject import CONDITION_SIZE, READY, SIZE, Attempt, Flow, Subject
 
 tfd = tfp.distributions
 
 
-def _flow(event_shape: tuple[int, ...], **sizes) -> Flow:
+def _flow(event_shape, **sizes):
     bijector = nvp.RealNVPBijector(event_shape, seed=0, **sizes)
     networks = [b.network for b in bijector.body.bijectors if hasattr(b, "network")]
     flow = tfd.TransformedDistribution(tools.base(event_shape), bijector)
     return tools.flow_of(flow, networks)
 
 
-def vectors(**options) -> Flow:
+def vectors(**options):
     return _flow((SIZE,), num_couplings=4, hidden_units=(8,), **options)
 
 
-def images() -> Flow:
+def images():
     return _flow(tools.IMAGE_SHAPE, filters=4, num_blocks=1)
 
 
@@ -32,7 +30,7 @@ def conditional():
     return x, lambda c: log_prob(tools.copied(x), bijector_kwargs={"condition": c})
 
 
-def larger(flow: Flow):
+def larger(flow):
     height, width, channels = flow.module.event_shape
     base = tools.base([2 * height, 2 * width, channels])
     return tfd.TransformedDistribution(base, flow.module.bijector).sample(2, seed=1)

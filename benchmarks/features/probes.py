@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
-import json
-import os
+import importlib
 import pathlib
-import subprocess
-import sys
+import platform
 import tempfile
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from harness.machine import commit_of, version_of
+from harness.process import Process
+from torch_checkout import use_checkout
 
-from features.subject import CONDITION_SIZE, SIDE, SIZE, Attempt, Flow, Subject
+from features import CONDITION_SIZE, IMAGE_PEER, LIBRARIES, SIDE, SIZE, Attempt
 
 NOT_ASKED = "-"
 
 
-@dataclasses.dataclass
-class Cell:
-    """What a probe found.
-
-    Attributes:
-      text: What the table says.
-      notes: What its footnotes say.
-    """
+class Cell(NamedTuple):
+    """What the table says, and what its footnotes say."""
 
     text: str
-    notes: list[str] = dataclasses.field(default_factory=list)
+    notes: Sequence[str] = ()
 
 
 class Unfit(Exception):
     """What ran gave no result that counts."""
 
 
-def said_by(error: Exception) -> str:
+def said_by(error):
     """Returns an exception in a line."""
     if isinstance(error, Unfit):
         return str(error)
@@ -50,7 +44,7 @@ def said_by(error: Exception) -> str:
     return f"`{type(error).__name__}: {message.replace('`', '')}`"
 
 
-def _first(attempts: Sequence[Attempt], check: Callable[[Attempt], Any]) -> Cell:
+def _first(attempts, check):
     """Returns the cell of the first attempt that passes."""
     notes = []
     for attempt in attempts:
@@ -63,7 +57,7 @@ def _first(attempts: Sequence[Attempt], check: Callable[[Attempt], Any]) -> Cell
     return Cell("no", notes)
 
 
-def _check_density(subject: Subject, flow: Flow, shape: Sequence[int]) -> Any:
+def _check_density(subject, flow, shape):
     """Draws and scores events of a shape, and returns them."""
     x = flow.sample(3)
     if tuple(x.shape) != (3, *shape):
@@ -74,31 +68,30 @@ def _check_density(subject: Subject, flow: Flow, shape: Sequence[int]) -> Any:
     return x
 
 
-def images(subject: Subject) -> Cell:
+def images(subject):
     return _first(subject.images, functools.partial(_checked_image_flow, subject))
 
 
-def _checked_image_flow(subject: Subject, attempt: Attempt) -> Flow:
-    flow = attempt.make()
-    x = _check_density(subject, flow, subject.tools.IMAGE_SHAPE)
-    subject.tools.disturb(flow)
-    pixels = subject.tools.to_numpy(x[:1]).repeat(2, axis=0)
+def _checked_image_flow(subject, attempt):
+    flow, tools = attempt.make(), subject.tools
+    x = _check_density(subject, flow, tools.IMAGE_SHAPE)
+    tools.disturb(flow)
+    pixels = tools.to_numpy(x[:1]).repeat(2, axis=0)
     pixels[1, 1, 1, 1] += 0.1
-    z = subject.tools.to_numpy(flow.inverse(subject.tools.tensor(pixels))[0])
+    z = tools.to_numpy(flow.inverse(tools.tensor(pixels))[0])
     # If no more latents change than a pixel has channels, each pixel is on its own.
     if (abs(z[1] - z[0]) > 1e-6).sum() <= 3:
         raise Unfit("no pixel depends on another")
-    return flow
 
 
-def vectors(subject: Subject) -> Cell:
+def vectors(subject):
     def check(attempt):
         _check_density(subject, attempt.make(), (SIZE,))
 
     return _first(subject.vectors, check)
 
 
-def conditions(subject: Subject) -> Cell:
+def conditions(subject):
     def check(attempt):
         x, log_prob = attempt.make()
         shape = (len(x), CONDITION_SIZE)
@@ -112,7 +105,7 @@ def conditions(subject: Subject) -> Cell:
     return _first(subject.conditions, check)
 
 
-def larger(subject: Subject) -> Cell:
+def larger(subject):
     flows = []
     for attempt in subject.images:
         with contextlib.suppress(Exception):  # told by the row of images
@@ -131,41 +124,38 @@ def larger(subject: Subject) -> Cell:
     return _first(subject.larger, check)
 
 
-def log_prob_runs(subject: Subject) -> Cell:
+def log_prob_runs(subject):
     flow = subject.flow()
     x = subject.tools.copied(flow.sample(4))
-    with subject.tools.counting(flow.networks) as runs:
-        flow.log_prob(x)
-    return Cell(_per_coupling(runs, flow))
+    return Cell(_runs(subject, flow, lambda: flow.log_prob(x)))
 
 
-def sample_and_score_runs(subject: Subject) -> Cell:
+def sample_and_score_runs(subject):
     flow = subject.flow()
-    with subject.tools.counting(flow.networks) as runs:
-        flow.log_prob(flow.sample(4))
-    text = _per_coupling(runs, flow)
+    text = _runs(subject, flow, lambda: flow.log_prob(flow.sample(4)))
     if flow.joint is None:
         return Cell(text)
     name, draw_and_score = flow.joint
-    with subject.tools.counting(flow.networks) as runs:
-        draw_and_score(4)
-    at_once = _per_coupling(runs, flow)
+    at_once = _runs(subject, flow, lambda: draw_and_score(4))
     if at_once == text:
         return Cell(text)
     return Cell(f"{text}, or {at_once}", [f"{at_once} by {name}"])
 
 
-def _per_coupling(runs: list[None], flow: Flow) -> str:
+def _runs(subject, flow, call):
+    """Returns how often each network runs in a call, as text."""
+    with subject.tools.counting(flow.networks) as runs:
+        call()
     return f"{len(runs) / len(flow.networks):g}"
 
 
-def keras_weights(subject: Subject) -> Cell:
+def keras_weights(subject):
     if subject.keras_flow is None:
         return Cell(NOT_ASKED)
     return Cell("{} of {}".format(*subject.tools.seen_weights(subject.keras_flow())))
 
 
-def unknown_batch(subject: Subject) -> Cell:
+def unknown_batch(subject):
     if subject.keras_flow is None:
         return Cell(NOT_ASKED)
     try:
@@ -175,7 +165,7 @@ def unknown_batch(subject: Subject) -> Cell:
     return Cell("yes")
 
 
-def log_det(subject: Subject) -> Cell:
+def log_det(subject):
     flow = subject.flow()
     subject.tools.disturb(flow)
     x = flow.sample(1)
@@ -189,39 +179,27 @@ def log_det(subject: Subject) -> Cell:
     return Cell("yes")
 
 
-def artifact(subject: Subject) -> Cell:
-    flow = subject.flow()
-    subject.tools.disturb(flow)
-    x = subject.tools.copied(flow.sample(3))
+def artifact(subject):
+    flow, tools = subject.flow(), subject.tools
+    tools.disturb(flow)
+    x = tools.copied(flow.sample(3))
+    expected = tools.to_numpy(flow.log_prob(x))
 
-    def attempt(name, save):
-        return Attempt(name, name, lambda: _check_artifact(subject, flow, x, save))
+    def check(attempt):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            attempt.make(flow, x, folder)
+            np.save(folder / "x.npy", tools.to_numpy(x))
+            with Process(folder / "log.txt") as fresh:
+                scores = fresh.ask("features.rescore:rescore", folder=name)
+        if not np.allclose(scores, expected, rtol=1e-3):
+            raise Unfit(f"scores {scores} instead of {expected}")
 
-    attempts = [attempt(*item) for item in subject.tools.ARTIFACTS.items()]
-    return _first(attempts, lambda attempt: attempt.make())
-
-
-def _check_artifact(subject: Subject, flow: Flow, x: Any, save: Callable) -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        save(flow, x, folder)
-        np.save(folder / "x.npy", subject.tools.to_numpy(x))
-        script = pathlib.Path(__file__).with_name("rescore.py")
-        done = subprocess.run(
-            [sys.executable, str(script), str(folder)],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": ""},
-        )
-        if done.returncode:
-            raise Unfit(f"fresh process: {done.stderr.strip().splitlines()[-1]}")
-        scores = json.loads(done.stdout.splitlines()[-1])
-    expected = subject.tools.to_numpy(flow.log_prob(x))
-    if not np.allclose(scores, expected, rtol=1e-3):
-        raise Unfit(f"scores {scores} instead of {expected}")
+    attempts = [Attempt(name, name, save) for name, save in tools.ARTIFACTS.items()]
+    return _first(attempts, check)
 
 
-PROBES: dict[str, Callable[[Subject], Cell]] = {
+PROBES = {
     "Density over images (height, width, channels)": images,
     "Images of another size from the same weights": larger,
     "Density over vectors": vectors,
@@ -233,3 +211,20 @@ PROBES: dict[str, Callable[[Subject], Cell]] = {
     "Traced by `tf.function` for batches of unknown size": unknown_batch,
     "Scores in a new process without the library, from": artifact,
 }
+
+
+def find(library, image_peer):
+    """Returns what all probes find, and the versions of the packages behind them."""
+    module, packages = LIBRARIES[library]
+    versions = {name: version_of(name) for name in packages}
+    if library == IMAGE_PEER:
+        if image_peer is None:
+            raise ValueError("no checkout given with --image-peer")
+        use_checkout(image_peer)
+        versions[IMAGE_PEER] = (commit_of(image_peer) or "of unknown commit")[:17]
+    subject = importlib.import_module(f"features.{module}").SUBJECT
+    cells = {}
+    for row, probe in PROBES.items():
+        subject.tools.seed()
+        cells[row] = probe(subject)._asdict()
+    return {"cells": cells, "versions": versions, "python": platform.python_version()}

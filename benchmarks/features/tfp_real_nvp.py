@@ -1,16 +1,12 @@
 """The coupling of TFP, with permutations between couplings as its page advises."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from features import PARTS, SIZE, Attempt, Subject
 from features import with_tensorflow as tools
 from features.ours import larger
-from features.subject import PARTS, SIZE, Attempt, Flow, Subject
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -21,7 +17,7 @@ OWN_NETWORK = "around networks that the user writes"
 class ShiftAndLogScale(tf.Module):
     """What TFP's coupling calls; a module, in which TFP looks for variables."""
 
-    def __init__(self, network: keras.Layer):
+    def __init__(self, network):
         super().__init__()
         self.network = network
 
@@ -32,12 +28,12 @@ class ShiftAndLogScale(tf.Module):
         return shift, tf.tanh(log_scale)
 
 
-def dense(outputs: int) -> ShiftAndLogScale:
+def dense(outputs):
     layers = [keras.layers.Dense(8, "relu"), keras.layers.Dense(outputs)]
     return ShiftAndLogScale(keras.Sequential(layers))
 
 
-def convolutional(outputs: int) -> ShiftAndLogScale:
+def convolutional(outputs):
     layers = [
         keras.layers.Conv2D(4, 3, padding="same", activation="relu"),
         keras.layers.Conv2D(outputs, 3, padding="same"),
@@ -45,11 +41,11 @@ def convolutional(outputs: int) -> ShiftAndLogScale:
     return ShiftAndLogScale(keras.Sequential(layers))
 
 
-def default_template(outputs: int) -> Callable:
+def default_template(outputs):
     return tfb.real_nvp_default_template(hidden_layers=[8])
 
 
-def flow_of(shape: tuple[int, ...], make: Callable[[int], Callable]) -> Flow:
+def flow_of(shape, make):
     size, masked = shape[-1], shape[-1] // 2
     functions = [make(2 * (size - masked)) for _ in range(4)]
     rolled = [*range(masked, size), *range(masked)]
@@ -64,15 +60,15 @@ def flow_of(shape: tuple[int, ...], make: Callable[[int], Callable]) -> Flow:
     return tools.flow_of(distribution, networks)
 
 
-def vectors(make: Callable[[int], Callable] = dense) -> Flow:
+def vectors(make=dense):
     return flow_of((SIZE,), make)
 
 
-def images(make: Callable[[int], Callable] = convolutional) -> Flow:
+def images(make=convolutional):
     return flow_of(tools.IMAGE_SHAPE, make)
 
 
-def conditional(make: Callable[[int], Callable] = dense):
+def conditional(make=dense):
     function = make(SIZE)
     coupling = tfb.RealNVP(num_masked=SIZE // 2, shift_and_log_scale_fn=function)
     flow = tfd.TransformedDistribution(tools.base([SIZE]), coupling)
@@ -85,7 +81,7 @@ def conditional(make: Callable[[int], Callable] = dense):
     return x, log_prob
 
 
-def _attempts(make: Callable) -> list[Attempt]:
+def _attempts(make):
     return [
         Attempt(PARTS, TEMPLATE, lambda: make(default_template)),
         Attempt(PARTS, "networks of one's own", make, OWN_NETWORK),

@@ -1,41 +1,27 @@
 """normflows."""
 
-from __future__ import annotations
-
 import normflows as nf
 import torch
+from speed.contenders.torch_vectors import MAKERS
 
+from features import CONDITION_SIZE, PARTS, SIZE, Attempt, Flow, Subject
 from features import with_torch as tools
-from features.subject import CONDITION_SIZE, PARTS, SIZE, Attempt, Flow, Subject
 
 LEVELS = 2
 
 
-def _affine() -> list[torch.nn.Module]:
-    members = []
-    for _ in range(4):
-        network = nf.nets.MLP([SIZE // 2, 8, SIZE])
-        members += [
-            nf.flows.AffineCouplingBlock(network),
-            nf.flows.Permute(SIZE, mode="swap"),
-        ]
-    return members
+def vectors():
+    flow, *_ = MAKERS["normflows"](SIZE, couplings=4, layers=1, width=8)
+    return _flow(flow, flow.log_prob, flow.inverse_and_log_det)
 
 
-def vectors() -> Flow:
-    flow = nf.NormalizingFlow(nf.distributions.DiagGaussian(SIZE), _affine())
-    return Flow(
-        flow,
-        flow.log_prob,
-        lambda count: flow.sample(count)[0],
-        flow.inverse_and_log_det,
-        tools.named(flow, "param_map"),
-        ("the scores that `sample` returns", flow.sample),
-    )
+def _flow(flow, log_prob, inverse):
+    networks = tools.named(flow, "param_map")
+    joint = "the scores that `sample` returns", flow.sample
+    return Flow(flow, log_prob, lambda n: flow.sample(n)[0], inverse, networks, joint)
 
 
-def _bases(shape: tuple[int, int, int]) -> list[torch.nn.Module]:
-    channels, height, width = shape
+def _bases(channels, height, width):
     shapes = []
     for i in range(LEVELS):
         down, wider = 2 ** (LEVELS - i), 2 ** (LEVELS + (i == 0) - i)
@@ -43,20 +29,15 @@ def _bases(shape: tuple[int, int, int]) -> list[torch.nn.Module]:
     return [nf.distributions.DiagGaussian(s, trainable=False) for s in shapes]
 
 
-def images() -> Flow:
-    channels = tools.IMAGE_SHAPE[0]
-    levels = [
-        [
-            nf.flows.GlowBlock(channels * 2 ** (LEVELS + 1 - i), 4),
-            nf.flows.GlowBlock(channels * 2 ** (LEVELS + 1 - i), 4),
-            nf.flows.Squeeze(),
-        ]
-        for i in range(LEVELS)
-    ]
+def images():
+    levels = []
+    for i in range(LEVELS):
+        channels = tools.IMAGE_SHAPE[0] * 2 ** (LEVELS + 1 - i)
+        blocks = [nf.flows.GlowBlock(channels, 4) for _ in range(2)]
+        levels.append([*blocks, nf.flows.Squeeze()])
     merges = [nf.flows.Merge() for _ in range(LEVELS - 1)]
-    flow = nf.MultiscaleFlow(
-        _bases(tools.IMAGE_SHAPE), levels, merges, class_cond=False
-    )
+    bases = _bases(*tools.IMAGE_SHAPE)
+    flow = nf.MultiscaleFlow(bases, levels, merges, class_cond=False)
     # Its normalizations take their first values from the first batch.
     flow.log_prob(tools.normal([16, *tools.IMAGE_SHAPE]), None)
 
@@ -64,43 +45,25 @@ def images() -> Flow:
         z, log_det = flow.inverse_and_log_det(x)
         return torch.cat([part.flatten(1) for part in z], 1), log_det
 
-    return Flow(
-        flow,
-        lambda x: flow.log_prob(x, None),
-        lambda count: flow.sample(count)[0],
-        inverse,
-        tools.named(flow, "param_map"),
-        ("the scores that `sample` returns", flow.sample),
-    )
+    return _flow(flow, lambda x: flow.log_prob(x, None), inverse)
 
 
-def conditional(members: list[torch.nn.Module]):
+def conditional():
+    options = {"num_blocks": 1, "num_hidden_channels": 8, "reverse_mask": False}
+    options["num_context_channels"] = CONDITION_SIZE
+    make = nf.flows.CoupledRationalQuadraticSpline
     base = nf.distributions.DiagGaussian(SIZE, trainable=False)
+    members = [make(SIZE, **options) for _ in range(4)]
     flow = nf.ConditionalNormalizingFlow(base, members)
     x = tools.normal([4, SIZE])
     return x, lambda c: flow.log_prob(x, context=c)
 
 
-def _splines() -> list[torch.nn.Module]:
-    return [
-        nf.flows.CoupledRationalQuadraticSpline(
-            SIZE,
-            num_blocks=1,
-            num_hidden_channels=8,
-            num_context_channels=CONDITION_SIZE,
-            reverse_mask=bool(i % 2),
-        )
-        for i in range(4)
-    ]
-
-
-def larger(flow: Flow) -> torch.Tensor:
+def larger(flow):
     channels, height, width = tools.IMAGE_SHAPE
-    bases = _bases((channels, 2 * height, 2 * width))
-    module = flow.module
-    return nf.MultiscaleFlow(
-        bases, module.flows, module.merges, class_cond=False
-    ).sample(2)[0]
+    bases = _bases(channels, 2 * height, 2 * width)
+    parts = flow.module.flows, flow.module.merges
+    return nf.MultiscaleFlow(bases, *parts, class_cond=False).sample(2)[0]
 
 
 SUBJECT = Subject(
@@ -108,11 +71,6 @@ SUBJECT = Subject(
     flow=vectors,
     images=[Attempt(PARTS, "`MultiscaleFlow` of `GlowBlock`s", images)],
     vectors=[Attempt(PARTS, "`NormalizingFlow`", vectors)],
-    conditions=[
-        Attempt(PARTS, "affine couplings", lambda: conditional(_affine())),
-        Attempt(
-            PARTS, "splines", lambda: conditional(_splines()), "with spline couplings"
-        ),
-    ],
+    conditions=[Attempt(PARTS, "splines", conditional, "with spline couplings")],
     larger=[Attempt("yes", "the same blocks over a larger base", larger)],
 )

@@ -1,27 +1,19 @@
 """What the probes do with flows of TensorFlow Probability."""
 
-from __future__ import annotations
-
 import contextlib
-import itertools
-import pathlib
-from collections.abc import Iterator, Sequence
-from typing import Any
-from unittest import mock
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from features.subject import DISTURBANCE, SIDE, Flow
+from features import DISTURBANCE, SIDE, Flow
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 IMAGE_SHAPE = (SIDE, SIDE, 3)
 
 
-def flow_of(distribution: tfd.Distribution, networks: Sequence[Any]) -> Flow:
+def flow_of(distribution, networks):
     """Returns a transformed distribution as the probes take it."""
     bijector, ndims = distribution.bijector, len(distribution.event_shape)
 
@@ -39,59 +31,56 @@ def flow_of(distribution: tfd.Distribution, networks: Sequence[Any]) -> Flow:
     )
 
 
-def base(shape: Sequence[int]) -> tfd.Distribution:
+def base(shape):
     return tfd.Independent(tfd.Normal(tf.zeros(shape), 1.0), len(shape))
 
 
-def seed() -> None:
+def seed():
     keras.utils.set_random_seed(0)
 
 
-def normal(shape: Sequence[int], seed: int = 0) -> tf.Tensor:
+def normal(shape, seed=0):
     return tf.random.stateless_normal(shape, seed=(seed, 2))
 
 
-def copied(x: tf.Tensor) -> tf.Tensor:
+def copied(x):
     """Returns a tensor that no cache knows."""
     return tf.constant(x.numpy())
 
 
-def tensor(x: np.ndarray) -> tf.Tensor:
+def tensor(x):
     return tf.constant(x)
 
 
-def to_numpy(x: tf.Tensor) -> np.ndarray:
+def to_numpy(x):
     return x.numpy()
 
 
 @contextlib.contextmanager
-def counting(networks: Sequence[Any]) -> Iterator[list[None]]:
+def counting(networks):
     """Yields a list that grows by one whenever one of the networks runs."""
-    runs: list[None] = []
+    runs = []
+    for network in networks:
+        call = network.call
 
-    def counted(call):
-        def run(self, *args, **kwargs):
-            if any(self is network for network in networks):
-                runs.append(None)
-            return call(self, *args, **kwargs)
+        def counted(*args, call=call, **kwargs):
+            runs.append(None)
+            return call(*args, **kwargs)
 
-        return run
-
-    with contextlib.ExitStack() as stack:
-        for kind in {type(network) for network in networks}:
-            patch = mock.patch.object(kind, "call", counted(kind.call))
-            stack.enter_context(patch)
-        yield runs
+        network.call = counted
+    yield runs
+    for network in networks:
+        del network.call
 
 
-def disturb(flow: Flow) -> None:
+def disturb(flow):
     """Moves all weights, so that no coupling is the identity."""
     weights = [w for network in flow.networks for w in network.trainable_variables]
     for seed, weight in enumerate([*weights, *flow.module.trainable_variables]):
         weight.assign(weight + DISTURBANCE * normal(weight.shape, seed))
 
 
-def jacobian(flow: Flow, x: tf.Tensor) -> np.ndarray:
+def jacobian(flow, x):
     x = copied(x)  # latents that the flow kept have no gradient
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
@@ -100,7 +89,7 @@ def jacobian(flow: Flow, x: tf.Tensor) -> np.ndarray:
     return tf.reshape(rows, [z.shape[0], -1]).numpy()
 
 
-def seen_weights(flow: Flow) -> tuple[int, int]:
+def seen_weights(flow):
     """Returns how many weights of Keras 3 networks the distribution lists, of how many.
 
     Raises:
@@ -110,12 +99,12 @@ def seen_weights(flow: Flow) -> tuple[int, int]:
         if not isinstance(network, keras.Layer):
             raise TypeError(f"networks: expected a keras.Layer, got {network!r}.")
     listed = {id(variable) for variable in flow.module.trainable_variables}
-    weights = itertools.chain(*(n.trainable_variables for n in flow.networks))
+    weights = [w for network in flow.networks for w in network.trainable_variables]
     seen = [bool({id(w), id(w.value)} & listed) for w in weights]
     return sum(seen), len(seen)
 
 
-def score_batches_unknown_to_the_graph(flow: Flow) -> None:
+def score_batches_unknown_to_the_graph(flow):
     x = flow.sample(3)
     spec = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
     log_prob = tf.function(flow.log_prob, input_signature=[spec])
@@ -124,7 +113,7 @@ def score_batches_unknown_to_the_graph(flow: Flow) -> None:
         tf.debugging.assert_near(log_prob(x[:count]), expected, rtol=1e-3)
 
 
-def _saved_model(flow: Flow, x: tf.Tensor, folder: pathlib.Path) -> None:
+def _saved_model(flow, x, folder):
     module = tf.Module()
     # The networks too, for distributions that do not hold them.
     module.parts = [flow.module, *flow.networks]

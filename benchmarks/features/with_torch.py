@@ -1,49 +1,44 @@
 """What the probes do with flows of PyTorch."""
 
-from __future__ import annotations
-
 import contextlib
-import pathlib
 import warnings
-from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 
-from features.subject import DISTURBANCE, SIDE, Flow
+from features import DISTURBANCE, SIDE
 
 IMAGE_SHAPE = (3, SIDE, SIDE)
 
 
-def named(module: torch.nn.Module, name: str) -> list[torch.nn.Module]:
+def named(module, name):
     """Returns the networks that the module's couplings hold under a name."""
     return [getattr(m, name) for m in module.modules() if hasattr(m, name)]
 
 
-def seed() -> None:
+def seed():
     torch.manual_seed(0)
 
 
-def normal(shape: Sequence[int], seed: int = 0) -> torch.Tensor:
+def normal(shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def copied(x: torch.Tensor) -> torch.Tensor:
+def copied(x):
     return x.detach().clone()
 
 
-def tensor(x: np.ndarray) -> torch.Tensor:
+def tensor(x):
     return torch.from_numpy(x)
 
 
-def to_numpy(x: torch.Tensor) -> np.ndarray:
+def to_numpy(x):
     return x.detach().numpy()
 
 
 @contextlib.contextmanager
-def counting(networks: Sequence[torch.nn.Module]) -> Iterator[list[None]]:
+def counting(networks):
     """Yields a list that grows by one whenever one of the networks runs."""
-    runs: list[None] = []
+    runs = []
     hooks = [
         network.register_forward_hook(lambda *_: runs.append(None))
         for network in networks
@@ -53,14 +48,14 @@ def counting(networks: Sequence[torch.nn.Module]) -> Iterator[list[None]]:
         hook.remove()
 
 
-def disturb(flow: Flow) -> None:
+def disturb(flow):
     """Moves all weights, so that no coupling is the identity."""
     with torch.no_grad():
         for seed, weight in enumerate(flow.module.parameters()):
             weight += DISTURBANCE * normal(weight.shape, seed)
 
 
-def jacobian(flow: Flow, x: torch.Tensor) -> np.ndarray:
+def jacobian(flow, x):
     rows = torch.autograd.functional.jacobian(
         lambda x: flow.inverse(x)[0].flatten(), x.detach()
     )
@@ -68,7 +63,7 @@ def jacobian(flow: Flow, x: torch.Tensor) -> np.ndarray:
 
 
 class _Scores(torch.nn.Module):
-    def __init__(self, flow: Flow):
+    def __init__(self, flow):
         super().__init__()
         self.module = flow.module
         self.log_prob = flow.log_prob
@@ -77,12 +72,12 @@ class _Scores(torch.nn.Module):
         return self.log_prob(x)
 
 
-def _exported(flow: Flow, x: torch.Tensor, folder: pathlib.Path) -> None:
+def _exported(flow, x, folder):
     program = torch.export.export(_Scores(flow).eval(), (x,))
     torch.export.save(program, folder / "flow.pt2")
 
 
-def _traced(flow: Flow, x: torch.Tensor, folder: pathlib.Path) -> None:
+def _traced(flow, x, folder):
     with warnings.catch_warnings():
         # Shapes become constants, which is what is asked for.
         warnings.simplefilter("ignore")

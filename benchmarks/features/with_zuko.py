@@ -1,14 +1,12 @@
 """zuko."""
 
-from __future__ import annotations
-
 import zuko
 
+from features import CONDITION_SIZE, READY, SIZE, Attempt, Flow, Subject
 from features import with_torch as tools
-from features.subject import CONDITION_SIZE, READY, SIZE, Attempt, Flow, Subject
 
 
-def vectors(features=SIZE, context: int = 0) -> Flow:
+def vectors(features=SIZE, context=0):
     flow = zuko.flows.RealNVP(
         features, context=context, transforms=4, hidden_features=[8]
     )

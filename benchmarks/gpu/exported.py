@@ -1,33 +1,20 @@
 """The training step that `fit` uses, as a function of a batch and a seed."""
 
-from __future__ import annotations
-
 import contextlib
-import dataclasses
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import NamedTuple
 
 import tensorflow as tf
 
-import tfp_realnvp as nvp
 from tfp_realnvp.runs.callbacks import FALL
-from tfp_realnvp.runs.run_config import RunConfig
 
-STEP_RESULTS = (
-    "loss",
-    "bits_per_dim",
-    "gradient_norm",
-    "is_finite",
-    "learning_rate",
-)
+STEP_RESULTS = ("loss", "bits_per_dim", "gradient_norm", "is_finite", "learning_rate")
 EVALUATION_RESULTS = ("bits_per_dim",)
 # So that noise and mirroring are drawn apart.
 _FOR_NOISE, _FOR_FLIPS = 1, 2
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What is decided on the GPU machine, where it is known how fast it is.
 
     Attributes:
@@ -39,17 +26,11 @@ class Plan:
     steps: tf.Variable
 
     @classmethod
-    def of(cls, learning_rate: float, steps: int) -> Plan:
-        """Returns the plan of these numbers."""
-        return cls(
-            tf.Variable(learning_rate, dtype=tf.float64, trainable=False),
-            tf.Variable(steps, dtype=tf.float64, trainable=False),
-        )
+    def of(cls, *values):
+        return cls(*(tf.Variable(v, dtype=tf.float64, trainable=False) for v in values))
 
 
-def learning_rate_at(
-    step: tf.Tensor, plan: Plan, schedule: str, warmup_steps: int
-) -> tf.Tensor:
+def learning_rate_at(step, plan, schedule, warmup_steps):
     """Returns what `LearningRate` sets before step number `step`, in `float64`."""
     step = tf.cast(step, tf.float64)
     progress = tf.minimum(step / plan.steps, 1)
@@ -62,9 +43,7 @@ def learning_rate_at(
     return rate
 
 
-def make_step(
-    model: nvp.FlowModel, plan: Plan, config: RunConfig, *, flips: bool
-) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
+def make_step(model, plan, config, *, flips):
     """Returns a function that trains the model on a batch.
 
     Args:
@@ -79,7 +58,7 @@ def make_step(
       loss and bits_per_dim are 0 for a batch that was refused.
     """
 
-    def step(image: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def step(image, seed):
         rate = learning_rate_at(seed[1], plan, config.schedule, config.warmup_steps)
         model.optimizer.learning_rate = tf.cast(rate, tf.float32)
         noise, _ = model.noise_states
@@ -103,25 +82,17 @@ def make_step(
     return step
 
 
-def make_evaluation(
-    model: nvp.FlowModel, *, of_average: bool
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def make_evaluation(model, *, of_average):
     """Returns a function of images and (seed, number): bits/dim of each image.
 
-    Normalization is by running statistics.
-
-    Args:
-      model: `FlowModel`, compiled.
-      of_average: Python `bool`, whether to use the average of the weights.
+    By running statistics, and by the average of the weights if it is `of_average`.
     """
 
-    def evaluate(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def evaluate(image, seed):
         _, noise = model.noise_states
         noise.assign(noise_seed(seed))
-        average = contextlib.nullcontext()
-        if of_average:
-            # `averaged_weights` asks for the number of updates, which a graph has not.
-            average = model.average.swapped_in()
+        # `averaged_weights` asks for the number of updates, which a graph has not.
+        average = model.average.swapped_in() if of_average else contextlib.nullcontext()
         with average:
             log_prob, _ = model.log_prob_parts(image, training=False)
         return model.to_units(log_prob)
@@ -129,16 +100,14 @@ def make_evaluation(
     return evaluate
 
 
-def extra_variables(model: nvp.FlowModel, plan: Plan) -> list[Any]:
+def extra_variables(model, plan):
     """Returns what the steps use besides the model's and the optimizer's variables."""
     metrics = [variable for metric in model.metrics for variable in metric.variables]
     average = [] if model.average is None else model.average.variables
-    return [*metrics, plan.learning_rate, plan.steps, *average]
+    return [*metrics, *plan, *average]
 
 
-def names_of(
-    model: nvp.FlowModel, plan: Plan, variables: Mapping[str, tf.Variable]
-) -> dict[str, Any]:
+def names_of(model, plan, variables):
     """Returns the names that the GPU machine has to know.
 
     Args:
@@ -161,17 +130,17 @@ def names_of(
     }
 
 
-def mirrored(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+def mirrored(image, seed):
     """Returns the images of a step, half of them mirrored."""
     shape = [image.shape[0], 1, 1, 1]
     drawn = tf.random.stateless_uniform(shape, _derived(seed, _FOR_FLIPS))
     return tf.where(drawn < 0.5, tf.reverse(image, axis=[2]), image)
 
 
-def noise_seed(seed: tf.Tensor) -> tf.Tensor:
+def noise_seed(seed):
     """Returns the seed of the noise of a step or an evaluation."""
     return tf.cast(_derived(seed, _FOR_NOISE), tf.int64)
 
 
-def _derived(seed: tf.Tensor, purpose: int) -> tf.Tensor:
+def _derived(seed, purpose):
     return tf.random.experimental.stateless_fold_in(seed, purpose)

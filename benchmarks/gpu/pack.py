@@ -1,22 +1,19 @@
 """Exports training with all that it needs, in folders that fit a transfer."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import pathlib
 import shutil
+import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from speed.machine import describe_run
+from harness.machine import describe_run
 
 import tfp_realnvp as nvp
-from gpu.bridge import THERE, Bridge
 from gpu.exported import (
     EVALUATION_RESULTS,
     STEP_RESULTS,
@@ -28,12 +25,13 @@ from gpu.exported import (
 )
 from gpu.machine.initial import describe, digest_of, make_all
 from tfp_realnvp.files import write_json
-from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs import RunConfig, recipe_of
 from tfp_realnvp.training.cost import measure_cost
 
 MIB = 2**20
 FOLDER = pathlib.Path(__file__).resolve().parent
-EVENT_SHAPE = (32, 32, 3)
+# What of the bridge runs on the GPU machine.
+THERE = ("jax_run.py", "state_parts.py", "batch_order.py")
 IMAGES_OF_A_SHEET = 10_000
 IMAGES = {"train": 50_000, "test": 10_000}
 # Images of an evaluation's batch.
@@ -42,16 +40,52 @@ EVALUATION_BATCH = 500
 _UNPLANNED_STEPS = 10_000
 
 
+class Bridge(NamedTuple):
+    """Modules of the folder that exports a TensorFlow step."""
+
+    tf_export: Any
+    state_parts: Any
+    batch_order: Any
+
+
 class Prepared(NamedTuple):
     """A model with its plan, all variables by name, and what they begin with."""
 
     model: nvp.FlowModel
     plan: Plan
-    variables: dict[str, tf.Variable]
-    initial: dict[str, dict[str, Any]]
+    variables: dict
+    initial: dict
 
 
-def prepare(config: RunConfig, bridge: Bridge) -> Prepared:
+def load_bridge(folder):
+    """Returns the modules; the folder is read and never written to."""
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, str(folder.resolve()))
+    import batch_order
+    import state_parts
+    import tf_export
+
+    return Bridge(tf_export, state_parts, batch_order)
+
+
+def run_config(arguments):
+    """Returns the run that is to be packed."""
+    flow = {**nvp.PRESETS[arguments.preset], "network_dtype": arguments.network_dtype}
+    flow["event_shape"] = list(flow["event_shape"])
+    recipe = {**recipe_of(arguments.preset), "average_decay": arguments.average_decay}
+    for options, names in (
+        (flow, ("filters", "num_blocks")),
+        (recipe, ("learning_rate",)),
+    ):
+        for name in names:
+            if getattr(arguments, name) is not None:
+                options[name] = getattr(arguments, name)
+    # How many epochs there will be is known afterwards.
+    seed = arguments.seed
+    return RunConfig(dataset="cifar10", flow=flow, epochs=1, seed=seed, **recipe)
+
+
+def prepare(config, bridge):
     """Returns a run's model with the weights that the GPU machine begins with."""
     model = config.build_model()
     plan = Plan.of(config.learning_rate, _UNPLANNED_STEPS)
@@ -70,57 +104,32 @@ def prepare(config: RunConfig, bridge: Bridge) -> Prepared:
     return Prepared(model, plan, variables, initial)
 
 
-def pack(
-    config: RunConfig,
-    bridge: Bridge,
-    bridge_folder: pathlib.Path,
-    sheets: pathlib.Path,
-    output: pathlib.Path,
-    *,
-    batch_sizes: Sequence[int],
-    images: int | None,
-    steps: int | None,
-    start: pathlib.Path | None,
-    image_peer: pathlib.Path | None,
-    transfer_mib: int,
-) -> None:
-    """Writes folders 1, 2, ... with everything that goes to the GPU machine.
-
-    Args:
-      config: The run; its batch size is what its learning rate is for.
-      bridge: Modules of the bridge.
-      bridge_folder: Where it lies.
-      sheets: Folder of train_0.webp, ..., test_0.webp.
-      output: A folder that does not exist.
-      batch_sizes: A step is exported for each.
-      images: Training and test images to take, or `None` for all.
-      steps: Length of training, or `None` for what the time allows.
-      start: Folder of the weights to go on from, which came back, or `None`.
-      image_peer: Checkout of the PyTorch flow, or `None`.
-      transfer_mib: Size of a folder.
-    """
+def pack(arguments):
+    """Writes folders 1, 2, ... with everything that goes to the GPU machine."""
+    config, peer = run_config(arguments), arguments.image_peer
+    bridge, batch_sizes = load_bridge(arguments.bridge), arguments.batch_size
+    output = arguments.output
     output.parent.mkdir(parents=True, exist_ok=True)
-    counts = {part: min(images or count, count) for part, count in IMAGES.items()}
+    counts = {part: min(arguments.images or n, n) for part, n in IMAGES.items()}
+    names = {
+        part: [f"{part}_{n}.webp" for n in range(-(-count // IMAGES_OF_A_SHEET))]
+        for part, count in counts.items()
+    }
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".pack") as temporary:
-        stage = pathlib.Path(temporary) / "stage"
+        stage, folders = (
+            pathlib.Path(temporary, name) for name in ("stage", "folders")
+        )
         stage.mkdir()
         prepared = prepare(config, bridge)
-        size = min(EVALUATION_BATCH, counts["test"])
-        _export(prepared, config, bridge, stage, batch_sizes, size)
-        _copy_programs(bridge_folder, image_peer, stage)
-        names = {
-            part: [
-                f"{part}_{number}.webp"
-                for number in range(-(-count // IMAGES_OF_A_SHEET))
-            ]
-            for part, count in counts.items()
-        }
+        evaluation_batch = min(EVALUATION_BATCH, counts["test"])
+        _export(prepared, config, bridge, stage, batch_sizes, evaluation_batch)
+        _copy_programs(arguments.bridge, peer, stage)
         flow = config.flow
         about = {
             "run": dataclasses.asdict(config),
             "seed": config.seed,
-            "steps": steps,
-            "batch_sizes": list(batch_sizes),
+            "steps": arguments.steps,
+            "batch_sizes": batch_sizes,
             "learning_rates": {n: learning_rate_for(config, n) for n in batch_sizes},
             "chunk": 20,
             "every_seconds": 60,
@@ -131,36 +140,29 @@ def pack(
             "initial": prepared.initial,
             "initial_digest": digest_of(make_all(config.seed, prepared.initial)),
             "training_flops": measure_cost(prepared.model, 1).training_flops,
-            "network_dtype": flow.get("network_dtype") or "float32",
+            "network_dtype": flow["network_dtype"],
             "sizes": {n: flow[n] for n in ("num_scales", "filters", "num_blocks")},
-            "peer": image_peer is not None,
-            "machine": describe_run(image_peer and str(image_peer)),
+            "peer": peer is not None,
+            "machine": describe_run(peer),
         }
         write_json(stage / "pack.json", about)
-        folders = pathlib.Path(temporary) / "folders"
         (folders / "1").mkdir(parents=True)
         shutil.make_archive(str(folders / "1" / "programs"), "zip", stage)
         shutil.copy(FOLDER / "machine" / "call.py", folders / "1")
-        large = [] if start is None else sorted(start.glob("weights-[0-9]*.npz"))
-        files = {path: path.name.replace("weights", "start") for path in large}
-        files.update({sheets / n: n for part in names.values() for n in part})
-        spread(files, folders, transfer_mib * MIB)
+        start = arguments.start
+        weights = [] if start is None else sorted(start.glob("weights-[0-9]*.npz"))
+        files = {path: path.name.replace("weights", "start") for path in weights}
+        files.update({arguments.sheets / n: n for part in names.values() for n in part})
+        spread(files, folders, arguments.transfer_mib * MIB)
         folders.rename(output)
 
 
-def learning_rate_for(config: RunConfig, batch_size: int) -> float:
+def learning_rate_for(config, batch_size):
     """Returns the highest rate for batches of another size, see README.md."""
     return config.learning_rate * (batch_size / config.batch_size) ** 0.5
 
 
-def _export(
-    prepared: Prepared,
-    config: RunConfig,
-    bridge: Bridge,
-    folder: pathlib.Path,
-    batch_sizes: Sequence[int],
-    evaluation_batch: int,
-) -> None:
+def _export(prepared, config, bridge, folder, batch_sizes, evaluation_batch):
     model, plan, variables, _ = prepared
     step = make_step(model, plan, config, flips=True)
     evaluate = make_evaluation(model, of_average=model.average is not None)
@@ -169,11 +171,10 @@ def _export(
         ("eval", evaluate, evaluation_batch, EVALUATION_RESULTS),
     ]
     for name, function, size, results in functions:
-        begin = time.monotonic()
-        example = tf.zeros([size, *EVENT_SHAPE], tf.uint8), tf.zeros([2], tf.int32)
+        begin, shape = time.monotonic(), [size, *model.flow.event_shape]
         found = bridge.tf_export.export_step(
             tf.function(function, autograph=False, jit_compile=True),
-            example,
+            (tf.zeros(shape, tf.uint8), tf.zeros([2], tf.int32)),
             variables,
             str(folder),
             name=name,
@@ -184,28 +185,19 @@ def _export(
     (folder / "state.npz").unlink()
 
 
-def _copy_programs(
-    bridge_folder: pathlib.Path, image_peer: pathlib.Path | None, folder: pathlib.Path
-) -> None:
-    programs = [
-        *(bridge_folder / name for name in THERE),
-        *sorted((FOLDER / "machine").glob("*.py")),
-    ]
+def _copy_programs(bridge_folder, image_peer, folder):
+    programs = [bridge_folder / name for name in THERE]
+    programs += sorted((FOLDER / "machine").glob("*.py"))
     if image_peer is not None:
         programs.append(FOLDER.parent / "torch_checkout.py")
         for name in ("models", "util"):
-            shutil.copytree(
-                image_peer / name,
-                folder / "peer" / name,
-                ignore=shutil.ignore_patterns("__pycache__"),
-            )
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(image_peer / name, folder / "peer" / name, ignore=ignore)
     for path in programs:
         shutil.copyfile(path, folder / path.name)
 
 
-def spread(
-    files: Mapping[pathlib.Path, str], folders: pathlib.Path, limit: int
-) -> None:
+def spread(files, folders, limit):
     """Copies files, by their new names, into folders 1, 2, ... of limited size."""
     number, used = 1, sum(p.stat().st_size for p in (folders / "1").iterdir())
     for path, name in files.items():
@@ -219,7 +211,7 @@ def spread(
     print(f"folder {number}: {used / MIB:.1f} MiB")
 
 
-def read_about(folder: pathlib.Path) -> Mapping[str, Any]:
+def read_about(folder):
     """Returns what `pack` tells of a folder that it wrote."""
     with zipfile.ZipFile(folder / "1" / "programs.zip") as programs:
         return json.loads(programs.read("pack.json"))

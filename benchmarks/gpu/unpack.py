@@ -1,46 +1,20 @@
 """Makes a run of what came back from the GPU machine."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json
-import pathlib
-from typing import Any
 
-import numpy as np
-
-from gpu.bridge import Bridge
-from gpu.pack import prepare, read_about
+from gpu.pack import load_bridge, prepare, read_about
 from tfp_realnvp.evaluation import score_split
 from tfp_realnvp.figures import image_grid, sample_images, write_png
 from tfp_realnvp.files import write_json
-from tfp_realnvp.runs.run_config import RunConfig
-from tfp_realnvp.runs.run_directory import RunDirectory
+from tfp_realnvp.runs import RunConfig, RunDirectory
 
 _SAMPLES = 64
 
 
-def unpack(
-    packed: pathlib.Path,
-    back: pathlib.Path,
-    bridge: Bridge,
-    output: pathlib.Path,
-    *,
-    data_dir: str | None,
-    images: int | None,
-    draws: int,
-) -> dict[str, Any]:
+def unpack(arguments):
     """Writes a run's folder with the trained weights, their score, and samples.
-
-    Args:
-      packed: Folder that `pack` wrote.
-      back: What came back: report.json and all of weights-000.npz, ...
-      bridge: Modules of the bridge.
-      output: The run's folder.
-      data_dir: Folder of prepared TFDS data, or `None`.
-      images: Test images to score, or `None` for all.
-      draws: Draws of noise for each.
 
     Returns:
       What is written to evaluation_of_gpu.json.
@@ -48,7 +22,11 @@ def unpack(
     Raises:
       ValueError: If parts of the weights are missing, or belong to another run.
     """
-    about = read_about(packed)
+    about, back, bridge = (
+        read_about(arguments.pack),
+        arguments.back,
+        load_bridge(arguments.bridge),
+    )
     report = json.loads((back / "report.json").read_text(encoding="utf-8"))
     paths = sorted(map(str, back.glob("weights-[0-9]*.npz")))
     state, extra = bridge.state_parts.read_parts(paths)
@@ -59,18 +37,24 @@ def unpack(
         batch_size=batch_size,
         learning_rate=about["learning_rates"][str(batch_size)],
         epochs=max(1, -(-extra["step"] // updates)),
-        data_dir=data_dir,
+        data_dir=arguments.data_dir,
     )
-    data = config.load_data()
-    model = prepare(config, bridge).model
-    _assign(model, state, about["names"]["weights"])
+    data, model = config.load_data(), prepare(config, bridge).model
+    names = about["names"]["weights"]
+    if set(names) != set(state):
+        raise ValueError(
+            "--back: expected the weights of the packed model, got parts of another."
+        )
+    for weight, name in zip(model.weights, names, strict=True):
+        weight.assign(state[name])
     # If this fails there is no folder yet.
+    draws, images = arguments.draws, arguments.images
     scores = score_split(model, data.test, draws=draws, limit=images)
     samples = image_grid(sample_images(model.flow, _SAMPLES, seed=0), columns=8)
-    directory = RunDirectory.create(output, config)
+    directory = RunDirectory.create(arguments.output, config)
     weights = directory.weights("last" if model.average is None else "average")
     model.save_weights(weights)
-    write_png(output / "samples.png", samples)
+    write_png(arguments.output / "samples.png", samples)
     found = {
         "step": extra["step"],
         "weights": weights.name,
@@ -81,21 +65,6 @@ def unpack(
         "weights_sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "packed": about["machine"],
     }
-    write_json(output / "evaluation_of_gpu.json", found)
-    write_json(output / "report_of_gpu.json", report)
+    write_json(arguments.output / "evaluation_of_gpu.json", found)
+    write_json(arguments.output / "report_of_gpu.json", report)
     return found
-
-
-def _assign(model: Any, state: dict[str, np.ndarray], names: list[str]) -> None:
-    if set(names) != set(state):
-        raise ValueError(
-            "--back: expected the weights of the packed model, got parts of another "
-            "one."
-        )
-    for weight, name in zip(model.weights, names, strict=True):
-        if weight.shape != state[name].shape:
-            raise ValueError(
-                f"--back: expected {weight.path} of shape {tuple(weight.shape)}, got "
-                f"{state[name].shape}."
-            )
-        weight.assign(state[name])

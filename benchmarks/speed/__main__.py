@@ -1,15 +1,134 @@
-"""Runs the benchmark; `python benchmarks/speed --help` says how."""
+"""Measures how fast flows train, score and sample, side by side.
 
-import os
+    python benchmarks/speed --output my/speed --image-peer my/real-nvp
+
+This package, TFP's own route, the floor that the convolutions set, and PyTorch flows.
+Each contender has a process of its own and one works at a time, in turns. Results are
+written after every cell.
+"""
+
+import argparse
+import json
 import pathlib
 import sys
 
-# Python puts this folder first, where `import spread` would find what it should not.
-sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
-# TensorFlow tells of its build at every start.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if __name__ == "__main__":
+    # Python puts this folder first, whose modules are to be found by `speed.` alone.
+    sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
-from speed.command import main  # noqa: E402
+from harness.machine import describe_run, now
+from harness.process import Process
+from harness.tables import write_text
+from torch_checkout import check_checkout
+
+from speed.cells import all_cells, quick_cells
+from speed.plots import draw_plots
+from speed.report import report
+from speed.run import Run, run_cell
+from tfp_realnvp.files import write_json
+
+
+def main():
+    arguments = _parse()
+    cells = _chosen(arguments)
+    if arguments.list:
+        for cell in cells:
+            print(f"{cell.name}: {', '.join(cell.contenders)}")
+        return
+    results = _begin(arguments)
+    run = Run(
+        output=arguments.output,
+        image_peer=arguments.image_peer and str(arguments.image_peer.resolve()),
+        torch_python=arguments.torch_python,
+        repetitions=arguments.repetitions,
+        say=lambda text: print(text, flush=True),
+    )
+    for number, cell in enumerate(cells, 1):
+        if cell.name in results["cells"]:
+            run.say(f"{cell.name}: was measured before")
+            continue
+        run.say(f"{cell.name} ({number} of {len(cells)})")
+        date = now()
+        results["cells"][cell.name] = {**run_cell(cell, run), "date": date}
+        _write(results, arguments.output)
+    _write(results, arguments.output)
+    run.say(f"Written: {arguments.output / 'results.md'}")
+
+
+def _parse():
+    parser = argparse.ArgumentParser(
+        prog="python benchmarks/speed", description=__doc__.splitlines()[0]
+    )
+    add = parser.add_argument
+    add("--output", type=pathlib.Path, help="folder of the results")
+    add("--image-peer", type=pathlib.Path, help="checkout of chrischute/real-nvp")
+    add("--torch-python", default=sys.executable, help="a Python that has PyTorch")
+    add("--only", nargs="+", metavar="NAME", help="these cells")
+    add("--repetitions", type=int, default=7)
+    add("--quick", action="store_true", help="tiny sizes, no results")
+    add("--resume", action="store_true", help="keep the cells that --output has")
+    add("--list", action="store_true", help="show the cells and exit")
+    arguments = parser.parse_args()
+    if arguments.output is None and not arguments.list:
+        parser.error("--output: expected a folder, got none.")
+    if arguments.repetitions < 1:
+        parser.error(
+            f"--repetitions: expected at least 1, got {arguments.repetitions}."
+        )
+    if arguments.image_peer is not None:
+        check_checkout(arguments.image_peer)
+    return arguments
+
+
+def _chosen(arguments):
+    cells = quick_cells() if arguments.quick else all_cells()
+    wanted = arguments.only or [cell.name for cell in cells]
+    unknown = set(wanted) - {cell.name for cell in cells}
+    if unknown:
+        raise SystemExit(
+            f"--only: expected names that --list shows, got {'; '.join(unknown)}."
+        )
+    return [cell for cell in cells if cell.name in wanted]
+
+
+def _begin(arguments):
+    path = arguments.output / "results.json"
+    about = {"run": describe_run(arguments.image_peer), "quick": arguments.quick}
+    log = arguments.output / "logs" / "versions.log"
+    with Process(log, arguments.torch_python) as process:
+        versions = process.ask("harness.machine:packages")
+    for name, version in about["run"]["packages"].items():
+        about["run"]["packages"][name] = version or versions[name]
+    if not path.exists():
+        return {**about, "cells": {}}
+    if not arguments.resume:
+        raise SystemExit(
+            f"--output: expected a folder without results, got {arguments.output} with "
+            "a results.json. --resume keeps its cells and measures the others."
+        )
+    before = json.loads(path.read_text(encoding="utf-8"))
+    names = ("cpu", "cores", "packages", "commit", "image_peer")
+    for old, new, name in (
+        *((before["run"], about["run"], name) for name in names),
+        (before, about, "quick"),
+    ):
+        if old[name] != new[name]:
+            raise SystemExit(
+                f"--resume: expected the same {name} as in {path}, {old[name]}; got "
+                f"{new[name]}."
+            )
+    return {**about, "cells": before["cells"]}
+
+
+def _write(results, output):
+    write_json(output / "results.json", results)
+    write_text(output / "results.md", report(results))
+    try:
+        draw_plots(results, output)
+    except Exception as error:
+        # Hours of measuring are not to end for a picture.
+        print(f"  plots: FAILED, {type(error).__name__}: {error}", flush=True)
+
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any
 
 OPERATIONS = ("train", "log_prob", "sample")
 IMAGE_CONTENDERS = (
@@ -14,7 +14,9 @@ IMAGE_CONTENDERS = (
     "floor",
     "floor with relu and additions",
 )
-SHIPPED = {"event_shape": [32, 32, 3], "filters": 64, "num_blocks": 8, "num_scales": 2}
+VECTOR_OURS = ("vector ours", "vector ours XLA")
+VECTOR_PEERS = ("normflows", "nflows", "zuko")
+SPLINES = ("nflows splines", "normflows splines", "zuko NSF", "zuko NSF coupling")
 SERVED_BATCHES = (1, 4, 16, 64, 256)
 
 
@@ -24,177 +26,108 @@ class Cell:
 
     Attributes:
       name: What `--only` takes.
-      kind: `"times"`, or `"memory"` for the peak of a training step, or
-        `"largest batch"`.
       sizes: What the contenders are made from.
       batch: Events in a batch.
       contenders: Names; ratios are to the first.
-      operations: What is timed.
+      operations: What is timed; one can end with a batch of its own.
       repetitions: Number of timings of each; `None` is the command's.
+      beside: How many at a time run beside the first, for all must fit into memory.
       memory: Contenders whose training step's memory is measured as well.
       series: The plots the cell belongs to.
-      options: What else the contenders or the driver need.
     """
 
     name: str
     sizes: dict[str, Any]
     batch: int
     contenders: tuple[str, ...]
-    kind: Literal["times", "memory", "largest batch"] = "times"
     operations: tuple[str, ...] = OPERATIONS
     repetitions: int | None = None
+    beside: int = 9
     memory: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
-    options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def image_sizes(side: int, filters: int, num_blocks: int) -> dict[str, Any]:
-    return {
-        "event_shape": [side, side, 3],
-        "filters": filters,
-        "num_blocks": num_blocks,
-        "num_scales": 2,
-    }
-
-
-def all_cells() -> list[Cell]:
+def all_cells():
     """Returns the cells of the benchmark, cheap ones before dear ones."""
-    return [
-        *_vectors(),
-        _convolutions(),
-        *_growth(),
-        _serving(),
-        *_recompute(),
-        *_shipped(),
-    ]
+    return [*_vectors(), *_growth(), _serving(), *_chains(), *_whole()]
 
 
-def quick_cells() -> list[Cell]:
+def quick_cells():
     """Returns a cell of each kind, tiny and with few contenders, to try the command."""
-    small = {
-        "sizes": {**image_sizes(8, 4, 1), "num_scales": 1},
-        "batch": 4,
-        "repetitions": 2,
-    }
+    images = {"sizes": _images(8, 4, 1, num_scales=1), "batch": 4}
     replaced = {
         "vectors of 8": {
             "sizes": {"size": 8, "num_couplings": 2, "hidden_units": [8, 8]},
             "batch": 16,
-            "contenders": ("vector ours", "vector ours XLA", "zuko"),
-            "repetitions": 2,
-        },
-        "convolutions": {
-            "sizes": {"event_shape": [8, 8, 4], "depth": 2},
-            "batch": 4,
-            "repetitions": 2,
+            "contenders": (*VECTOR_OURS, "tfb.RealNVP", "zuko"),
         },
         "32x32, 2 blocks, batch 16": {
-            **small,
-            "contenders": ("ours", "TFP route", "image peer", "floor"),
+            **images,
+            "contenders": ("ours", "image peer", "floor"),
         },
-        "serving": {
-            **small,
-            "operations": ("log_prob 1", "sample 1", "log_prob 4", "sample 4"),
-            "options": {"batches": [1, 4]},
-        },
+        "serving": {**images, "operations": _served(1, 4)},
         "10 couplings": {
-            **small,
-            "sizes": {
-                "event_shape": [8, 8, 3],
-                "num_couplings": 2,
-                "filters": 4,
-                "num_blocks": 1,
-            },
-            "memory": ("chain recompute",),
+            **images,
+            "sizes": {**_images(8, 4, 1, num_scales=1), "num_couplings": 2},
         },
-        "largest batch": {
-            **small,
-            "contenders": ("ours recompute",),
-            "options": {"limit_bytes": 2**30, "start": 16, "most": 32},
-        },
-        "memory, batch 16": {**small, "contenders": ("image peer",)},
     }
     return [
-        dataclasses.replace(cell, **replaced[cell.name])
+        dataclasses.replace(cell, repetitions=2, **replaced[cell.name])
         for cell in all_cells()
         if cell.name in replaced
     ]
 
 
-def _vectors() -> list[Cell]:
-    peers = ("tfb.RealNVP", "normflows", "nflows", "zuko")
+def _images(side, filters, num_blocks, num_scales=2):
+    return {
+        "event_shape": [side, side, 3],
+        "filters": filters,
+        "num_blocks": num_blocks,
+        "num_scales": num_scales,
+    }
+
+
+def _served(*batches):
+    return tuple(f"{name} {batch}" for name in OPERATIONS[1:] for batch in batches)
+
+
+def _vectors():
+    contenders = {
+        "vectors": (*VECTOR_OURS, "tfb.RealNVP", *VECTOR_PEERS),
+        "splines": ("our splines", "our splines XLA", *SPLINES),
+    }
+    sizes = {"num_couplings": 8, "hidden_units": [64, 64]}
     return [
-        Cell(
-            f"vectors of {size}",
-            {"size": size, "num_couplings": 8, "hidden_units": [64, 64]},
-            512,
-            ("vector ours", "vector ours XLA", *peers),
-        )
+        Cell(f"{kind} of {size}", {"size": size, **sizes}, 512, contenders[kind])
+        for kind in contenders
         for size in (8, 64)
     ]
 
 
-def _convolutions() -> Cell:
-    return Cell(
-        "convolutions",
-        {"event_shape": [32, 32, 64], "depth": 8},
-        64,
-        (
-            "convolutions",
-            "convolutions bfloat16",
-            "torch convolutions",
-            "torch convolutions channels_last",
-        ),
-        operations=("train",),
-    )
-
-
-def _growth() -> list[Cell]:
+def _growth():
     cells = []
     for batch in (16, 64):
-        for side in (8, 16, 32, 64):
-            contenders, series = IMAGE_CONTENDERS, ["pixels"]
-            if side == 32:
-                contenders += ("TFP route", "tfb.Glow")
-                series.append("blocks")
-            sizes, name = image_sizes(side, 32, 2), f"{side}x{side}, 2 blocks"
-            cells.append((name, sizes, batch, contenders, series))
-        for num_blocks in (4, 8):
-            name, sizes = f"32x32, {num_blocks} blocks", image_sizes(32, 32, num_blocks)
-            cells.append((name, sizes, batch, IMAGE_CONTENDERS, ["blocks"]))
-    return [
-        Cell(f"{name}, batch {batch}", sizes, batch, contenders, series=tuple(series))
-        for name, sizes, batch, contenders, series in cells
-    ]
+        for side, num_blocks in ((8, 2), (16, 2), (32, 2), (64, 2), (32, 4), (32, 8)):
+            series = ("pixels",) * (num_blocks == 2) + ("blocks",) * (side == 32)
+            name = f"{side}x{side}, {num_blocks} blocks, batch {batch}"
+            sizes = _images(side, 32, num_blocks)
+            cells.append(Cell(name, sizes, batch, IMAGE_CONTENDERS, series=series))
+    return cells
 
 
-def _serving() -> Cell:
-    return Cell(
-        "serving",
-        image_sizes(32, 32, 2),
-        1,
-        ("served", "served frozen", "image peer served"),
-        operations=tuple(
-            f"{operation} {batch}"
-            for operation in ("log_prob", "sample")
-            for batch in SERVED_BATCHES
-        ),
-        series=("serving",),
-        options={"batches": list(SERVED_BATCHES)},
-    )
+def _serving():
+    contenders = ("served", "served frozen", "image peer served")
+    operations = _served(*SERVED_BATCHES)
+    sizes = _images(32, 32, 2)
+    return Cell("serving", sizes, 1, contenders, operations, series=("serving",))
 
 
-def _recompute() -> list[Cell]:
+def _chains():
     contenders = ("chain stored", "chain recompute")
-    chains = [
+    return [
         Cell(
             f"{count} couplings",
-            {
-                "event_shape": [32, 32, 3],
-                "num_couplings": count,
-                "filters": 64,
-                "num_blocks": 2,
-            },
+            {**_images(32, 64, 2, num_scales=1), "num_couplings": count},
             32,
             contenders,
             operations=("train",),
@@ -203,45 +136,26 @@ def _recompute() -> list[Cell]:
         )
         for count in (10, 20, 40)
     ]
-    largest = Cell(
-        "largest batch",
-        image_sizes(32, 64, 2),
-        1,
-        ("ours", "ours recompute"),
-        kind="largest batch",
-        operations=("train",),
-        options={"limit_bytes": 8 * 2**30, "start": 128, "most": 4096},
-    )
-    return [*chains, largest]
 
 
-def _shipped() -> list[Cell]:
+def _whole():
     measured = (
         "ours",
         "ours bfloat16",
-        "ours recompute",
-        "TFP route",
         "image peer",
         "image peer channels_last",
-    )
-    preset = Cell(
-        "first step",
-        {"preset": "cifar10"},
-        64,
-        ("ours",),
-        operations=("train",),
-        repetitions=1,
-    )
-    memory = Cell("memory, batch 16", SHIPPED, 16, measured, kind="memory")
-    contenders = (
-        "ours",
-        "ours bfloat16",
-        "image peer",
-        "image peer channels_last",
-        "floor",
-        "floor bfloat16",
-        "TFP route",
         "ours recompute",
     )
-    shipped = Cell("shipped", SHIPPED, 64, contenders, repetitions=5, memory=measured)
-    return [preset, memory, shipped]
+    preset = {"preset": "cifar10"}
+    return [
+        Cell("first step", preset, 64, ("ours",), ("train",), repetitions=1),
+        Cell(
+            "shipped",
+            _images(32, 64, 8),
+            64,
+            (*measured[:4], "floor", "floor bfloat16", *measured[4:]),
+            repetitions=5,
+            beside=2,
+            memory=measured,
+        ),
+    ]

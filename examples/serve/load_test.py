@@ -147,40 +147,31 @@ def is_ready(url):
         return False
 
 
-def measure(name, url, clients, seconds, work, process=None):
+def measure(name, url, clients, seconds, work):
     """Returns the result of clients, after it is printed."""
-    servers = psutil.Process(process.pid) if process else None
-    before = sum(servers.cpu_times()[:2]) if servers else 0
     result = asyncio.run(load(url, clients, seconds, *work))
     print(f"{name}: {result}")
     for error in result.errors[:3]:
         print(f"  error: {error}")
-    if servers and result.latencies:
-        used = sum(servers.cpu_times()[:2]) - before
-        print(f"  server's CPU: {1000 * used / len(result.latencies):.2f} ms a request")
     return result
 
 
-def compare(arguments, work):
+def compare(artifact, clients, seconds, work):
     """Returns which targets were missed."""
-    clients, seconds = arguments.clients, arguments.seconds
-    options = arguments.server_options.split()
-    with start_server(arguments.artifact, *options) as (process, url):
-        measure("warm-up", url, clients, seconds / 6, work, process)
+    with start_server(artifact) as (process, url):
+        measure("warm-up", url, clients, seconds / 6, work)
         memory = psutil.Process(process.pid).memory_info
         before = memory().rss
-        name = f"{clients} clients, batching"
-        batched = measure(name, url, clients, seconds, work, process)
+        batched = measure(f"{clients} clients, batching", url, clients, seconds, work)
         after = memory().rss
     growth = after / before - 1
-    print(
-        f"  memory: {before / 2**20:.0f} MiB, then {after / 2**20:.0f}: {growth:+.1%}"
-    )
-    with start_server(arguments.artifact, *options, "--max-batch=1") as (process, url):
-        measure("warm-up", url, 1, seconds / 30, work, process)
-        alone = measure("1 client, no batching", url, 1, seconds / 3, work, process)
+    memory = f"{before / 2**20:.0f} MiB, then {after / 2**20:.0f}: {growth:+.1%}"
+    print(f"  memory: {memory}")
+    with start_server(artifact, "--max-batch=1") as (_, url):
+        measure("warm-up", url, 1, seconds / 30, work)
+        alone = measure("1 client, no batching", url, 1, seconds / 3, work)
         name = f"{clients} clients, no batching"
-        unbatched = measure(name, url, clients, seconds / 3, work, process)
+        unbatched = measure(name, url, clients, seconds / 3, work)
     ratio = batched.throughput / alone.throughput
     print(f"Batching: {ratio:.1f} times the throughput of one request at a time,")
     print(f"{batched.throughput / unbatched.throughput:.1f} times that of {name}.")
@@ -207,27 +198,16 @@ def _base64(array):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("artifact", help="a SavedModel, or a folder of its versions")
-    parser.add_argument("--url", help="a server of it that runs already: errors only")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--server-options", default="", help='such as "--lanes=1"')
-    parser.add_argument(
-        "--quick", action="store_true", help="half a second, judges errors only"
-    )
+    quick = "half a second, judges errors only"
+    parser.add_argument("--quick", action="store_true", help=quick)
     arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.seconds = 0.5
+    seconds = 0.5 if arguments.quick else arguments.seconds
     work = make_requests(arguments.artifact)
-    if arguments.url:
-        counts = arguments.clients, arguments.seconds
-        result = measure("clients", arguments.url, *counts, work)
-        missed = ["no error"] if result.errors else []
-    else:
-        missed = compare(arguments, work)
+    missed = compare(arguments.artifact, arguments.clients, seconds, work)
     if arguments.quick:
         print("Too short to judge anything but errors.")
         missed = [target for target in missed if target == "no error"]

@@ -9,64 +9,25 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-from gpu.bridge import HERE, THERE, load_bridge
-from gpu.command import main
+from gpu.__main__ import main
 from gpu.exported import (
     STEP_RESULTS,
     Plan,
-    extra_variables,
     learning_rate_at,
     make_evaluation,
     make_step,
     mirrored,
-    names_of,
     noise_seed,
 )
 from gpu.machine.initial import describe, digest_of, draw, make, make_all
-from gpu.machine.report import PEAKS, make_report
+from gpu.machine.rates import PEAKS, make_report
 from gpu.machine.sheets import read_sheets
-from gpu.pack import prepare, read_about, spread
+from gpu.pack import load_bridge, prepare, read_about, spread
 from PIL import Image
 
-from tfp_realnvp.choices import SCHEDULES
-from tfp_realnvp.runs.callbacks import LearningRate
-from tfp_realnvp.runs.run_config import RunConfig
+from tfp_realnvp.runs import LearningRate, RunConfig
 from tfp_realnvp.training import functions
 from tfp_realnvp.training.dequantization import dequantized
-
-
-def seeded_batches(count):
-    """Yields what steps are given, as real-valued pixels."""
-    for i in range(count):
-        pixels = tf.cast(mirrored(images(), seed_of(i)), tf.float32)
-        yield dequantized(pixels, noise_seed(seed_of(i)))
-
-
-def images(count=8):
-    shape = [count, 4, 4, 1]
-    return tf.constant(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-
-
-def seed_of(number, seed=5):
-    return tf.constant([seed, number])
-
-
-def weights_of(model):
-    return [weight.numpy() for weight in model.weights]
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("warmup_steps", [0, 7])
-def test_the_learning_rate_is_that_of_a_run(schedule, warmup_steps):
-    callback = LearningRate(2e-3, 50, schedule, warmup_steps=warmup_steps)
-    plan = Plan.of(2e-3, 50)
-    for step in (0, 3, 6, 7, 25, 40, 49, 50, 60):
-        optimizer = types.SimpleNamespace()
-        callback.set_model(types.SimpleNamespace(step=step, optimizer=optimizer))
-        callback.on_train_batch_begin(0)
-        found = learning_rate_at(tf.constant(step), plan, schedule, warmup_steps)
-        np.testing.assert_allclose(found, optimizer.learning_rate, rtol=1e-14)
-
 
 CONFIG = RunConfig(
     dataset="cifar10",
@@ -80,57 +41,51 @@ CONFIG = RunConfig(
 )
 
 
-class Trainer:
-    """A model and its traced step, which can be set back to the start."""
-
-    def __init__(self):
-        self.model = CONFIG.build_model()
-        self.plan = Plan.of(CONFIG.learning_rate, 4)
-        step = make_step(self.model, self.plan, CONFIG, flips=True)
-        self._step = tf.function(step, autograph=False)
-        self._variables = [
-            *self.model.variables,
-            *self.model.optimizer.variables,
-            *extra_variables(self.model, self.plan),
-        ]
-        self._start = [tf.convert_to_tensor(v).numpy() for v in self._variables]
-
-    def reset(self):
-        for variable, value in zip(self._variables, self._start, strict=True):
-            variable.assign(value)
-
-    def step(self, seed):
-        return dict(zip(STEP_RESULTS, self._step(images(), seed), strict=True))
+def images(count=8):
+    shape = [count, 4, 4, 1]
+    return tf.constant(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
 
 
-@pytest.fixture(scope="module")
-def traced():
-    return Trainer()
+def seed_of(number, seed=5):
+    return tf.constant([seed, number])
 
 
-@pytest.fixture
-def trainer(traced):
-    traced.reset()
-    return traced
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "trapezoid"])
+@pytest.mark.parametrize("warmup_steps", [0, 7])
+def test_the_learning_rate_is_that_of_a_run(schedule, warmup_steps):
+    callback = LearningRate(2e-3, 50, schedule, warmup_steps=warmup_steps)
+    plan = Plan.of(2e-3, 50)
+    for step in (0, 3, 6, 7, 25, 40, 49, 50, 60):
+        optimizer = types.SimpleNamespace()
+        callback.set_model(types.SimpleNamespace(step=step, optimizer=optimizer))
+        callback.on_train_batch_begin(0)
+        found = learning_rate_at(tf.constant(step), plan, schedule, warmup_steps)
+        np.testing.assert_allclose(found, optimizer.learning_rate, rtol=1e-14)
 
 
-def test_a_step_does_what_fit_does(trainer):
+def test_steps_and_evaluations_do_what_fit_and_the_average_do():
+    model, plan = CONFIG.build_model(), Plan.of(CONFIG.learning_rate, 4)
+    step = tf.function(make_step(model, plan, CONFIG, flips=True), autograph=False)
     # As `fit` does, or graphs would round differently.
-    with functions.as_traced():
-        found = [trainer.step(seed_of(i)) for i in range(4)]
+    with functions._as_traced():
+        found = [
+            dict(zip(STEP_RESULTS, step(images(), seed_of(i)), strict=True))
+            for i in range(4)
+        ]
+
+    def pixels(count):
+        for i in range(count):
+            flipped = tf.cast(mirrored(images(), seed_of(i)), tf.float32)
+            yield dequantized(flipped, noise_seed(seed_of(i)))
+
     expected = CONFIG.build_model()
     spec = tf.TensorSpec([8, 4, 4, 1], tf.float32)
-    batches = tf.data.Dataset.from_generator(
-        seeded_batches, args=[4], output_signature=spec
-    )
+    batches = tf.data.Dataset.from_generator(pixels, args=[4], output_signature=spec)
     rate = LearningRate(CONFIG.learning_rate, 4, "cosine", warmup_steps=2)
-    history = expected.fit(
-        batches, steps_per_epoch=1, epochs=4, callbacks=[rate], verbose=0
-    ).history
+    options = {"steps_per_epoch": 1, "epochs": 4, "verbose": 0}
+    history = expected.fit(batches, callbacks=[rate], **options).history
     for name in ("loss", "bits_per_dim"):
         np.testing.assert_allclose([f[name] for f in found], history[name], rtol=1e-6)
-    assert found[0]["loss"] > found[0]["bits_per_dim"]
-    model = trainer.model
     for values, wanted in (
         (model.weights, expected.weights),
         (model.average.variables, expected.average.variables),
@@ -138,32 +93,19 @@ def test_a_step_does_what_fit_does(trainer):
         for value, want in zip(values, wanted, strict=True):
             np.testing.assert_allclose(value, want, rtol=1e-5, atol=1e-6)
 
+    x = dequantized(tf.cast(images(), tf.float32), noise_seed(seed_of(-1)))
+    plain = model.to_units(model(x))
+    with model.averaged_weights():
+        averaged = model.to_units(model(x))
+    assert not np.allclose(plain, averaged, rtol=1e-3)
+    for of_average, wanted in ((True, averaged), (False, plain)):
+        scores = make_evaluation(model, of_average=of_average)(images(), seed_of(-1))
+        np.testing.assert_allclose(scores, wanted, rtol=1e-5)
 
-def test_a_step_depends_on_its_seed_and_number_alone(trainer):
-    trainer.plan.learning_rate.assign(0)
-    first, other, of_seed, again = (
-        float(trainer.step(seed)["bits_per_dim"])
-        for seed in (seed_of(0), seed_of(1), seed_of(0, seed=6), seed_of(0))
-    )
-    assert first == again
-    assert len({first, other, of_seed}) == 3
-
-
-def test_a_step_that_is_not_finite_changes_no_weight(trainer):
-    trainer.step(seed_of(0))
-    first = trainer.model.trainable_variables[0]
+    first = model.trainable_variables[0]
     first.assign(first * np.nan)
-    model = trainer.model
-
-    def state():
-        variables = [*model.average.variables, *model.optimizer.variables[2:]]
-        return [*weights_of(model), *(v.numpy() for v in variables)]
-
-    before = state()
-    found = trainer.step(seed_of(1))
-    assert found["is_finite"] == 0 and found["loss"] == 0
-    for value, wanted in zip(state(), before, strict=True):
-        np.testing.assert_array_equal(value, wanted)
+    refused = dict(zip(STEP_RESULTS, step(images(), seed_of(9)), strict=True))
+    assert refused["is_finite"] == 0 and refused["loss"] == 0
 
 
 def test_images_are_mirrored_or_as_they_were():
@@ -175,62 +117,16 @@ def test_images_are_mirrored_or_as_they_were():
     assert 150 < is_mirrored.sum() < 250
 
 
-def test_an_evaluation_is_by_the_average_and_leaves_the_weights(trainer):
-    for i in range(4):
-        trainer.step(seed_of(i))
-    model, before = trainer.model, weights_of(trainer.model)
-    found = make_evaluation(model, of_average=True)(images(), seed_of(-1))
-    pixels = dequantized(tf.cast(images(), tf.float32), noise_seed(seed_of(-1)))
-    plain = model.to_units(model(pixels))
-    with model.averaged_weights():
-        expected = model.to_units(model(pixels))
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
-    assert not np.allclose(plain, expected, rtol=1e-3)
-    found = make_evaluation(model, of_average=False)(images(), seed_of(-1))
-    np.testing.assert_allclose(found, plain, rtol=1e-5)
-    for value, wanted in zip(weights_of(model), before, strict=True):
-        np.testing.assert_array_equal(value, wanted)
-
-
-def test_names_are_given_in_the_order_of_the_weights(trainer):
-    model, plan = trainer.model, trainer.plan
-    everything = [
-        *(weight.value for weight in model.weights),
-        *(getattr(v, "_value", v) for v in extra_variables(model, plan)),
-    ]
-    variables = {f"variable {i}": v for i, v in enumerate(everything)}
-    names = names_of(model, plan, variables)
-    assert variables[names["learning_rate"]] is plan.learning_rate
-    assert variables[names["steps"]] is plan.steps
-    averages = model.average.variables[1:]
-    for which, values in (
-        ("weights", [weight.value for weight in model.weights]),
-        ("average", averages),
-    ):
-        for name, value in zip(names[which], values, strict=True):
-            assert variables[name] is value
-
-
-def test_weights_are_drawn_alike_everywhere():
+def test_weights_are_drawn_alike_everywhere_and_as_wide_as_they_were():
     expected = [-0.07737734913825989, -0.10367703437805176, -0.12000131607055664]
     np.testing.assert_array_equal(draw(1, 2, [3], 0.75), np.float32(expected))
-    drawn = draw(0, 0, [300, 400], 2)
-    assert drawn.min() < -1.99 and drawn.max() > 1.99
-    assert abs(drawn.mean()) < 0.01 and abs(drawn.std() - 2 / 3**0.5) < 0.01
-
-
-@pytest.mark.parametrize("value", [np.ones([2, 3], np.int64), np.arange(3), 0.5])
-def test_what_is_not_drawn_is_begun_with_as_it_is(value):
-    about = json.loads(json.dumps(describe(0, np.asarray(value))))
-    np.testing.assert_array_equal(make(0, about), value, strict=True)
-
-
-def test_what_is_drawn_is_as_wide_as_it_was():
+    for value in (np.ones([2, 3], np.int64), np.arange(3), np.asarray(0.5)):
+        about = json.loads(json.dumps(describe(0, value)))
+        np.testing.assert_array_equal(make(0, about), value, strict=True)
     value = np.float32(0.3) * np.random.default_rng(0).standard_normal([200, 100])
     initial = {name: describe(i, np.float32(value)) for i, name in enumerate("ab")}
     state = make_all(7, initial)
-    assert state["a"].shape == value.shape
-    assert abs(state["a"].std() - 0.3) < 0.01
+    assert state["a"].shape == value.shape and abs(state["a"].std() - 0.3) < 0.01
     assert not np.array_equal(state["a"], state["b"])
     assert digest_of(state) == digest_of(make_all(7, initial))
     state["b"][0, 0] = np.nextafter(state["b"][0, 0], np.float32(1))
@@ -244,23 +140,21 @@ def test_a_sheet_holds_images_row_by_row(tmp_path):
         rows = part.reshape(2, 2, 32, 32, 3).transpose(0, 2, 1, 3, 4)
         paths.append(tmp_path / f"{number}.webp")
         Image.fromarray(rows.reshape(64, 64, 3)).save(paths[-1], lossless=True)
-    np.testing.assert_array_equal(read_sheets(paths), images)
     np.testing.assert_array_equal(read_sheets(paths, 5), images[:5])
 
 
-LOG = {
-    "device": "NVIDIA H100 80GB HBM3",
-    "chunks": [{"images_per_second": speed} for speed in (100, 640, 700)],
-    "operations_per_second_of_bare_convolutions": 1280e9,
-}
-PEER = [{"images_per_second": 160}, {"error": "RuntimeError"}]
-
-
 def test_the_report_tells_speed_and_shares():
+    speeds = [{"images_per_second": speed} for speed in (100, 640, 700)]
+    log = {"device": "cpu", "chunks": speeds}
     about = {"training_flops": 10**9, "network_dtype": "float32"}
-    report = make_report(LOG, about, PEER)
-    assert report["images_per_second"] == 640
+    report = make_report(log, about, [])
     assert report["operations_per_second"] == 640e9
+    for name in ("share_of_peak", "share_of_bare_convolutions", "times_the_peer"):
+        assert report[name] is None
+    log["operations_per_second_of_bare_convolutions"] = 1280e9
+    log["device"] = "NVIDIA H100 80GB HBM3"
+    peer = [{"images_per_second": 160}, {"error": "RuntimeError"}]
+    report = make_report(log, about, peer)
     assert report["share_of_bare_convolutions"] == 0.5
     assert report["times_the_peer"] == 4
     assert report["share_of_peak"] == {
@@ -268,31 +162,17 @@ def test_the_report_tells_speed_and_shares():
     }
 
 
-def test_the_report_leaves_out_what_is_not_known_yet():
-    about = {"training_flops": 10**9, "network_dtype": "float32"}
-    log = {"device": "cpu", "chunks": LOG["chunks"]}
-    report = make_report(log, about, [])
-    for name in ("share_of_peak", "share_of_bare_convolutions", "times_the_peer"):
-        assert report[name] is None
-    assert "images_per_second" not in make_report({**log, "chunks": []}, about, [])
-
-
 def test_no_folder_is_larger_than_a_transfer(tmp_path):
-    (tmp_path / "folders" / "1").mkdir(parents=True)
-    (tmp_path / "folders" / "1" / "programs.zip").write_bytes(bytes(1000))
-    paths = [tmp_path / f"train_{number}.webp" for number in range(5)]
+    folders = tmp_path / "folders"
+    (folders / "1").mkdir(parents=True)
+    (folders / "1" / "programs.zip").write_bytes(bytes(1000))
+    paths = [tmp_path / f"train_{number}.webp" for number in range(4)]
     for path in paths:
         path.write_bytes(bytes(1000))
-    spread({p: p.name for p in paths}, tmp_path / "folders", limit=2500)
-    found = sorted(p.relative_to(tmp_path) for p in (tmp_path / "folders").rglob("*.*"))
-    assert [path.as_posix() for path in found] == [
-        "folders/1/programs.zip",
-        "folders/1/train_0.webp",
-        "folders/2/train_1.webp",
-        "folders/2/train_2.webp",
-        "folders/3/train_3.webp",
-        "folders/3/train_4.webp",
-    ]
+    spread({p: p.name for p in paths}, folders, limit=2500)
+    found = sorted(p.relative_to(folders).as_posix() for p in folders.rglob("*.webp"))
+    wanted = ["1/train_0", "2/train_1", "2/train_2", "3/train_3"]
+    assert found == [f"{name}.webp" for name in wanted]
 
 
 CALL = pathlib.Path(__file__).parents[2] / "benchmarks" / "gpu" / "machine" / "call.py"
@@ -346,73 +226,6 @@ def test_a_call_tells_of_training_that_fails_and_keeps_what_there_is(brought, tm
     assert found.returncode == 1 and "training has failed" in found.stdout
     assert "out of memory" in found.stdout
     assert (back / "report.json").exists()
-
-
-@pytest.fixture
-def folders(tmp_path):
-    """Folders of the bridge and of sheets, with empty files of the right names."""
-    for folder, names in (("bridge", {*HERE, *THERE}), ("sheets", ["train_0.webp"])):
-        (tmp_path / folder).mkdir()
-        for name in names:
-            (tmp_path / folder / name).touch()
-    return tmp_path
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (["--bridge", "."], "--bridge: expected a folder with batch_order.py"),
-        (["--output", "bridge"], "--output: expected a new folder, got bridge"),
-        (["--sheets", "."], "--sheets: expected a folder with train_0.webp, got ."),
-        (["--start", "."], "--start: expected a folder with weights-000.npz, got ."),
-        (["--preset", "nope"], "got 'nope'"),
-        (["--preset", "digits"], "--preset: expected one of cifar10"),
-        (["--batch-size", "64", "64"], "--batch-size: expected different numbers"),
-        (["--batch-size", "0"], "--batch-size: expected different numbers"),
-        (["--images", "10"], "--batch-size: expected different numbers from 1 to 10"),
-        (["--images", "0"], "--images: expected a positive number, got 0"),
-        (["--filters", "0"], "--filters: expected a positive number, got 0"),
-        (["--image-peer", "."], "without models/real_nvp/real_nvp.py"),
-        (["--learning-rate", "-1"], "learning_rate: expected"),
-        (["--average-decay", "1"], "average_decay: expected"),
-        (["--seed", "-1"], "seed: expected"),
-        (["--network-dtype", "int8"], "network_dtype: expected"),
-    ],
-)
-def test_bad_options_are_refused_before_anything_is_packed(
-    options, expected, folders, monkeypatch
-):
-    monkeypatch.chdir(folders)
-    given = ["--bridge", "bridge", "--sheets", "sheets", "--output", "out", *options]
-    monkeypatch.setattr(sys, "argv", ["gpu", "pack", *given])
-    with pytest.raises(SystemExit) as exit:
-        main()
-    assert expected in str(exit.value)
-    assert not (folders / "out").exists()
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (["--pack", "."], "--pack: expected a folder with 1/programs.zip, got ."),
-        (["--draws", "0"], "--draws: expected a positive"),
-        ([], "--back: expected a folder with report.json, got ."),
-    ],
-)
-def test_bad_options_are_refused_before_anything_is_unpacked(
-    options, expected, folders, monkeypatch
-):
-    monkeypatch.chdir(folders)
-    (folders / "packed" / "1").mkdir(parents=True)
-    (folders / "packed" / "1" / "programs.zip").touch()
-    given = ["--bridge", "bridge", "--output", "out", "--back", "."]
-    monkeypatch.setattr(
-        sys, "argv", ["gpu", "unpack", *given, "--pack", "packed", *options]
-    )
-    with pytest.raises(SystemExit) as exit:
-        main()
-    assert expected in str(exit.value)
-    assert not (folders / "out").exists()
 
 
 BRIDGE, JAX, SHEETS, DATA = (

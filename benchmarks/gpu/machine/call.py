@@ -9,8 +9,6 @@ when the call is over and compiles while the images travel. Once the length of t
 is named it trains, and every minute what would be missed most lies in the output.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import os
@@ -23,7 +21,7 @@ import time
 STARTED = time.time()
 
 
-def main() -> None:
+def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--folder", type=pathlib.Path, default=pathlib.Path("/tmp/nvp"), help="stays")
@@ -59,7 +57,7 @@ def main() -> None:
         sys.exit(1)
 
 
-def _take_in(bring: pathlib.Path, folder: pathlib.Path) -> None:
+def _take_in(bring, folder):
     for path in sorted(bring.iterdir()):
         _write(folder / path.name, path.read_bytes())
     programs = folder / "programs.zip"
@@ -68,7 +66,7 @@ def _take_in(bring: pathlib.Path, folder: pathlib.Path) -> None:
         programs.unlink()
 
 
-def _start_unless_running(folder: pathlib.Path) -> None:
+def _start_unless_running(folder):
     if (folder / "finished").exists() or _is_running(folder):
         return
     with open(folder / "train.log", "ab") as log:
@@ -83,7 +81,7 @@ def _start_unless_running(folder: pathlib.Path) -> None:
     (folder / "pid").write_text(str(process.pid))
 
 
-def _is_running(folder: pathlib.Path) -> bool:
+def _is_running(folder):
     try:
         pid = int((folder / "pid").read_text())
         # A child that has ended stays a zombie until it is waited for.
@@ -93,9 +91,7 @@ def _is_running(folder: pathlib.Path) -> bool:
         return False
 
 
-def _publish(
-    folder: pathlib.Path, output: pathlib.Path | None, seen: str | None
-) -> str | None:
+def _publish(folder, output, seen):
     """Copies what was written last, unless it was copied before; returns its name."""
     latest = folder / "latest"
     if output is None or not latest.exists():
@@ -108,7 +104,7 @@ def _publish(
     return name
 
 
-def _write(path: pathlib.Path, content: bytes) -> None:
+def _write(path, content):
     # Whoever waits for a file finds all of it.
     temporary = path.with_name(f".{path.name}")
     temporary.write_bytes(content)

@@ -4,12 +4,8 @@ Weights are drawn from the raw numbers of PCG64, which NumPy promises to keep, a
 but one product is exact; `digest_of` shows that both sides have the same bits.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +13,7 @@ import numpy as np
 _BITS = 24
 
 
-def draw(seed: int, number: int, shape: Iterable[int], half_width: float) -> np.ndarray:
+def draw(seed, number, shape, half_width):
     """Returns numbers that are uniform between -half_width and half_width."""
     raw = np.random.PCG64([seed, number]).random_raw(math.prod(shape))
     whole = (raw >> np.uint64(64 - _BITS)).astype(np.float32)
@@ -25,7 +21,7 @@ def draw(seed: int, number: int, shape: Iterable[int], half_width: float) -> np.
     return ((whole - middle) / middle * np.float32(half_width)).reshape(shape)
 
 
-def describe(number: int, value: np.ndarray) -> dict[str, Any]:
+def describe(number, value):
     """Returns how a variable is begun with: one value, drawn as widely, or as it is."""
     about = {"number": number, "shape": list(value.shape), "dtype": value.dtype.name}
     first = value.reshape(-1)[0]
@@ -37,7 +33,7 @@ def describe(number: int, value: np.ndarray) -> dict[str, Any]:
     return {**about, "values": value.reshape(-1).tolist()}
 
 
-def make(seed: int, about: Mapping[str, Any]) -> np.ndarray:
+def make(seed, about):
     """Returns what a variable begins with, as `describe` has it."""
     shape, dtype = about["shape"], about["dtype"]
     if "fill" in about:
@@ -47,12 +43,12 @@ def make(seed: int, about: Mapping[str, Any]) -> np.ndarray:
     return draw(seed, about["number"], shape, about["half_width"])
 
 
-def make_all(seed: int, initial: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def make_all(seed, initial):
     """Returns what all variables begin with, by name."""
     return {name: make(seed, about) for name, about in initial.items()}
 
 
-def digest_of(state: Mapping[str, np.ndarray]) -> str:
+def digest_of(state):
     """Returns the SHA-256 of all names and bits."""
     digest = hashlib.sha256()
     for name in sorted(state):

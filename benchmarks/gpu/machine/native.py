@@ -7,8 +7,6 @@ so that one which fails, hangs or takes TensorFlow down leaves the others. What 
 find is a line each of native.jsonl, as soon as it is known.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import pathlib
@@ -16,8 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -31,7 +27,7 @@ STEPS, BATCH_SIZE = 20, 64
 RECIPE = {"learning_rate": 4e-3, "warmup_steps": 0, "schedule": "constant"}
 
 
-def main() -> None:
+def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--images", type=pathlib.Path, required=True, help="sheet of training images")
@@ -63,7 +59,7 @@ def main() -> None:
             write(arguments.output, item=item, status=status)
 
 
-def write(output: pathlib.Path, **found: Any) -> None:
+def write(output, **found):
     """Adds a line to what was found, and shows it."""
     with open(output / "native.jsonl", "a", encoding="utf-8") as file:
         print(json.dumps(found), file=file)
@@ -73,7 +69,7 @@ def write(output: pathlib.Path, **found: Any) -> None:
 class Item:
     """What is found with networks of one precision."""
 
-    def __init__(self, arguments: argparse.Namespace, dtype: str):
+    def __init__(self, arguments, dtype):
         import tensorflow as tf
 
         self.arguments, self.dtype = arguments, dtype
@@ -82,9 +78,9 @@ class Item:
         from sheets import read_sheets
 
         self.images = read_sheets([arguments.images])
-        self._start: list[np.ndarray] | None = None
+        self._start = None
 
-    def run(self, kind: str) -> None:
+    def run(self, kind):
         """Runs all that is compared, or all that is timed."""
         import tensorflow as tf
 
@@ -106,10 +102,10 @@ class Item:
         for given in ({"jit_compile": True}, {"memory": "recompute"}):
             self._try(self.compare_losses, losses=losses, **given)
 
-    def _note(self, **found: Any) -> None:
+    def _note(self, **found):
         write(self.arguments.output, network_dtype=self.dtype, **found)
 
-    def _try(self, function: Callable[..., dict[str, Any]], **given: Any) -> None:
+    def _try(self, function, **given):
         about = {n: v for n, v in given.items() if n not in ("losses", "weights")}
         begin = time.monotonic()
         try:
@@ -120,13 +116,13 @@ class Item:
         seconds = round(time.monotonic() - begin, 1)
         self._note(what=function.__name__, **about, **found, seconds=seconds)
 
-    def _model(self, device: str, num_blocks: int, **given: Any) -> Any:
+    def _model(self, device, num_blocks, **given):
         import tensorflow as tf
 
-        from tfp_realnvp.flows.presets import resolve_preset
-        from tfp_realnvp.runs.run_config import RunConfig
+        import tfp_realnvp as nvp
+        from tfp_realnvp.runs import RunConfig
 
-        flow = {**resolve_preset("cifar10-plus"), "num_blocks": num_blocks}
+        flow = {**nvp.PRESETS["cifar10-plus"], "num_blocks": num_blocks}
         flow.update(filters=self.arguments.filters, network_dtype=self.dtype)
         if "memory" in given:
             flow["memory"] = given.pop("memory")
@@ -134,7 +130,7 @@ class Item:
         config = RunConfig(dataset="cifar10", flow=flow, epochs=1, seed=0, **given)
         return config.build_model(tf.distribute.MirroredStrategy([device]))
 
-    def _fit(self, device: str, **given: Any) -> tuple[np.ndarray, Any]:
+    def _fit(self, device, **given):
         """Returns the losses of some steps on real-valued pixels, and the model.
 
         XLA draws other noise than TensorFlow's kernels, so that there is none.
@@ -154,7 +150,7 @@ class Item:
         )
         return np.array(history.history["loss"]), model
 
-    def compare_losses(self, losses: np.ndarray, **given: Any) -> dict[str, Any]:
+    def compare_losses(self, losses, **given):
         """Returns how losses of the same steps differ from the CPU's."""
         found, _ = self._fit(self.arguments.device, **given)
         differences = np.abs(found / losses - 1)
@@ -165,7 +161,7 @@ class Item:
             "losses": found[[0, -1]].tolist(),
         }
 
-    def compare_values(self, weights: list[np.ndarray]) -> dict[str, Any]:
+    def compare_values(self, weights):
         """Returns how log_prob, samples and the SavedModel differ from the CPU's."""
         import tensorflow as tf
 
@@ -173,7 +169,7 @@ class Item:
 
         x = self.images[:16].astype(np.float32) + 0.5
         latents = np.random.default_rng(1).standard_normal(x.shape, np.float32)
-        values: list[dict[str, np.ndarray]] = []
+        values = []
         with tempfile.TemporaryDirectory() as folder:
             for device in ("CPU:0", self.arguments.device):
                 model = self._model(device, self.arguments.num_blocks[0])
@@ -199,7 +195,7 @@ class Item:
         }
         return {"largest_difference_by_largest_value": differences}
 
-    def time_fit(self, batch_size: int, **given: Any) -> dict[str, Any]:
+    def time_fit(self, batch_size, **given):
         """Returns the images a second of `fit`, noise and checks included."""
         model = self._model(
             self.arguments.device,

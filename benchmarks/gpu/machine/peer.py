@@ -5,15 +5,11 @@ What is to be compiled is compiled beside our training; timing begins when the f
 --begin is there. Each precision is a line of peer.jsonl, as soon as it is known.
 """
 
-from __future__ import annotations
-
 import argparse
 import json
 import pathlib
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
 
 import torch
 
@@ -22,7 +18,7 @@ STEPS = 5
 PRECISIONS = ("bfloat16 autocast", "float32")
 
 
-def main() -> None:
+def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for name in ("batch-size", "num-scales", "filters", "num-blocks"):
         parser.add_argument(f"--{name}", type=int, required=True)
@@ -63,38 +59,25 @@ def main() -> None:
         print(f"PyTorch flow, {way}: {found}")
 
 
-def _step(
-    arguments: argparse.Namespace, device: str, precision: str
-) -> Callable[[], None]:
+def _step(arguments, device, precision):
     """Returns a step of training."""
-    import util  # the checkout's
-    from models.real_nvp import RealNVP, RealNVPLoss  # the checkout's
+    from models.real_nvp import RealNVP  # the checkout's
+    from torch_checkout import make_step
 
     torch.manual_seed(0)
     net = RealNVP(arguments.num_scales, 3, arguments.filters, arguments.num_blocks)
-    net = net.to(device).train()
-    loss_fn = RealNVPLoss()
-    groups = util.get_param_groups(net, 5e-5, norm_suffix="weight_g")
-    optimizer = torch.optim.Adam(groups, lr=1e-3)
+    net = net.to(device)
     shape = (arguments.batch_size, 3, 32, 32)
     x = torch.randint(0, 256, shape, device=device).float() / 255
-    run = torch.compile(net) if arguments.compiled else net
     is_mixed = precision != "float32"
-
-    def step() -> None:
-        optimizer.zero_grad()
-        with torch.autocast(device, torch.bfloat16, enabled=is_mixed):
-            loss = loss_fn(*run(x, reverse=False))
-        # Its loop shows the loss of every step.
-        loss.item()
-        loss.backward()
-        util.clip_grad_norm(optimizer, 100.0)
-        optimizer.step()
-
-    return step
+    run = torch.compile(net) if arguments.compiled else net
+    step = make_step(
+        net, run, lambda: torch.autocast(device, torch.bfloat16, enabled=is_mixed)
+    )
+    return lambda: step(x)
 
 
-def _warm_up(step: Callable[[], None]) -> dict[str, Any]:
+def _warm_up(step):
     for _ in range(3):
         step()
     # The others need the memory until it is this one's turn.
@@ -102,9 +85,7 @@ def _warm_up(step: Callable[[], None]) -> dict[str, Any]:
     return {}
 
 
-def _speed(
-    step: Callable[[], None], arguments: argparse.Namespace, device: str
-) -> dict[str, Any]:
+def _speed(step, arguments, device):
     _warm_up(step)
     times, begin = [], time.monotonic()
     while not times or time.monotonic() - begin < arguments.seconds:
@@ -118,7 +99,7 @@ def _speed(
     return {"images_per_second": arguments.batch_size / seconds}
 
 
-def _tried(function: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _tried(function):
     """Returns what a function finds, or its error.
 
     One way to run the flow that fails, as a compiler may, leaves the others.

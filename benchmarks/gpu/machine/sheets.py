@@ -1,10 +1,6 @@
 """Images that travel as lossless sheets, 100 by 100 images of one size in each."""
 
-from __future__ import annotations
-
 import concurrent.futures
-import pathlib
-from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -12,13 +8,13 @@ from PIL import Image
 _SIDE = 32
 
 
-def read_sheets(paths: Sequence[pathlib.Path], count: int | None = None) -> np.ndarray:
+def read_sheets(paths, count=None):
     """Returns the first images, all if `count` is `None`: `uint8` [N, 32, 32, 3]."""
     with concurrent.futures.ThreadPoolExecutor() as threads:
         return np.concatenate(list(threads.map(_read, paths)))[:count]
 
 
-def _read(path: pathlib.Path) -> np.ndarray:
+def _read(path):
     with Image.open(path) as sheet:
         pixels = np.asarray(sheet.convert("RGB"))
     rows, columns = (length // _SIDE for length in pixels.shape[:2])

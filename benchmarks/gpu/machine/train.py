@@ -5,8 +5,6 @@ it trains best, trains until the end that go.json names, and times bare convolut
 the PyTorch flow. What is in the folder that `latest` names is complete at any time.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
 import contextlib
 import json
@@ -16,7 +14,6 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Any
 
 STARTED = time.time()
 FOLDER = pathlib.Path(__file__).resolve().parent
@@ -28,9 +25,8 @@ import jax_run  # noqa: E402
 import ml_dtypes  # noqa: E402
 import numpy as np  # noqa: E402
 from batch_order import batch_indices  # noqa: E402
-from convolutions import measure_rate  # noqa: E402
 from initial import digest_of, make_all  # noqa: E402
-from report import make_report  # noqa: E402
+from rates import make_report, measure_convolutions  # noqa: E402
 from sheets import read_sheets  # noqa: E402
 from state_parts import read_parts, write_parts  # noqa: E402
 
@@ -49,10 +45,10 @@ class Trainer:
       log: What becomes the report.
     """
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.about = json.loads((FOLDER / "pack.json").read_text(encoding="utf-8"))
         device = jax.devices()[0]
-        self.log: dict[str, Any] = {
+        self.log = {
             "device": device.device_kind,
             "jax": jax.__version__,
             "seconds": {},
@@ -65,37 +61,31 @@ class Trainer:
         with self._timed("initial weights"):
             state = make_all(self._seed, self.about["initial"])
             if digest_of(state) != self.about["initial_digest"]:
-                sys.exit(
-                    "initial weights: expected those of the other side, got others"
-                )
-            self._take_start(state)
-        steps = {n: jax_run.load_step(FOLDER, f"step_b{n}") for n in self._batch_sizes}
+                sys.exit("initial weights: expected those of the other side")
+            # What came back last time, if it was packed.
+            paths = sorted(map(str, FOLDER.glob("start-[0-9]*.npz")))
+            if paths:
+                start, self.log["start"] = read_parts(paths)
+                state.update(start)
+        steps = {
+            n: jax_run.load_step(FOLDER, f"step_b{n}")
+            for n in self.about["batch_sizes"]
+        }
         self._evaluation = jax_run.load_step(FOLDER, "eval")
         for constants in FOLDER.glob("*_const.npz"):
             state.update(np.load(constants))
         self._state = jax.device_put(state)
         self._compile(steps)
 
-    @property
-    def _batch_sizes(self) -> list[int]:
-        return self.about["batch_sizes"]
-
     @contextlib.contextmanager
-    def _timed(self, what: str):
+    def _timed(self, what):
         begin = time.time()
         yield
         self.log["seconds"][what] = round(time.time() - begin, 2)
         now = time.time() - STARTED
         print(f"{now:6.1f} s: {what} in {time.time() - begin:.1f} s", flush=True)
 
-    def _take_start(self, state: dict[str, np.ndarray]) -> None:
-        """Sets the weights that came back last time, if they were packed."""
-        paths = sorted(FOLDER.glob("start-[0-9]*.npz"))
-        if paths:
-            start, self.log["start"] = read_parts([str(path) for path in paths])
-            state.update(start)
-
-    def _compile(self, steps: dict[int, jax_run.Step]) -> None:
+    def _compile(self, steps):
         def compiled(make, step, part, count):
             shape = (count, step.batch)
             images = [self.about["images"][part], *step.args[0]["shape"][1:]]
@@ -115,13 +105,11 @@ class Trainer:
             self._programs = {size: f.result() for size, f in training.items()}
             self._evaluate = evaluation.result()
 
-    def wait_for_images(self) -> float:
+    def wait_for_images(self):
         """Takes the images in when they have come; returns when training ends."""
         with self._timed("waiting for images"):
-            wanted = [*self.about["sheets"].values(), ["go.json"]]
-            while not all(
-                (FOLDER / name).exists() for names in wanted for name in names
-            ):
+            wanted = sum(self.about["sheets"].values(), ["go.json"])
+            while not all((FOLDER / name).exists() for name in wanted):
                 time.sleep(0.2)
         with self._timed("reading images"):
             self._images = {}
@@ -134,10 +122,10 @@ class Trainer:
         self.log["peer_seconds"] = go["peer_seconds"]
         return go["end"]
 
-    def choose_batch_size(self) -> None:
+    def choose_batch_size(self):
         """Times a few steps of each batch size on copies of the state."""
         with self._timed("measuring batch sizes"):
-            speeds = {size: self._speed(size) for size in self._batch_sizes}
+            speeds = {size: self._speed(size) for size in self.about["batch_sizes"]}
         chosen = min(speeds)
         for size in sorted(speeds):
             # Twice the batch makes up for fewer updates if it is fast enough.
@@ -149,7 +137,7 @@ class Trainer:
         self._set("learning_rate", rate)
         print(f"images/s {speeds}; batches of {chosen}, rate {rate}", flush=True)
 
-    def _speed(self, size: int) -> float:
+    def _speed(self, size):
         state, seconds = jax.tree.map(lambda value: value.copy(), self._state), 0.0
         # The first warms up.
         for _ in range(3):
@@ -159,18 +147,18 @@ class Trainer:
             seconds = time.monotonic() - begin
         return size * self.about["chunk"] / seconds
 
-    def _batches(self, size: int) -> tuple[Any, ...]:
+    def _batches(self, size):
         begin, count = self.log["step"], self.about["images"]["train"]
         steps = range(begin, begin + self.about["chunk"])
         index = [batch_indices(count, size, step, self._seed) for step in steps]
         seeds = [(self._seed, step) for step in steps]
         return self._images["train"], np.stack(index), np.array(seeds, np.int32)
 
-    def _set(self, name: str, value: float) -> None:
+    def _set(self, name, value):
         variable = self.about["names"][name]
         self._state[variable] = jax.device_put(np.float64(value))
 
-    def train(self, end: float) -> None:
+    def train(self, end):
         """Trains until then, by a schedule that goes by the clock; or so many steps."""
         begin = last = time.time()
         size, planned = self.log["batch_size"], self.about["steps"]
@@ -207,7 +195,7 @@ class Trainer:
                 self.publish()
         self.log["training_seconds"] = round(time.time() - begin, 2)
 
-    def score(self, *, few: bool = False) -> None:
+    def score(self, *, few=False):
         """Notes the test images' bits/dim, by averaged weights where there are any."""
         count, size = self.about["images"]["test"], self._evaluation.batch
         scores = []
@@ -230,7 +218,7 @@ class Trainer:
         self.log["evaluations"].append(found)
         print(json.dumps(found), flush=True)
 
-    def publish(self) -> None:
+    def publish(self):
         """Writes report and weights; the folder before last is removed."""
         self._published += 1
         out = FOLDER / f"out-{self._published}"
@@ -242,11 +230,8 @@ class Trainer:
             name: value.astype(ml_dtypes.bfloat16) if value.size > _SMALL else value
             for name, value in zip(names["weights"], state, strict=True)
         }
-        kept = {
-            name: self.log[name]
-            for name in ("step", "batch_size", "start")
-            if name in self.log
-        }
+        names = ("step", "batch_size", "start")
+        kept = {name: self.log[name] for name in names if name in self.log}
         write_parts(weights, str(out / "weights"), _PART_BYTES, extra=kept)
         peer = FOLDER / "peer.jsonl"
         ways = peer.read_text().splitlines() if peer.exists() else []
@@ -258,12 +243,13 @@ class Trainer:
         # A call may just be copying the last.
         shutil.rmtree(FOLDER / f"out-{self._published - 2}", ignore_errors=True)
 
-    def measure_convolutions(self) -> None:
+    def compare_with_convolutions(self):
         """Notes the rate of bare convolutions of the flow's shapes."""
         dtype = "bfloat16" if "bfloat16" in self.about["network_dtype"] else "float32"
+        size, filters = self.log["batch_size"], self.about["sizes"]["filters"]
         with self._timed("bare convolutions"):
-            self.log["operations_per_second_of_bare_convolutions"] = measure_rate(
-                self.log["batch_size"], self.about["sizes"]["filters"], dtype
+            self.log["operations_per_second_of_bare_convolutions"] = (
+                measure_convolutions(size, filters, dtype)
             )
 
     @contextlib.contextmanager
@@ -293,7 +279,7 @@ class Trainer:
                 process.kill()
 
 
-def main() -> None:
+def main():
     jax.config.update("jax_compilation_cache_dir", str(FOLDER / "cache"))
     trainer = Trainer()
     end = trainer.wait_for_images()
@@ -303,7 +289,7 @@ def main() -> None:
         trainer.publish()
         trainer.score()
         trainer.publish()
-        trainer.measure_convolutions()
+        trainer.compare_with_convolutions()
     trainer.publish()
     (FOLDER / "finished").touch()
 

@@ -1,54 +1,110 @@
 """Image flows of this package, as their users run them."""
 
-from __future__ import annotations
+import functools
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
-from speed.contenders import Prepared, tf_threads
+from speed.contenders import Prepared
+from tfp_realnvp.flows.couplings import CouplingMaker
+from tfp_realnvp.nets.parts import spawn_seeds
 
 tfd = tfp.distributions
 
 
-def prepare(
-    cell: dict[str, Any], operations: Sequence[str] | None = None, **flow_options: Any
-) -> Prepared:
+def prepare(cell, **flow_options):
     flow = nvp.image_flow(**cell["sizes"], **flow_options, seed=0)
-    return prepare_flow(flow, cell["batch"], operations)
+    return prepare_flow(flow, cell["batch"])
 
 
-def prepare_flow(
-    flow: tfd.Distribution, batch: int, operations: Sequence[str] | None = None
-) -> Prepared:
+def prepare_training(cell, **flow_options):
+    prepared = prepare(cell, **flow_options)
+    prepared.operations = {"train": prepared.operations["train"]}
+    return prepared
+
+
+def prepare_flow(flow, batch):
     runs = count_calls(networks_of(flow))
     images = made_up_images(batch, flow.event_shape)
-    pixels = tf.constant(images, tf.float32)
-    log_prob = tf.function(flow.log_prob)
-    sample = tf.function(lambda seed: flow.sample(batch, seed=seed))
-    seed = tf.constant([0, 1])
-    every = {
-        "train": training_step(flow, images),
-        "log_prob": lambda: log_prob(pixels).numpy(),
-        "sample": lambda: sample(seed).numpy(),
-    }
+    train = training_step(flow, images)
     return Prepared(
-        operations={name: every[name] for name in operations or every},
+        {"train": train, **compiled(flow, tf.constant(images, tf.float32))},
         parameters=count_parameters(flow.trainable_variables),
-        threads=tf_threads(),
-        networks=count_couplings(flow),
+        networks=len(couplings_of(flow)),
         network_runs=runs,
     )
 
 
-def training_step(
-    flow: tfd.Distribution, events: np.ndarray, **compile_options: Any
-) -> Callable[[], Any]:
+def prepare_served(cell, frozen=False):
+    """Prepares functions of any batch size, as a server would run them."""
+    flow = nvp.image_flow(**cell["sizes"], seed=0)
+    parameters = count_parameters(flow.trainable_variables)
+    if frozen:
+        flow = nvp.freeze(flow)
+    log_prob = tf.function(
+        flow.log_prob,
+        input_signature=[tf.TensorSpec([None, *flow.event_shape], flow.dtype)],
+    )
+    sample = tf.function(
+        lambda count, seed: flow.sample(count, seed=seed),
+        input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int32)],
+    )
+    operations, seed = {}, tf.constant([0, 1])
+    for operation in cell["operations"]:
+        name, _, batch = operation.partition(" ")
+        count = tf.constant(int(batch))
+        pixels = tf.constant(made_up_images(int(batch), flow.event_shape), flow.dtype)
+        operations[operation] = {
+            "log_prob": lambda x=pixels: log_prob(x).numpy(),
+            "sample": lambda n=count: sample(n, seed).numpy(),
+        }[name]
+    return Prepared(operations, parameters)
+
+
+def prepare_chain(cell, memory):
+    """Prepares checkerboard couplings of one width, to see what more of them cost."""
+    sizes = cell["sizes"]
+    event_shape, count = tuple(sizes["event_shape"]), sizes["num_couplings"]
+    make = CouplingMaker(
+        nvp.ResNetConditioner(sizes["filters"], sizes["num_blocks"]),
+        transform=None,
+        condition_size=None,
+        batch_norm="batch",
+        momentum=0.9,
+        l2=5e-5,
+        dtype="float32",
+        network_dtype="float32",
+    )
+    masks = [
+        functools.partial(nvp.checkerboard_mask, invert=bool(i % 2))
+        for i in range(count)
+    ]
+    seeds = iter(spawn_seeds(0, count))
+    members = make(event_shape, masks, level=0, initial_gain=0.0, seeds=seeds)
+    chain = nvp.RealNVPBijector(
+        event_shape, num_scales=1, body=nvp.FusedChain(members), memory=memory
+    )
+    base = tfd.Independent(tfd.Normal(tf.zeros(event_shape), 1.0), 3)
+    bijector = nvp.FusedChain([nvp.PixelLogit(), chain])
+    return prepare_flow(tfd.TransformedDistribution(base, bijector), cell["batch"])
+
+
+def compiled(flow, x, jit_compile=False):
+    """Returns scoring and sampling of a flow in graphs, on a batch like `x`."""
+    log_prob = tf.function(flow.log_prob, jit_compile=jit_compile)
+    sample = tf.function(
+        lambda seed: flow.sample(len(x), seed=seed), jit_compile=jit_compile
+    )
+    seed = tf.constant([0, 1])
+    return {
+        "log_prob": lambda: log_prob(x).numpy(),
+        "sample": lambda: sample(seed).numpy(),
+    }
+
+
+def training_step(flow, events, **compile_options):
     """Returns the step that `FlowModel.fit` makes of every batch."""
     model = nvp.FlowModel(flow, seed=0)
     model.compile(**compile_options)
@@ -58,42 +114,39 @@ def training_step(
     return lambda: float(step(iterator)["loss"])
 
 
-def made_up_images(batch: int, event_shape: Sequence[int]) -> np.ndarray:
+def made_up_images(batch, event_shape):
     shape = (batch, *event_shape)
     return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
 
 
-def count_parameters(variables: Sequence[tf.Variable]) -> int:
+def count_parameters(variables):
     return sum(v.shape.num_elements() for v in variables)
 
 
-def couplings_of(flow: tfd.Distribution) -> list[nvp.AffineCoupling]:
+def couplings_of(flow):
     return [m for m in flow.submodules if isinstance(m, nvp.AffineCoupling)]
 
 
-def count_couplings(flow: tfd.Distribution) -> int:
-    return len(couplings_of(flow))
+def networks_of(flow):
+    kinds = (nvp.AffineCoupling, nvp.Coupling)
+    networks = [m.network for m in flow.submodules if isinstance(m, kinds)]
+    return [getattr(network, "network", network) for network in networks]
 
 
-def networks_of(flow: tfd.Distribution) -> list[keras.layers.Layer]:
-    return [coupling.network.network for coupling in couplings_of(flow)]
-
-
-def count_calls(layers: Sequence[keras.layers.Layer]) -> Callable[[], int]:
+def count_calls(layers):
     """Returns how often these layers have been called, in Python, since now.
 
     In a graph that is how often it holds the network: only tracing calls them.
     """
-    calls = 0
+    calls = []
 
-    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
-        def count(*args: Any, **kwargs: Any) -> Any:
-            nonlocal calls
-            calls += 1
+    def counted(call):
+        def count(*args, **kwargs):
+            calls.append(None)
             return call(*args, **kwargs)
 
         return count
 
     for layer in layers:
         layer.call = counted(layer.call)
-    return lambda: calls
+    return lambda: len(calls)

@@ -4,8 +4,7 @@ import sys
 import pytest
 import saved_flows
 from constructors import perturb
-from http_server import SERVE, Server
-from served import LIMITS
+from http_server import LIMITS, SERVE, Server
 
 import tfp_realnvp as nvp
 
