@@ -59,7 +59,7 @@ def test_the_animation_goes_from_four_images_to_the_other_four(
     np.testing.assert_array_equal(frames[0], first)
 
 
-def test_each_way_is_an_arc_from_image_to_image_in_latent_space(flow, images):
+def test_interpolations_are_arcs_from_image_to_image_in_latent_space(flow, images):
     found = interpolations(flow, images[:3], images[3:6], steps=5, seed=1)
     assert found.shape == (3, 5, 8, 8, 1)
     np.testing.assert_array_equal(found[:, 0], images[:3])
@@ -69,7 +69,7 @@ def test_each_way_is_an_arc_from_image_to_image_in_latent_space(flow, images):
     np.testing.assert_array_equal(found[:, 2], middle)
 
 
-def test_conditions_of_a_pair_are_mixed_on_the_way(by_class, images):
+def test_conditions_of_a_pair_are_interpolated_on_the_way(by_class, images):
     pairs = (images[:2], np.array([0, 1])), (images[2:4], np.array([2, 1]))
     (first, one), (second, other) = pairs
     found = interpolations(by_class, first, second, steps=3, condition=(one, other))

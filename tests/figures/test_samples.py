@@ -4,7 +4,6 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
-from tfp_realnvp import machine
 from tfp_realnvp.figures import extrapolated_samples, sample_images, to_uint8
 
 tfd = tfp.distributions
@@ -55,15 +54,6 @@ def test_bad_arguments_of_samples_are_refused(arguments, message, by_class):
     draw = extrapolated_samples if "factor" in arguments else sample_images
     with pytest.raises(ValueError, match=message):
         draw(by_class, **{**good, **arguments})
-
-
-def test_where_memory_is_unknown_it_is_tried(flow, monkeypatch):
-    monkeypatch.setattr(machine, "_NOT_ASKED", 0)
-    monkeypatch.setattr(machine, "available_bytes", lambda: None)
-    assert extrapolated_samples(flow, 1, factor=2).shape == (1, 16, 16, 1)
-    monkeypatch.setattr(machine, "available_bytes", lambda: 10)
-    with pytest.raises(ValueError, match="factor: expected images that fit in memory"):
-        extrapolated_samples(flow, 1, factor=2)
 
 
 @pytest.mark.parametrize("kind", ["learned", "scaled", "other"])

@@ -195,16 +195,15 @@ def test_all_but_the_animation_works_without_javascript(visit):
 
 
 def test_text_stands_out_by_day_and_by_night(visit):
-    def luminance(colour):
-        values = colour.removeprefix("rgb(").removesuffix(")").split(",")
-        linear = [(int(v) / 255) ** 2.2 for v in values]
-        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+    def luminance(page, selector, property):
+        value = page.eval_on_selector(selector, f"x => getComputedStyle(x).{property}")
+        colours = value.removeprefix("rgb(").removesuffix(")").split(",")
+        return np.dot((np.array(colours, float) / 255) ** 2.2, [0.2126, 0.7152, 0.0722])
 
     for scheme in ("light", "dark"):
         page = visit(**DESKTOP, color_scheme=scheme)
-        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        paper = luminance(page, "body", "backgroundColor")
         for selector in ("h1", ".caption", ".legend p", ".missing p", ".enlarge"):
-            colour = page.eval_on_selector(selector, "x => getComputedStyle(x).color")
-            low, high = sorted(map(luminance, (paper, colour)))
+            low, high = sorted([paper, luminance(page, selector, "color")])
             # WCAG 2, level AA.
             assert (high + 0.05) / (low + 0.05) >= 4.5, (scheme, selector)

@@ -10,7 +10,7 @@ import numpy as np
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.figures.figure import Figure, Subject, number
-from tfp_realnvp.figures.grid import visible_grid
+from tfp_realnvp.figures.grid import image_grid
 from tfp_realnvp.figures.latents import decode_latents, encode_images
 
 # Images that the numbers are taken from, and that accuracy on real ones is.
@@ -119,7 +119,8 @@ def attribute_change(subject: Subject) -> Iterator[Figure]:
     else:
         shown = np.arange(min(len(images), _GROUPS_IN_ROW * _ROWS // 2))
         trios = np.stack([images[shown], changed[shown], images[donors[shown]]], axis=1)
-        picture = visible_grid(np.concatenate(trios), columns=3 * _GROUPS_IN_ROW)
+        columns, shown = 3 * _GROUPS_IN_ROW, np.concatenate(trios)
+        picture = image_grid(shown, columns=columns, scale=None, gap=2)
         described = (
             "Groups of three: a test image, the same with the attributes of another, "
             "and that other one."
@@ -142,8 +143,9 @@ def _every_class(
         condition=np.tile(np.arange(classes), rows),
     ).reshape(rows, classes, *images.shape[1:])
     lines = np.concatenate([images[:, np.newaxis], decoded], axis=1)
-    own = [i * (classes + 1) + 1 + label for i, label in enumerate(labels)]
-    return visible_grid(np.concatenate(lines), columns=classes + 1, marked=own)
+    columns, shown = classes + 1, np.concatenate(lines)
+    own = [i * columns + 1 + label for i, label in enumerate(labels)]
+    return image_grid(shown, columns=columns, scale=None, gap=2, marked=own)
 
 
 def _judged(

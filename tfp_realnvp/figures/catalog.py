@@ -13,7 +13,7 @@ import numpy as np
 
 from tfp_realnvp.figures.attributes import attribute_change, attribute_obstacle
 from tfp_realnvp.figures.figure import Figure, Subject, number
-from tfp_realnvp.figures.grid import psnr, samples_beside_data, visible_grid
+from tfp_realnvp.figures.grid import enlargement, image_grid, psnr, samples_beside_data
 from tfp_realnvp.figures.latent_space import (
     MOST_LEVELS,
     conceptual_compression,
@@ -75,7 +75,7 @@ def manifold(subject: Subject) -> Iterator[Figure]:
     found = found.reshape(-1, *images.shape[1:])
     yield Figure(
         "manifold",
-        visible_grid(found, columns=_ANGLES, marked=_PLACES),
+        image_grid(found, columns=_ANGLES, scale=None, gap=2, marked=_PLACES),
         "The manifold that four test images (red) span in latent space (Eq. 14). From "
         "left to right phi grows, from top to bottom phi', each by a full turn.",
         subject.numbers((images, condition), (found, mixed), again=found[_PLACES]),
@@ -93,7 +93,7 @@ def animation(subject: Subject) -> Iterator[Figure]:
     of_halfway = _part(mixed, slice(2 * _ANGLES**2, 3 * _ANGLES**2))
     yield Figure(
         "animation",
-        np.stack([visible_grid(frame, columns=_ANGLES) for frame in frames]),
+        np.stack([image_grid(x, columns=_ANGLES, scale=None, gap=2) for x in frames]),
         "The manifold that eight test images span, with three angles; the third is "
         "time, a full turn of which is the loop. Programs that know no animated PNG "
         "show the first frame, the manifold of four images.",
@@ -122,7 +122,7 @@ def interpolation(subject: Subject) -> Iterator[Figure]:
     ends = np.concatenate([found[:, 0], found[:, -1]])
     yield Figure(
         "interpolation",
-        visible_grid(np.concatenate(found), columns=_STEPS),
+        image_grid(np.concatenate(found), columns=_STEPS, scale=None, gap=2),
         "Ways between pairs of test images, which are left and right, along arcs in "
         "latent space.",
         subject.numbers((images, condition), made, again=ends),
@@ -144,10 +144,11 @@ def compression(subject: Subject) -> Iterator[Figure]:
         numbers[f"psnr_{fraction:g}"] = number(
             psnr(images, level), "dB", f"where {fraction:.4g} of the latents are kept"
         )
+    images = np.concatenate(levels.swapaxes(0, 1))
     percents = ", ".join(f"{100 * f:g} %" for f in kept)
     yield Figure(
         "compression",
-        visible_grid(np.concatenate(levels.swapaxes(0, 1)), columns=groups * len(kept)),
+        image_grid(images, columns=groups * len(kept), scale=None, gap=2),
         f"Groups of {len(kept)}: a test image of whose latents, from left to right, "
         f"{percents} are kept, the coarsest; the others are drawn anew.",
         numbers,
@@ -163,6 +164,7 @@ def extrapolation(subject: Subject) -> Iterator[Figure]:
             subject.flow, count, factor=factor, condition=condition, **subject.draws
         )
         height, width = drawn.shape[1:3]
+        scale = enlargement(drawn[:, ::factor])
         described = (
             f"Samples of {height} x {width} pixels, {factor} times as high and wide"
         )
@@ -170,7 +172,7 @@ def extrapolation(subject: Subject) -> Iterator[Figure]:
             described += ", under the conditions of the first test images"
         yield Figure(
             f"extrapolation_{factor}x",
-            visible_grid(drawn, columns=min(2, count), side=height // factor),
+            image_grid(drawn, columns=min(2, count), scale=scale, gap=2),
             f"{described}. Temperature {subject.temperature:g}.",
             {},
         )

@@ -13,7 +13,6 @@ _RED = (220, 30, 30)
 _INK, _HEADING = 60, 28
 _LARGEST, _SMALLEST = 20, 9
 _GUTTER = 16
-_SEEN = 64
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
@@ -62,9 +61,9 @@ def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     ```
     """
-    a, b = checked_images("a", a), checked_images("b", b)
+    a, b = checked_images("a, b", a), checked_images("a, b", b)
     if a.shape != b.shape:
-        raise ValueError(f"b: expected the shape of a, {a.shape}, got {b.shape}.")
+        raise ValueError(f"a, b: expected one shape, got {a.shape} and {b.shape}.")
     error = np.square(a.astype(np.float64) - b).mean(axis=(1, 2, 3))
     with np.errstate(divide="ignore"):
         return 10 * np.log10(255**2 / error)
@@ -80,7 +79,7 @@ def checked_images(name: str, images: np.ndarray) -> np.ndarray:
     return images
 
 
-def enlargement(images: np.ndarray, *, least: int = _SEEN) -> int:
+def enlargement(images: np.ndarray, *, least: int = 64) -> int:
     """Returns the `scale` at which small images come close to a height of `least`."""
     return max(1, least // images.shape[1])
 
@@ -89,7 +88,7 @@ def image_grid(
     images: np.ndarray,
     *,
     columns: int,
-    scale: int = 1,
+    scale: int | None = 1,
     gap: int = 1,
     marked: Collection[int] = (),
 ) -> np.ndarray:
@@ -98,7 +97,8 @@ def image_grid(
     Args:
       images: `uint8` array of shape [N, height, width, channels].
       columns: Python `int`, images in a row.
-      scale: Python `int`; each pixel becomes a square of this side.
+      scale: Python `int`; each pixel becomes a square of this side. `None` enlarges
+        small images until they are seen well.
       gap: Python `int`, width of the white lines between images, in pixels of the
         result.
       marked: Numbers of images to draw a red border on; the picture has colours then.
@@ -111,6 +111,7 @@ def image_grid(
         is not positive.
     """
     images = checked_images("images", images)
+    scale = enlargement(images) if scale is None else scale
     check_int("columns", columns)
     check_int("scale", scale)
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
@@ -124,18 +125,6 @@ def image_grid(
         top, left = i // columns * height, i % columns * width
         grid[top : top + height - gap, left : left + width - gap] = image
     return grid[: rows * height - gap, : columns * width - gap]
-
-
-def visible_grid(
-    images: np.ndarray,
-    *,
-    columns: int,
-    side: int | None = None,
-    marked: Collection[int] = (),
-) -> np.ndarray:
-    """Returns a grid of images, a `side` of which is enlarged until it is seen well."""
-    scale = max(1, _SEEN // (side or images.shape[1]))
-    return image_grid(images, columns=columns, scale=scale, gap=2, marked=marked)
 
 
 def _with_borders(images: np.ndarray, marked: Collection[int]) -> np.ndarray:

@@ -187,11 +187,11 @@ def interpolations(
     # With one seed an image that is in both places has the same latents in both.
     begin = encode_images(flow, first, condition=condition[0], seed=seed)
     end = encode_images(flow, second, condition=condition[1], seed=seed)
-    vectors, others = (condition_vectors(flow, c, len(begin)) for c in condition)
+    of_first, of_second = (condition_vectors(flow, c, len(begin)) for c in condition)
     images = []
-    for place in np.linspace(0, 1, steps):
-        mixed = None if vectors is None else (1 - place) * vectors + place * others
-        latents = great_circle(begin, end, place)
+    for t in np.linspace(0, 1, steps):
+        mixed = None if of_first is None else (1 - t) * of_first + t * of_second
+        latents = great_circle(begin, end, t)
         images.append(decode_latents(flow, latents, condition=mixed))
     return np.stack(images, axis=1)
 

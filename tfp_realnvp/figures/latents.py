@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfp_realnvp.arguments import check_int, check_number, check_seed
+from tfp_realnvp.arguments import check_int, check_number, check_seed, checked_array
 from tfp_realnvp.data.progress import ProgressBar
 from tfp_realnvp.figures.grid import to_uint8
 from tfp_realnvp.flows import bits_per_dim
@@ -93,7 +93,8 @@ def decode_latents(
         NaN.
     """
     check_transformed(flow)
-    latents = np.asarray(latents, flow.dtype.as_numpy_dtype)
+    # Of strings NumPy would make numbers.
+    latents = checked_array("latents", latents).astype(flow.dtype.as_numpy_dtype)
     _check_shape(flow, latents, "latents")
 
     def decode(latents: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:

@@ -32,7 +32,7 @@ def run_facts(directory: RunDirectory, config: RunConfig, weights: str) -> list[
         file = directory.history
         if file.is_file():
             return facts + _unfinished(file, weights)
-    except (ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
+    except (ValueError, LookupError, TypeError, RecursionError, csv.Error) as error:
         raise ValueError(f"run: {file} is damaged: {error!r}") from error
     return [*facts, "training was cut off and has left no figures"]
 

@@ -9,12 +9,7 @@ import string
 import numpy as np
 
 from tfp_realnvp.evaluation.image_scores import SHOWN, ImageScores
-from tfp_realnvp.figures.grid import (
-    enlargement,
-    image_grid,
-    side_by_side,
-    with_headings,
-)
+from tfp_realnvp.figures.grid import image_grid, side_by_side, with_headings
 from tfp_realnvp.gallery.page import image_tag
 
 _COLUMNS = 8
@@ -29,8 +24,8 @@ def scores_sheet(scores: ImageScores) -> np.ndarray:
     blocks = []
     for heading, numbers in _shown(scores).items():
         images = np.stack([scores.pictures[i] for i in numbers])
-        columns, scale = min(_COLUMNS, len(images)), enlargement(images)
-        grid = image_grid(images, columns=columns, scale=scale)
+        columns = min(_COLUMNS, len(images))
+        grid = image_grid(images, columns=columns, scale=None)
         blocks.append(with_headings(grid, [heading]))
     return side_by_side(blocks)
 
@@ -76,7 +71,7 @@ def _shown(scores: ImageScores) -> dict[str, list[int]]:
 def _card(scores: ImageScores, number: int) -> str:
     columns = {name: column[number] for name, column in scores.columns.items()}
     picture = scores.pictures[number][np.newaxis]
-    picture = image_grid(picture, columns=1, scale=enlargement(picture))
+    picture = image_grid(picture, columns=1, scale=None)
     # The page may be shown to others, whom the folder's place does not concern; and a
     # name of a stranger's file may be no text.
     name = "/".join(columns["file"].split("/")[-2:])
