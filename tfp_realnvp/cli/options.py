@@ -110,7 +110,7 @@ def train(parser: argparse.ArgumentParser) -> None:
     either = group.add_mutually_exclusive_group().add_argument
     either("--seed", type=SEED, default=0, help="the same seed gives the same run")
     either("--seeds", type=SEED, nargs="+", help="train a run with each of these seeds")
-    add("--average-decay", type=DECAY, help=f"0.999 averages weights; {of_preset}")
+    add("--average-decay", type=DECAY, help=f"of averaged weights, or 0; {of_preset}")
     ways = choices.ON_NON_FINITE
     add("--on-non-finite", choices=ways, default="stop", help="if a step gives NaN")
     add("--max-skipped-in-a-row", type=COUNT, default=10, help="give up after so many")
