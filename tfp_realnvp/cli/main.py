@@ -136,13 +136,10 @@ class Output:
     """A stream that no terminal or pipe can turn into an error.
 
     What it cannot show is shown in plainer words, and what nobody reads is let go.
-
-    Args:
-      stream: `sys.stdout` or `sys.stderr`, `None` if it was closed at the start.
     """
 
     def __init__(self, stream: Any):
-        # Else the next file that is opened would take its number.
+        # Closed at the start, the next file that is opened would take its number.
         self._stream = stream or _nowhere()
 
     def write(self, text: str) -> int:

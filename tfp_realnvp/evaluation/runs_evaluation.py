@@ -157,18 +157,7 @@ def _report(
 def markdown_table(
     data: ImageData, split: str, evaluation: Evaluation, remarks: Sequence[str] = ()
 ) -> str:
-    """Returns a table of one row beside the paper's, and below what to know of it.
-
-    ```python
-    >>> from tfp_realnvp.data import load_images
-    >>> from tfp_realnvp.evaluation.runs_evaluation import Evaluation, markdown_table
-    >>> found = Evaluation(1, 300, 3, 4.0712, 0.0123, None, 0.001)
-    >>> table = markdown_table(load_images("digits"), "test", found)
-    >>> print(table.splitlines()[2])
-    | digits, test | -- | -- | 4.071 ± 0.012 |
-
-    ```
-    """
+    """Returns a table of one row beside the paper's, and below what to know of it."""
     paper = paper_results(data, split, evaluation.images)
     over_images = evaluation.standard_error_over_images
     over_seeds = evaluation.standard_error_over_seeds

@@ -33,14 +33,6 @@ def typicality(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
     flow; to be too likely is as strange as to be too unlikely (Nalisnick et al.,
     Detecting Out-of-Distribution Inputs to Deep Generative Models Using Typicality,
     2019).
-
-    ```python
-    >>> import numpy as np
-    >>> from tfp_realnvp.evaluation.typicality import typicality
-    >>> typicality(np.array([0.0, 2.0, 9.0]), np.array([1.0, 2.0, 3.0])).tolist()
-    [0.5, 1.0, 0.5]
-
-    ```
     """
     reference = np.sort(reference)
     below = np.searchsorted(reference, scores, "right")

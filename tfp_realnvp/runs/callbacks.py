@@ -133,11 +133,7 @@ class Throughput(keras.callbacks.Callback):
 class Report(Throughput):
     """Prints how far training is too, in place of Keras's bar, see `ProgressLine`.
 
-    Args:
-      batch_size: Python `int`, images in a step.
-      steps: Python `int`, steps in an epoch.
-      epochs: Python `int`, of the whole run, which may have begun earlier.
-      time_limit: `TimeLimit` of the same `fit`, or `None`.
+    `steps` are those of an epoch, `epochs` those of the whole run.
     """
 
     def __init__(

@@ -35,15 +35,8 @@ class TensorBoard(keras.callbacks.Callback):
     ```
 
     Steps are the model's `step`, so that a resumed run goes on in the same folder.
-
-    Args:
-      directory: Folder to write to.
-      images: `uint8` array of validation images of a flow over pixels; `None` leaves
-        health and pictures out.
-      condition: Array of the images' labels or vectors, for a conditional flow; samples
-        are drawn under the first 16.
-      seed: Python `int`; the same latents are sampled after every epoch.
-      every_steps: Python `int`.
+    Without `images`, `uint8` and with their condition if the flow takes one, health and
+    pictures are left out. The same latents are sampled after every epoch.
     """
 
     def __init__(
