@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_realnvp import arguments, machine
+from tfp_realnvp import arguments
 
 
 @pytest.mark.parametrize("value", [1, 2**62, np.int64(3), np.int32(3)])
@@ -96,9 +96,25 @@ def test_what_is_named_in_an_error_is_short_whatever_it_is():
 
 
 def test_memory_is_asked_for_what_is_large_alone(monkeypatch):
-    monkeypatch.setattr(machine, "available_bytes", lambda: 1)
-    machine.check_fits("count", 3, 2**20, "images")
+    monkeypatch.setattr(arguments, "available_bytes", lambda: 1)
+    arguments.check_fits("count", 3, 2**20, "images")
     with pytest.raises(ValueError, match="count: expected images that fit in memory"):
-        machine.check_fits("count", 3, 2**40, "images")
-    monkeypatch.setattr(machine, "available_bytes", lambda: None)
-    machine.check_fits("count", 3, 2**40, "images")
+        arguments.check_fits("count", 3, 2**40, "images")
+    monkeypatch.setattr(arguments, "available_bytes", lambda: None)
+    arguments.check_fits("count", 3, 2**40, "images")
+
+
+@pytest.mark.parametrize(("limit", "left"), [("1000", 1000 - 700 + 500), ("max", None)])
+def test_a_container_can_have_less_memory_and_gives_up_cached_files(
+    limit, left, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(arguments, "_CONTROL_GROUP", tmp_path)
+    of_machine = arguments.available_bytes()
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text("700\n")
+    statistics = "anon 200\ninactive_file 400\nactive_file 100\n"
+    (tmp_path / "memory.stat").write_text(statistics)
+    if left is None:
+        assert arguments.available_bytes() == pytest.approx(of_machine, rel=0.5)
+    else:
+        assert arguments.available_bytes() == left

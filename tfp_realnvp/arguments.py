@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import numbers
 import os
+import pathlib
 import reprlib
 from collections.abc import Collection
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -28,6 +31,9 @@ LARGEST_SEED = 2**32 - 1
 # What is finite as a float32.
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 _MOST_AXES = 32
+# Asking the machine for its memory takes time, and less than this it has.
+_ALWAYS_FITS = 2**28
+_CONTROL_GROUP = pathlib.Path("/sys/fs/cgroup")
 _IN_WORDS = {1: "a positive int", 0: "a non-negative int"}
 _SHORT = reprlib.Repr()
 _SHORT.maxstring, _SHORT.maxother = 60, 120
@@ -68,12 +74,6 @@ def check_int(
     else:
         expected = _IN_WORDS.get(least, f"at least {least}")
     raise ValueError(f"{name}: expected {expected}{unit}, got {shortened(value)}.")
-
-
-def check_whole(name: str, value: Any) -> None:
-    """Raises `ValueError` unless `value` is an integer, of either sign."""
-    if not _is_int(value):
-        raise ValueError(f"{name}: expected an int, got {shortened(value)}.")
 
 
 def check_number(
@@ -195,6 +195,62 @@ def checked_array(
         got = array.dtype if array.dtype.kind != "O" else shortened(value)
         raise ValueError(f"{name}: expected {expected}, got {got}.")
     return array
+
+
+def check_fits(name: str, value: Any, needed: float, what: str) -> None:
+    """Raises `ValueError` if something does not fit in the memory of the host.
+
+    The system would end the process that tries. A GPU that is full raises an error of
+    its own, and where the machine does not tell its memory, everything fits.
+
+    Args:
+      name: Python `str`, of the argument that makes it large.
+      value: The argument.
+      needed: Bytes that it takes, about.
+      what: Python `str`, what takes them.
+    """
+    available = available_bytes() if needed >= _ALWAYS_FITS else None
+    if available is not None and needed > available:
+        raise ValueError(
+            f"{name}: expected {what} that fit in memory, got {shortened(value)}, for "
+            f"which they take about {needed / 2**30:.3g} GiB; "
+            f"{available / 2**30:.3g} GiB are available."
+        )
+
+
+def available_bytes() -> int | None:
+    """Returns how much memory this process can still take, `None` if unknown."""
+    try:
+        lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    fields = dict(line.split(":") for line in lines)
+    available = int(fields["MemAvailable"].split()[0]) * 1024
+    try:
+        limit = int((_CONTROL_GROUP / "memory.max").read_text())
+        used = int((_CONTROL_GROUP / "memory.current").read_text())
+        statistics = (_CONTROL_GROUP / "memory.stat").read_text().split()
+    except (OSError, ValueError):  # No container, or one without a limit: "max".
+        return available
+    # Cached files count as used, and are given up when memory is asked for.
+    cached = dict(zip(statistics[::2], map(int, statistics[1::2]), strict=True))
+    used -= cached.get("inactive_file", 0) + cached.get("active_file", 0)
+    return min(available, max(0, limit - max(0, used)))
+
+
+def require(module: str, purpose: str, *, extra: str) -> ModuleType:
+    """Returns the imported `module`.
+
+    Raises:
+      ImportError: If it is not installed, naming the extra that brings it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{purpose} needs {module.partition('.')[0]}, which is not installed: "
+            f"pip install 'tfp_realnvp[{extra}]'."
+        ) from error
 
 
 def _is_int(value: Any) -> bool:

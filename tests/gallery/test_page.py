@@ -8,7 +8,7 @@ import tensorflow as tf
 from gallery_rows import row
 
 import tfp_realnvp as nvp
-from tfp_realnvp import machine
+from tfp_realnvp import arguments
 from tfp_realnvp.data import load_images
 from tfp_realnvp.figures import Figure, Subject
 from tfp_realnvp.gallery import draw_row, gallery_page
@@ -49,8 +49,8 @@ def decode(uri):
 
 def test_a_row_of_a_flow_has_its_figures_or_says_why_not(monkeypatch):
     flow = nvp.image_flow(event_shape=(8, 8, 1), num_scales=1, filters=4, num_blocks=1)
-    monkeypatch.setattr(machine, "_NOT_ASKED", 0)
-    monkeypatch.setattr(machine, "available_bytes", lambda: 200_000)
+    monkeypatch.setattr(arguments, "_ALWAYS_FITS", 0)
+    monkeypatch.setattr(arguments, "available_bytes", lambda: 200_000)
     subject = Subject(flow, load_images("digits"), count=4)
     figures = draw_row(subject, title="a", caption="b").figures
     reasons = {name: f for name, f in figures.items() if isinstance(f, str)}

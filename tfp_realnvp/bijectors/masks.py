@@ -15,9 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.arguments import checked_shape
+from tfp_realnvp.arguments import check_fits, checked_shape
 from tfp_realnvp.bijectors.inputs import event_shape_of
-from tfp_realnvp.machine import check_fits
 
 Mask: TypeAlias = np.ndarray | tf.Tensor | Callable[[Sequence[int]], tf.Tensor]
 

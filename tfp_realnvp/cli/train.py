@@ -13,12 +13,12 @@ import time
 import keras
 import tensorflow as tf
 
+from tfp_realnvp.arguments import require
 from tfp_realnvp.data import ImageData, load_images
 from tfp_realnvp.data.image_data import pipeline_images_per_second
 from tfp_realnvp.evaluation import evaluate_runs
 from tfp_realnvp.files import atomic_path, write_json
 from tfp_realnvp.flows.presets import dataset_of, preset_for, resolve_preset
-from tfp_realnvp.optional import require
 from tfp_realnvp.runs.run import evaluate_run, write_report
 from tfp_realnvp.runs.run import train as train_model
 from tfp_realnvp.runs.run_config import RunConfig, recipe_of

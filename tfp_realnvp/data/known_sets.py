@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.arguments import check_int
+from tfp_realnvp.arguments import check_int, require
 from tfp_realnvp.choices import SPLITS
 from tfp_realnvp.data.cache import kept_array
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.image_split import ImageSplit
 from tfp_realnvp.data.progress import ProgressBar
-from tfp_realnvp.optional import require
 
 _GREY_LEVELS = 17
 _CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfp_realnvp.arguments import check_int
+from tfp_realnvp.arguments import check_int, require
 from tfp_realnvp.data.cache import kept_array
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.image_file import UnreadableImage, decode_image
 from tfp_realnvp.data.image_split import ImageSplit, random_squares
-from tfp_realnvp.optional import require
 
 # With the size of the archive to download.
 CATEGORIES = {"bedroom": "42.8 GiB", "church_outdoor": "2.3 GiB", "tower": "11.2 GiB"}

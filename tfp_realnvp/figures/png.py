@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
+from tfp_realnvp.arguments import require
 from tfp_realnvp.figures.grid import checked_images
 from tfp_realnvp.files import atomic_path
-from tfp_realnvp.optional import require
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:

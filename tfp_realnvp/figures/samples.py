@@ -8,10 +8,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfp_realnvp.arguments import check_int
+from tfp_realnvp.arguments import check_fits, check_int
 from tfp_realnvp.bijectors import AffineCoupling
 from tfp_realnvp.figures.latents import decode_latents, draw_latents
-from tfp_realnvp.machine import check_fits
 
 # Arrays that are alive at once where a network is widest. On a CPU they reproduce the
 # growth of a process within a factor of 1.5.
