@@ -1,7 +1,4 @@
-"""Every public entry, given what is mostly wrong, answers rightly or says what is.
-
-`python benchmarks/bad_inputs.py` gives the same entries many more inputs.
-"""
+"""Every public entry, given what is mostly wrong, answers rightly or says what is."""
 
 import importlib.util
 import itertools

@@ -2,6 +2,7 @@ import asyncio
 import threading
 
 import numpy as np
+import pytest
 
 
 class Calls:
@@ -40,22 +41,18 @@ def batch(serve, arrays, keys=None, **options):
     return outputs, calls.sizes
 
 
-def test_requests_share_calls_up_to_the_largest_batch(serve):
-    outputs, sizes = batch(serve, [[1], [2, 3], [4], [5, 6], [7]])
-    assert [y.tolist() for y in outputs] == [[2], [4, 6], [8], [10, 12], [14]]
-    assert sizes == [4, 3]
-
-
-def test_a_request_larger_than_a_batch_is_divided(serve):
-    outputs, sizes = batch(serve, [list(range(10))])
-    assert outputs[0].tolist() == list(range(0, 20, 2))
-    assert sizes == [4, 4, 2]
-
-
-def test_requests_with_other_options_share_no_call(serve):
-    outputs, sizes = batch(serve, [[1], [2], [3], [4]], keys="abab")
-    assert [y.tolist() for y in outputs] == [[2], [4], [6], [8]]
-    assert sizes == [2, 2]
+@pytest.mark.parametrize(
+    ("arrays", "keys", "sizes"),
+    [
+        ([[1], [2, 3], [4], [5, 6], [7]], None, [4, 3]),
+        ([[*range(10)]], None, [4, 4, 2]),  # divided
+        ([[1], [2], [3], [4]], "abab", [2, 2]),  # other options share no call
+    ],
+)
+def test_requests_share_calls_up_to_the_largest_batch(serve, arrays, keys, sizes):
+    outputs, found = batch(serve, arrays, keys)
+    assert [y.tolist() for y in outputs] == [[2 * x for x in xs] for xs in arrays]
+    assert found == sizes
 
 
 def test_a_request_that_fails_fails_alone(serve):
