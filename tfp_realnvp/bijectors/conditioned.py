@@ -10,11 +10,10 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.fused import FusedBijector
-from tfp_realnvp.bijectors.fused_chain import Composed
 from tfp_realnvp.bijectors.inputs import encode_condition
 
 
-class Conditioned(Composed):
+class Conditioned(FusedBijector):
     """A conditional bijector that is given its condition once, where it is made.
 
     ```none
@@ -83,7 +82,7 @@ class Conditioned(Composed):
                 condition, bijector.condition_size, dtype, validate_args=validate_args
             )
             parameters["condition"] = self._condition
-            self._bijectors = [bijector]
+            self._bijector = bijector
             super().__init__(
                 event_ndims=bijector.event_ndims,
                 dtype=bijector.dtype,
@@ -95,7 +94,7 @@ class Conditioned(Composed):
     @property
     def bijector(self) -> FusedBijector:
         """The conditional bijector."""
-        return self._bijectors[0]
+        return self._bijector
 
     @property
     def condition(self) -> tf.Tensor:
@@ -111,7 +110,7 @@ class Conditioned(Composed):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         # A chain hands the condition of its other members to all; here it has no use.
         kwargs["condition"] = self._condition
-        return self.bijector._transform(value, inverse=inverse, **kwargs)
+        return self._bijector._transform(value, inverse=inverse, **kwargs)
 
     def _forward_and_log_det(
         self, x: tf.Tensor, **kwargs: Any
@@ -124,4 +123,16 @@ class Conditioned(Composed):
         return self._transform(y, inverse=True, **kwargs)
 
     def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
-        return self.bijector._checked_event_shape(shape, name)
+        return self._bijector._checked_event_shape(shape, name)
+
+    def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
+        return self._bijector.forward_event_shape(input_shape)
+
+    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
+        return self._bijector.inverse_event_shape(output_shape)
+
+    def _forward_event_shape_tensor(self, input_shape: tf.Tensor) -> tf.Tensor:
+        return self._bijector.forward_event_shape_tensor(input_shape)
+
+    def _inverse_event_shape_tensor(self, output_shape: tf.Tensor) -> tf.Tensor:
+        return self._bijector.inverse_event_shape_tensor(output_shape)

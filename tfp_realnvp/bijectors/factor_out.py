@@ -9,7 +9,12 @@ import tensorflow as tf
 from tensorflow_probability import bijectors as tfb
 
 from tfp_realnvp.bijectors.fused import FusedBijector
-from tfp_realnvp.bijectors.fused_chain import check_no_batch, condition_size_of, run
+from tfp_realnvp.bijectors.fused_chain import (
+    check_bijector,
+    check_no_batch,
+    condition_size_of,
+    run,
+)
 from tfp_realnvp.bijectors.inputs import (
     event_shape_from,
 )
@@ -45,6 +50,7 @@ class FactorOut(FusedBijector):
       name: Python `str`.
 
     Raises:
+      TypeError: If `bijector` is no `tfb.Bijector`.
       ValueError: If `event_shape` is no shape, `mask` does not fit, or `bijector` has a
         batch of parameters.
 
@@ -76,6 +82,7 @@ class FactorOut(FusedBijector):
     ):
         parameters = dict(locals())
         event_shape = event_shape_from(event_shape)
+        check_bijector("bijector", bijector)
         check_no_batch("bijector", bijector, len(event_shape))
         with tf.name_scope(name) as name:
             with tf.init_scope():

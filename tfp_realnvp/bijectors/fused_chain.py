@@ -22,33 +22,7 @@ from tfp_realnvp.bijectors.inputs import common_condition_size
 Invert = _Invert
 
 
-class Composed(FusedBijector):
-    """A bijector whose shapes are those that `_bijectors` make, the last one first."""
-
-    _bijectors: Sequence[tfb.Bijector]
-
-    def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
-        for bijector in reversed(self._bijectors):
-            input_shape = bijector.forward_event_shape(input_shape)
-        return input_shape
-
-    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
-        for bijector in self._bijectors:
-            output_shape = bijector.inverse_event_shape(output_shape)
-        return output_shape
-
-    def _forward_event_shape_tensor(self, input_shape: tf.Tensor) -> tf.Tensor:
-        for bijector in reversed(self._bijectors):
-            input_shape = bijector.forward_event_shape_tensor(input_shape)
-        return input_shape
-
-    def _inverse_event_shape_tensor(self, output_shape: tf.Tensor) -> tf.Tensor:
-        for bijector in self._bijectors:
-            output_shape = bijector.inverse_event_shape_tensor(output_shape)
-        return output_shape
-
-
-class FusedChain(Composed):
+class FusedChain(FusedBijector):
     """Composition of bijectors whose keyword arguments reach every member.
 
     ```none
@@ -94,6 +68,8 @@ class FusedChain(Composed):
                 "bijectors: expected a sequence of at least one tfb.Bijector, got "
                 f"{shortened(bijectors)}."
             )
+        for bijector in bijectors:
+            check_bijector("bijectors", bijector)
         event_ndims = max(b.forward_min_event_ndims for b in bijectors)
         for bijector in bijectors:
             check_no_batch("bijectors", bijector, event_ndims)
@@ -131,6 +107,32 @@ class FusedChain(Composed):
             value, log_det = run(bijector, value, self.event_ndims, **kwargs)
             total += log_det
         return value, total
+
+    def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
+        for bijector in reversed(self._bijectors):
+            input_shape = bijector.forward_event_shape(input_shape)
+        return input_shape
+
+    def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
+        for bijector in self._bijectors:
+            output_shape = bijector.inverse_event_shape(output_shape)
+        return output_shape
+
+    def _forward_event_shape_tensor(self, input_shape: tf.Tensor) -> tf.Tensor:
+        for bijector in reversed(self._bijectors):
+            input_shape = bijector.forward_event_shape_tensor(input_shape)
+        return input_shape
+
+    def _inverse_event_shape_tensor(self, output_shape: tf.Tensor) -> tf.Tensor:
+        for bijector in self._bijectors:
+            output_shape = bijector.inverse_event_shape_tensor(output_shape)
+        return output_shape
+
+
+def check_bijector(name: str, bijector: Any) -> None:
+    """Raises `TypeError` unless this is a bijector."""
+    if not isinstance(bijector, tfb.Bijector):
+        raise TypeError(f"{name}: expected a tfb.Bijector, got {shortened(bijector)}.")
 
 
 def check_no_batch(name: str, bijector: tfb.Bijector, event_ndims: int) -> None:

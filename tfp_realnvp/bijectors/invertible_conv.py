@@ -139,7 +139,7 @@ class InvertibleConv(FusedBijector):
         parameters = dict(locals())
         event_shape = event_shape_from(event_shape)
         with tf.name_scope(name) as name:
-            mixing = mixing or ChannelMixing()
+            mixing = ChannelMixing() if mixing is None else mixing
             if not mixing.built:
                 mixing.build((None, *event_shape))
             # With the layer among the parameters a copy shares it, and two bijectors

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,8 +24,12 @@ _READS = {
 _PYTHON = {"EagerPyFunc", "PyFunc"}
 
 
-class Weights(NamedTuple):
-    """All that passes read beside what they are given."""
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """All that passes read beside what they are given.
+
+    No tuple, for TensorFlow's checkpoints would look for variables in it.
+    """
 
     of_layers: Sequence[keras.Variable]
     variables: Sequence[tf.Variable]  # Those of layers among them.
@@ -36,7 +41,7 @@ class Weights(NamedTuple):
         # Whole numbers count something, and assigning them tells of them as well.
         floating = [v for v in variables if v.dtype.is_floating]
         others = [v for v in floating if id(v.handle) not in known]
-        return self._replace(variables=[*self.variables, *others])
+        return dataclasses.replace(self, variables=[*self.variables, *others])
 
     def handles(self) -> list[tf.Tensor]:
         """Returns the handles of the variables, on a replica of those that are its."""
