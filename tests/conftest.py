@@ -12,7 +12,7 @@ SLOW = re.compile(
         (
             r"tests/benchmarks/",
             r"tests/examples/",
-            r"tests/robustness/test_bad_inputs",
+            r"robustness/test_values.*(predict|jacobian|images)",
             r"test_never_stale.*\[(?!vector)\w+-graph-",
             r"test_graph_and_xla_.*(xla|graph-real_nvp|image-)",
             r"test_recompute.*graph_and_xla|gallery/test_browser",
@@ -21,7 +21,7 @@ SLOW = re.compile(
             r"cli/test_commands.*(killed|conditioned_on|can_be_told|full_disk|dry_run)",
             r"cli/test_parser.*starts_silently",
             r"runs/test_tensorboard",
-            r"runs/test_run.*(cut_off_after|accumulated|averaged|without_an_average)",
+            r"runs/test_run.*(cut_off_after|accumulated|without_an_average)",
             r"training/test_(cost|modes_of_tensorflow|replicas.*workers)",
             r"training/.*(parts_that_are_not_ours|function_of_the_step|whole_floats)",
             r"serving/test_export.*mirrored|test_metadata.*has_a_unit",
