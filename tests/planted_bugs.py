@@ -84,8 +84,8 @@ masks not alternated (flows: mask or depends or real_nvp)
 + functools.partial(mask, invert=False)
 
 nats instead of bits (flows: bits)
-- -log_prob / (dimensions * math.log(2))
-+ -log_prob / dimensions
+- (dimensions * math.log(2))
++ dimensions
 
 scales merged the wrong way around (flows: merge or latent or scale)
 - Squeeze().inverse(factor_out.merge(x, z))

@@ -66,7 +66,6 @@ ENTRIES = {
         IMAGES,
         True,
     ),
-    "bits_per_dim": (lambda x: nvp.bits_per_dim(x, (2, 2, 3)), (2,), False),
 }
 
 
