@@ -46,31 +46,20 @@ LABEL = {"condition": 1}
 FEATURES = {"condition": np.array([0.5, -1.0, 2.0])}
 
 
-def _res_net(output_channels, dtype, condition_size=None):
-    network = nvp.ResNet(
-        output_channels,
-        filters=4,
-        num_blocks=1,
-        condition_size=condition_size,
-        seed=0,
-        dtype=dtype,
-    )
-    return nvp.ShiftAndLogScale(network, initial_gain=0.5, dtype=dtype)
-
-
-def _dense(units, dtype):
-    network = keras.Sequential(
-        [
-            keras.layers.Dense(8, activation="tanh", dtype=dtype),
-            keras.layers.Dense(units, dtype=dtype),
-        ]
-    )
+def _res_net(outputs, dtype, **condition):
+    sizes = {"filters": 4, "num_blocks": 1, "seed": 0}
+    network = nvp.ResNet(outputs, dtype=dtype, **sizes, **condition)
     return nvp.ShiftAndLogScale(network, initial_gain=0.5, dtype=dtype)
 
 
 def _plain(units, dtype, activation="tanh"):
     hidden = keras.layers.Dense(8, activation=activation, dtype=dtype)
     return keras.Sequential([hidden, keras.layers.Dense(units, dtype=dtype)])
+
+
+def _dense(units, dtype):
+    network = _plain(units, dtype)
+    return nvp.ShiftAndLogScale(network, initial_gain=0.5, dtype=dtype)
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -86,9 +75,10 @@ def dense_network(outputs, dtype, activation):
     return _plain(outputs, dtype, activation)
 
 
-def _spatial_coupling(shape, mask, dtype):
-    network = _res_net(2 * shape[-1], dtype)
-    return Case(nvp.AffineCoupling(shape, network, mask), shape)
+def _image_coupling(shape, mask, dtype, outputs=None, kwargs=None, **condition):
+    network = _res_net(outputs or 2 * shape[-1], dtype, **condition)
+    coupling = nvp.AffineCoupling(shape, network, mask, **condition)
+    return Case(coupling, shape, kwargs or {})
 
 
 def _batch_norm(shape, mask, dtype):
@@ -96,40 +86,112 @@ def _batch_norm(shape, mask, dtype):
     return Case(nvp.BatchNorm(shape, moments, mask=mask), shape)
 
 
-def _real_nvp(shape, dtype, kwargs=None, **sizes):
+def _flow(shape, dtype, kwargs=None, **options):
+    small = {"num_couplings": 4, "hidden_units": (8,)}
+    if len(shape) == 3:
+        small = {"filters": 4, "num_blocks": 1}
+    options = {"seed": 0, **small, **options}
+    return Case(nvp.RealNVPBijector(shape, dtype=dtype, **options), shape, kwargs or {})
+
+
+def _of_user(dtype):
+    tanh = keras.activations.tanh
+    conditioner = functools.partial(dense_network, activation=tanh)
+    transform = nvp.Elementwise(sinh_arcsinh, num_parameters=2)
     flow = nvp.RealNVPBijector(
-        shape, filters=4, num_blocks=1, seed=0, dtype=dtype, **sizes
+        (4,), nvp.CouplingStack(2), conditioner, transform, dtype=dtype
     )
-    return Case(flow, shape, kwargs or {})
+    return Case(flow, (4,))
 
 
-def _vector(size, dtype, kwargs=None, name="real_nvp_bijector", **sizes):
-    sizes = {"num_couplings": 4, "hidden_units": (8,), **sizes}
-    flow = nvp.RealNVPBijector((size,), seed=0, dtype=dtype, name=name, **sizes)
-    return Case(flow, (size,), kwargs or {})
+def _factor_out(dtype):
+    rest = _flow((4, 4, 4), dtype, num_scales=1).bijector
+    return Case(nvp.FactorOut((4, 4, 8), rest, nvp.diagonal_mask), (4, 4, 8))
 
 
-def _inverted(mask):
-    return functools.partial(mask, invert=True)
+def _fused_chain(dtype):
+    members = [
+        nvp.PixelLogit(),
+        _batch_norm((4, 4, 3), None, dtype).bijector,
+        tfb.Scale(tf.constant(0.5, dtype)),
+        _image_coupling((4, 4, 3), nvp.checkerboard_mask, dtype).bijector,
+        tfb.Invert(nvp.Squeeze()),
+    ]
+    return Case(nvp.FusedChain(members), (2, 2, 12))
 
 
+def _chain(dtype):
+    members = [
+        tfb.Shift(tf.constant(0.5, dtype)),
+        tfb.Invert(_flow((4,), dtype, condition_size=3).bijector),
+        nvp.BatchNorm((4,), nvp.BatchMoments(dtype=dtype)),
+        _flow((4,), dtype, condition_size=3, name="first").bijector,
+    ]
+    kwargs = {"invert_real_nvp_bijector": LABEL, "first": LABEL}
+    return Case(tfb.Chain(members, name="chain"), (4,), kwargs)
+
+
+def _blockwise(dtype):
+    three = _flow((3,), dtype, name="three").bijector
+    two = _flow((2,), dtype, condition_size=3, name="two").bijector
+    blocks = tfb.Blockwise([three, two], block_sizes=[3, 2])
+    return Case(blocks, (5,), {"two": LABEL})
+
+
+def _coupling(shape, network, mask, *transform):
+    return Case(nvp.Coupling(shape, network, mask, *transform), shape)
+
+
+_INVERTED = functools.partial(nvp.channel_mask, invert=True)
 _ODD_MASK = np.random.default_rng(0).uniform(size=(4, 4, 3)) < 0.5
 _COMB = np.arange(20) % 2 == 0
+_SPLINE = nvp.RationalQuadraticSpline(num_bins=3, bound=3.0)
+
+# Shapes and options of `RealNVPBijector`, and what its methods are given.
+_FLOWS: dict[str, tuple[tuple[int, ...], dict[str, Any], dict[str, Any]]] = {
+    "real_nvp_1_scale": ((4, 4, 3), {"num_scales": 1}, {}),
+    "real_nvp_3_scales": ((8, 8, 1), {"num_scales": 3}, {}),
+    "real_nvp_oblong_of_labels": ((4, 8, 2), {"condition_size": 3}, LABEL),
+    "real_nvp_moving": ((4, 4, 3), {"num_scales": 1, "batch_norm": "moving"}, {}),
+    "real_nvp_without_batch_norm": (
+        (4, 4, 3),
+        {"num_scales": 1, "batch_norm": None},
+        {},
+    ),
+    "real_nvp_plus": ((4, 4, 3), {"invertible_conv": True, "crelu": False}, {}),
+    "real_nvp_of_splines": ((4, 4, 2), {"transform": _SPLINE}, {}),
+    "vector": ((5,), {}, {}),
+    "vector_of_two": ((2,), {"num_couplings": 3}, {}),
+    "vector_residual": (
+        (4,),
+        {"residual": True, "hidden_units": (8, 8, 8), "activation": "tanh"},
+        {},
+    ),
+    "vector_recompute": ((5,), {"batch_norm": "batch", "memory": "recompute"}, {}),
+    "vector_of_labels": ((5,), {"condition_size": 3}, LABEL),
+    "vector_of_features": (
+        (4,),
+        {"condition_size": 3, "batch_norm": "moving"},
+        FEATURES,
+    ),
+}
+
+
+def _of_table(name, dtype):
+    shape, options, kwargs = _FLOWS[name]
+    return _flow(shape, dtype, kwargs, **options)
+
 
 CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
-    "coupling_checkerboard": lambda dtype: _spatial_coupling(
+    "coupling_checkerboard": lambda dtype: _image_coupling(
         (4, 4, 3), nvp.checkerboard_mask, dtype
     ),
-    "coupling_checkerboard_inverted": lambda dtype: _spatial_coupling(
-        (8, 8, 1), _inverted(nvp.checkerboard_mask), dtype
+    "coupling_any_mask": lambda dtype: _image_coupling((4, 4, 3), _ODD_MASK, dtype),
+    "coupling_channel_inverted_odd": lambda dtype: _image_coupling(
+        (4, 4, 3), _INVERTED, dtype, 2
     ),
-    "coupling_any_mask": lambda dtype: _spatial_coupling((4, 4, 3), _ODD_MASK, dtype),
-    "coupling_channel": lambda dtype: Case(
-        nvp.AffineCoupling((4, 4, 4), _res_net(4, dtype), nvp.channel_mask), (4, 4, 4)
-    ),
-    "coupling_channel_inverted_odd": lambda dtype: Case(
-        nvp.AffineCoupling((4, 4, 3), _res_net(2, dtype), _inverted(nvp.channel_mask)),
-        (4, 4, 3),
+    "coupling_of_features": lambda dtype: _image_coupling(
+        (4, 4, 3), nvp.checkerboard_mask, dtype, kwargs=FEATURES, condition_size=3
     ),
     "coupling_vector": lambda dtype: Case(
         nvp.AffineCoupling((5,), _dense(6, dtype), nvp.channel_mask), (5,)
@@ -137,146 +199,40 @@ CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
     "coupling_vector_comb": lambda dtype: Case(
         nvp.AffineCoupling((20,), _dense(20, dtype), _COMB), (20,)
     ),
-    "coupling_additive": lambda dtype: Case(
-        nvp.Coupling((5,), _plain(3, dtype), nvp.channel_mask, nvp.Additive()), (5,)
+    "coupling_additive": lambda dtype: _coupling(
+        (5,), _plain(3, dtype), nvp.channel_mask, nvp.Additive()
     ),
-    "coupling_spline": lambda dtype: Case(
-        nvp.Coupling(
-            (4, 4, 3),
-            keras.layers.Conv2D(3 * 8, 3, padding="same", dtype=dtype),
-            nvp.checkerboard_mask,
-            nvp.RationalQuadraticSpline(num_bins=3, bound=3.0),
-        ),
+    "coupling_spline": lambda dtype: _coupling(
         (4, 4, 3),
+        keras.layers.Conv2D(3 * 8, 3, padding="same", dtype=dtype),
+        nvp.checkerboard_mask,
+        _SPLINE,
     ),
-    "coupling_of_the_user": lambda dtype: Case(
-        nvp.Coupling((4,), _plain(4, dtype), nvp.channel_mask, sinh_arcsinh), (4,)
+    "coupling_of_the_user": lambda dtype: _coupling(
+        (4,), _plain(4, dtype), nvp.channel_mask, sinh_arcsinh
     ),
     "batch_norm_image": lambda dtype: _batch_norm((4, 4, 3), None, dtype),
-    "batch_norm_vector": lambda dtype: _batch_norm((5,), None, dtype),
     "batch_norm_checkerboard": lambda dtype: _batch_norm(
         (4, 4, 3), nvp.checkerboard_mask, dtype
     ),
     "batch_norm_channel": lambda dtype: _batch_norm((4, 4, 4), nvp.channel_mask, dtype),
     "squeeze": lambda dtype: Case(nvp.Squeeze(), (4, 4, 3)),
-    "factor_out": lambda dtype: Case(
-        nvp.FactorOut(
-            (4, 4, 8),
-            _real_nvp((4, 4, 4), dtype, num_scales=1).bijector,
-            nvp.diagonal_mask,
-        ),
-        (4, 4, 8),
-    ),
+    "factor_out": _factor_out,
     "factor_out_of_tfp": lambda dtype: Case(
         nvp.FactorOut((6,), tfb.Scale(tf.constant(2.0, dtype))), (6,)
     ),
     "conditioned": lambda dtype: Case(
-        nvp.Conditioned(_vector(4, dtype, condition_size=3).bijector, 1), (4,)
+        nvp.Conditioned(_flow((4,), dtype, condition_size=3).bijector, 1), (4,)
     ),
     "invertible_conv": lambda dtype: Case(
         nvp.InvertibleConv((2, 4, 3), nvp.ChannelMixing(dtype=dtype)), (2, 4, 3)
     ),
     "pixel_logit": lambda dtype: Case(nvp.PixelLogit(), (4, 4, 1)),
-    "fused_chain": lambda dtype: Case(
-        nvp.FusedChain(
-            [
-                nvp.PixelLogit(),
-                _batch_norm((4, 4, 3), None, dtype).bijector,
-                tfb.Scale(tf.constant(0.5, dtype)),
-                _spatial_coupling((4, 4, 3), nvp.checkerboard_mask, dtype).bijector,
-                tfb.Invert(nvp.Squeeze()),
-            ]
-        ),
-        (2, 2, 12),
-    ),
-    "real_nvp_1_scale": lambda dtype: _real_nvp((4, 4, 3), dtype, num_scales=1),
-    "real_nvp_3_scales": lambda dtype: _real_nvp((8, 8, 1), dtype, num_scales=3),
-    "real_nvp_oblong_of_labels": lambda dtype: _real_nvp(
-        (4, 8, 2), dtype, LABEL, num_scales=2, condition_size=3
-    ),
-    "real_nvp_moving": lambda dtype: _real_nvp(
-        (4, 4, 3), dtype, num_scales=1, batch_norm="moving"
-    ),
-    "real_nvp_plus": lambda dtype: _real_nvp(
-        (4, 4, 3), dtype, num_scales=2, invertible_conv=True, crelu=False
-    ),
-    "real_nvp_of_splines": lambda dtype: _real_nvp(
-        (4, 4, 2),
-        dtype,
-        num_scales=2,
-        transform=nvp.RationalQuadraticSpline(num_bins=3),
-    ),
-    "vector_of_the_user": lambda dtype: Case(
-        nvp.RealNVPBijector(
-            (4,),
-            nvp.CouplingStack(2),
-            functools.partial(dense_network, activation=keras.activations.tanh),
-            nvp.Elementwise(sinh_arcsinh, num_parameters=2),
-            dtype=dtype,
-        ),
-        (4,),
-    ),
-    "real_nvp_without_batch_norm": lambda dtype: _real_nvp(
-        (4, 4, 3), dtype, num_scales=1, batch_norm=None
-    ),
-    "coupling_of_features": lambda dtype: Case(
-        nvp.AffineCoupling(
-            (4, 4, 3),
-            _res_net(6, dtype, condition_size=3),
-            nvp.checkerboard_mask,
-            condition_size=3,
-        ),
-        (4, 4, 3),
-        FEATURES,
-    ),
-    "vector": lambda dtype: _vector(5, dtype),
-    "vector_of_two": lambda dtype: _vector(2, dtype, num_couplings=3),
-    "vector_residual": lambda dtype: _vector(
-        4, dtype, residual=True, hidden_units=(8, 8, 8), activation="tanh"
-    ),
-    "vector_batch_norm": lambda dtype: _vector(5, dtype, batch_norm="batch"),
-    "vector_recompute": lambda dtype: _vector(
-        5, dtype, batch_norm="batch", memory="recompute"
-    ),
-    "vector_of_labels": lambda dtype: _vector(5, dtype, LABEL, condition_size=3),
-    "vector_of_features": lambda dtype: _vector(
-        4, dtype, FEATURES, condition_size=3, batch_norm="moving"
-    ),
-    "vector_of_labels_in_chain": lambda dtype: Case(
-        tfb.Chain(
-            [
-                tfb.Shift(tf.constant(0.5, dtype)),
-                tfb.Invert(_vector(4, dtype, condition_size=3).bijector),
-                nvp.BatchNorm((4,), nvp.BatchMoments(dtype=dtype)),
-                _vector(4, dtype, condition_size=3, name="first").bijector,
-            ],
-            name="chain",
-        ),
-        (4,),
-        {"invert_real_nvp_bijector": LABEL, "first": LABEL},
-    ),
-    "vectors_in_blockwise": lambda dtype: Case(
-        tfb.Blockwise(
-            [
-                _vector(3, dtype, name="three").bijector,
-                _vector(2, dtype, condition_size=3, name="two").bijector,
-            ],
-            block_sizes=[3, 2],
-        ),
-        (5,),
-        {"two": LABEL},
-    ),
-    "real_nvp_in_chain": lambda dtype: Case(
-        tfb.Chain(
-            [
-                tfb.Shift(tf.constant(0.5, dtype)),
-                _real_nvp((4, 4, 3), dtype, num_scales=1).bijector,
-            ],
-            name="chain",
-        ),
-        (4, 4, 3),
-    ),
-    "vector_inverted": lambda dtype: Case(tfb.Invert(_vector(5, dtype).bijector), (5,)),
+    "fused_chain": _fused_chain,
+    "vector_of_the_user": _of_user,
+    "vector_of_labels_in_chain": _chain,
+    "vectors_in_blockwise": _blockwise,
+    **{name: functools.partial(_of_table, name) for name in _FLOWS},
 }
 
 

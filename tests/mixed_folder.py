@@ -17,7 +17,6 @@ from PIL import Image, features
 
 CLASSES = ("bird", "cat", "dog")
 _ORIENTATION = 0x0112
-_GREY = ("1", "L", "LA", "I;16")
 # Format, mode, suffix, options of Pillow's.
 KINDS = [
     *[("PNG", mode, ".png", {}) for mode in ("RGB", "RGBA", "L", "LA", "P", "1")],
@@ -50,7 +49,7 @@ NAMES = [
     "a,b",
     "new\nline",
     "\x1b[2J",
-    "x" * 200,
+    200 * "x",
 ]
 
 
@@ -118,7 +117,11 @@ def write_mixed_folder(folder):
     """Writes it, and returns names: of images, of damaged ones, and of what is left
     out, by the reason why."""
     folder, random = pathlib.Path(folder), np.random.default_rng(0)
-    images, left_out = {}, {}
+
+    def png(*size):
+        return encoded(picture(random, *size), "PNG")
+
+    images = {}
     for number, (kind, mode, suffix, options) in enumerate(5 * KINDS):
         image = picture(random, SIZES[number % 5], mode)
         name = f"{CLASSES[number % 3]}/{kind.lower()}_{mode}_{number}{suffix}"
@@ -126,60 +129,56 @@ def write_mixed_folder(folder):
     for number in range(1, 9):
         images[f"cat/turned/{number}.jpg"] = turned(picture(random), number)
         images[f"dog/turned/{number}.png"] = turned(picture(random), number, "PNG")
-    for number, size in enumerate(ODD_SIZES):
-        images[f"dog/big and small/{number}.png"] = encoded(
-            picture(random, size), "PNG"
-        )
-    for name in NAMES:
-        images[f"bird/names/{name}.png"] = encoded(picture(random), "PNG")
+    images |= {f"dog/big and small/{i}.png": png(s) for i, s in enumerate(ODD_SIZES)}
+    images |= {f"bird/names/{name}.png": png() for name in NAMES}
     for kind in ("GIF", "WEBP", "TIFF", "PNG"):
-        frames = [picture(random) for _ in range(3)]
-        images[f"bird/moving/{kind}.{kind.lower()}"] = encoded(
-            frames[0], kind, save_all=True, append_images=frames[1:]
-        )
-    for number in range(100):
-        images[f"{CLASSES[number % 3]}/a/b/c/{number}.png"] = encoded(
-            picture(random, (32, 32)), "PNG"
-        )
+        first, *others = (picture(random) for _ in range(3))
+        moving = encoded(first, kind, save_all=True, append_images=others)
+        images[f"bird/moving/{kind}.{kind.lower()}"] = moving
+    images |= {f"{CLASSES[i % 3]}/a/b/c/{i}.png": png((32, 32)) for i in range(100)}
     # The same pixels in other files.
     same = picture(random)
     images["cat/copies/1.png"] = images["cat/copies/2.png"] = encoded(same, "PNG")
     images["dog/copies/3.bmp"] = encoded(same, "BMP")
     damaged = {f"dog/damaged/{k}": v for k, v in damaged_files(random).items()}
     hidden = [".thumbnails", "cat/.ipynb_checkpoints", "@eaDir", "__MACOSX"]
-    left_out["hidden"] = [*hidden, "cat/._1.png", ".DS_Store"]
+    hidden_files = ["cat/._1.png", ".DS_Store"]
     others = ["readme.txt", "cat/Thumbs.db", "labels.csv", "dog/film.mp4", "cat/png"]
-    left_out["not images"] = others
-    png = encoded(picture(random), "PNG")
+    plain = png()
     files = {
         **images,
         **damaged,
-        **{f"{name}/{i}.png": png for name in hidden for i in range(4)},
+        **{f"{name}/{i}.png": plain for name in hidden for i in range(4)},
+        **dict.fromkeys((*hidden_files, *others), b"notes"),
     }
-    for name in (*left_out["hidden"][4:], *others):
-        files[name] = b"notes"
     for name, contents in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(contents)
     outside = folder.with_name(f"{folder.name}-outside")
     outside.mkdir()
-    (outside / "1.png").write_bytes(png)
+    (outside / "1.png").write_bytes(plain)
     links = {
         "cat/outside": outside,
         "cat/outside.png": outside / "1.png",
         "dog/around": folder,
         "dog/turned/around": folder / "dog",
     }
-    for name, target in links.items():
+    inside = {
+        "bird/linked.png": "../cat/turned/1.jpg",
+        "bird/linked": "../cat/turned",
+        "bird/nowhere.png": "nothing.png",
+    }
+    for name, target in {**links, **inside}.items():
         (folder / name).symlink_to(target)
-    left_out["links out of the folder"] = list(links)
-    (folder / "bird/linked.png").symlink_to("../cat/turned/1.jpg")
-    (folder / "bird/linked").symlink_to("../cat/turned")
     images["bird/linked.png"] = images["cat/turned/1.jpg"]
     for number in range(1, 9):
         images[f"bird/linked/{number}.jpg"] = images[f"cat/turned/{number}.jpg"]
-    (folder / "bird/nowhere.png").symlink_to("nothing.png")
-    left_out["not plain files"] = ["bird/nowhere.png"]
+    left_out = {
+        "hidden": [*hidden, *hidden_files],
+        "not images": others,
+        "links out of the folder": list(links),
+        "not plain files": ["bird/nowhere.png"],
+    }
     return images, damaged, left_out
 
 

@@ -68,24 +68,24 @@ slope of the pixels left out (bijectors: pixel_logit and not graph)
 + tf.nn.softplus(x)
 
 log-determinant of one pixel's convolution (bijectors: conv and not graph)
-- tf.cast(height * width, value.dtype) * log_det
-+ log_det
+- self._mixing(y), self._log_det(y)
++ self._mixing(y), self._mixing.log_abs_det() + 0 * self._log_det(y)
 
 channels merged by the order, not its inverse (bijectors: split or comb)
 - np.argsort(np.concatenate([self.kept, self.changed]))
 + np.concatenate([self.kept, self.changed])
 
-networks never told of training (bijectors: training)
-- arguments = {"training": kwargs.get("training", False)}
-+ arguments = {"training": False}
+running averages in training (bijectors: batch_norm and not graph)
+- self._log_scale_and_mean(y, training=training)
++ self._log_scale_and_mean(y, training=False)
 
 masks not alternated (flows: mask or depends or real_nvp)
 - functools.partial(mask, invert=bool(i % 2))
 + functools.partial(mask, invert=False)
 
 nats instead of bits (flows: bits)
-- -log_prob / (dimensions * math.log(2))
-+ -log_prob / dimensions
+- (dimensions * math.log(2))
++ dimensions
 
 scales merged the wrong way around (flows: merge or latent or scale)
 - Squeeze().inverse(factor_out.merge(x, z))
@@ -99,7 +99,7 @@ the live flow frozen, not a copy (flows: freeze or frozen or live)
 - copied = copy.deepcopy(layer)
 + copied = layer
 
-dequantization noise of a 256th (training: noise or dequant or pixels)
+dequantization noise of a 256th (robustness: noise)
 - tf.random.stateless_uniform(shape, seed, dtype=images.dtype)
 + tf.random.stateless_uniform(shape, seed, maxval=1 / 256, dtype=images.dtype)
 
@@ -140,8 +140,8 @@ the same order in every epoch (data: epoch or order)
 + _random_bits([3], _FOR_ORDERS, seed, 0 * epoch)
 
 crop of a corner instead of the middle (data: crop or middle or scaled)
-- (width - kept[0]) / 2, (height - kept[1]) / 2
-+ 0, 0
+- left, top = (
++ left, top, *_ = 0, 0, (
 
 temperature ignored (figures: temperature or sample)
 - temperature * latents.numpy()
@@ -152,12 +152,12 @@ conditions interpolated backwards (figures: interpol)
 + t * of_first + (1 - t) * of_second
 
 drift of log-determinants with the wrong sign (health: drift or healthy or round)
-- (forward_log_det + inverse_log_det)
-+ (forward_log_det - inverse_log_det)
+- forward_log_det + inverse_log_det
++ forward_log_det - inverse_log_det
 
 resumed with the first images again (runs: cut_off or resum or goes_on)
-- seed=config.seed, first_step=step )
-+ seed=config.seed, first_step=0)
+- first_step=step )
++ first_step=0)
 
 a run's lock shared by two (runs: lock or another_process)
 - fcntl.LOCK_EX | fcntl.LOCK_NB
@@ -171,9 +171,9 @@ one-sided typicality (evaluation: typical)
 - 2 * (1 + np.minimum(below, above))
 + 1 * (1 + np.minimum(below, above))
 
-sum of importance weights instead of their mean (evaluation: importance or bound)
-- np.exp(log_prob - largest).mean(axis=3)
-+ np.exp(log_prob - largest).sum(axis=3)
+importance samples grouped the wrong way around (evaluation: importance or bound)
+- -1, importance_samples]
++ importance_samples, -1]
 
 served score of several draws not averaged (serving: draws or score_images)
 - total - tf.math.log(tf.cast(num_draws, total.dtype))

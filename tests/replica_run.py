@@ -95,14 +95,14 @@ def train(kind, strategy, memory, output):
         history=[history["loss"], history["bits_per_dim"]],
         evaluation=list(evaluation.values()),
         predictions=predictions,
-        weights=np.concatenate([v.numpy().ravel() for v in model.weights]),
-        moments=np.concatenate(
-            [v.numpy().ravel() for v in model.non_trainable_variables]
-        ),
-        average=np.concatenate(
-            [tf.convert_to_tensor(v).numpy().ravel() for v in averages]
-        ),
+        weights=joined(model.weights),
+        moments=joined(model.non_trainable_variables),
+        average=joined(averages),
     )
+
+
+def joined(variables):
+    return np.concatenate([np.ravel(tf.convert_to_tensor(v)) for v in variables])
 
 
 if __name__ == "__main__":

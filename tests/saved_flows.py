@@ -29,8 +29,8 @@ def vector(seed):
     return tfd.TransformedDistribution(base, tfb.Chain([shift, flow], name="chain"))
 
 
-def conditional(seed):
-    flow = nvp.RealNVPBijector((2,), seed=seed, condition_size=3, **SMALL)
+def conditional(seed, condition_size=3):
+    flow = nvp.RealNVPBijector((2,), seed=seed, condition_size=condition_size, **SMALL)
     return tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), 2), flow)
 
 
@@ -39,13 +39,7 @@ def image(seed):
 
 
 def mixture(seed):
-    flows = [
-        tfd.TransformedDistribution(
-            tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2)),
-            nvp.RealNVPBijector((2,), seed=seed + i, **SMALL),
-        )
-        for i in range(2)
-    ]
+    flows = [conditional(seed + i, condition_size=None) for i in range(2)]
     logits = tf.Variable([0.0, 0.0], name="logits")
     return tfd.Mixture(tfd.Categorical(logits=logits), flows)
 

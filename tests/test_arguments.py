@@ -1,4 +1,5 @@
 import decimal
+import functools
 
 import numpy as np
 import pytest
@@ -6,83 +7,37 @@ import tensorflow as tf
 
 from tfp_realnvp import arguments
 
+shape = functools.partial(arguments.checked_shape, expected="a shape")
+NUMBERS = "an array of numbers"
+REFUSED = [
+    (arguments.check_int, ".*", [0, -1, 2**63, 10**400, 1.0, "1", None, True]),
+    (arguments.check_int, ".*", [np.uint8(1), np.int64(2**40), np.int32(2**20)]),
+    (arguments.check_number, "a finite number", [np.nan, np.inf, 1e39, 10**400]),
+    (arguments.check_number, "a finite number", ["1", None, True, 1j]),
+    (arguments.check_number, "a finite number", [decimal.Decimal(1)]),
+    (shape, "a shape", [3, "34", None, [2, 0], [2.0], [True], {2: 3}, [1] * 99]),
+    (shape, "a shape", [tf.TensorShape(None), [2, tf.constant(4)]]),
+    (arguments.checked_array, NUMBERS, [[[1], [2, 3]], "a", [None], 1j]),
+    (arguments.checked_array, NUMBERS, [np.array(["a"]), np.datetime64("2020-01-01")]),
+]
 
-@pytest.mark.parametrize("value", [1, 2**62, np.int64(3), np.int32(3)])
-def test_integers_pass(value):
-    arguments.check_int("count", value)
+
+@pytest.mark.parametrize(("check", "expected", "values"), REFUSED)
+def test_what_is_not_wanted_is_refused_in_few_words(check, expected, values):
+    for value in values:
+        message = f"count: expected {expected}, got "
+        with pytest.raises(ValueError, match=message) as caught:
+            check("count", value)
+        assert len(str(caught.value)) < 300, value
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        0,
-        -1,
-        2**63,
-        10**400,
-        1.0,
-        "1",
-        None,
-        True,
-        np.uint8(1),
-        np.int64(2**40),
-        np.int32(2**20),
-    ],
-)
-def test_what_is_no_positive_integer_is_refused_in_few_words(value):
-    with pytest.raises(ValueError, match="count: expected .*, got ") as caught:
+def test_what_is_wanted_passes():
+    for value in (1, 2**62, np.int64(3), np.int32(3)):
         arguments.check_int("count", value)
-    assert len(str(caught.value)) < 300
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        float("nan"),
-        float("inf"),
-        1e39,
-        10**400,
-        "1",
-        None,
-        True,
-        1j,
-        decimal.Decimal(1),
-    ],
-)
-def test_what_is_no_finite_number_is_refused(value):
-    with pytest.raises(ValueError, match="rate: expected a finite number, got "):
-        arguments.check_number("rate", value)
-
-
-def test_shapes_keep_tensors_and_become_python_integers():
     scalar = tf.constant(4)
-    shape = arguments.checked_shape(
-        "s", [np.int64(2), scalar], expected="a shape", tensors=True
-    )
-    with pytest.raises(ValueError, match="s: expected a shape, got "):
-        arguments.checked_shape("s", [2, scalar], expected="a shape")
-    assert type(shape[0]) is int and shape[1] is scalar
-    assert arguments.checked_shape("s", tf.TensorShape([2, 3]), expected="a shape") == (
-        2,
-        3,
-    )
-
-
-@pytest.mark.parametrize(
-    "value",
-    [3, "34", None, [2, 0], [2.0], [True], tf.TensorShape(None), {2: 3}, [1] * 99],
-)
-def test_what_is_no_shape_is_refused(value):
-    with pytest.raises(ValueError, match="s: expected a shape, got "):
-        arguments.checked_shape("s", value, expected="a shape")
-
-
-@pytest.mark.parametrize(
-    "value",
-    [[[1], [2, 3]], "a", [None], 1j, np.array(["a"]), np.datetime64("2020-01-01")],
-)
-def test_what_is_no_array_of_numbers_is_refused(value):
-    with pytest.raises(ValueError, match="x: expected an array of numbers, got "):
-        arguments.checked_array("x", value)
+    first, second = shape("s", [np.int64(2), scalar], tensors=True)
+    assert type(first) is int and second is scalar
+    assert shape("s", tf.TensorShape([2, 3])) == (2, 3)
 
 
 def test_what_is_named_in_an_error_is_short_whatever_it_is():

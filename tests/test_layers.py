@@ -4,29 +4,17 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).parent.parent
+RUN = "from importlinter.cli import lint_imports_command as run; run()"
 
 
 def lint_imports(where):
-    return subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from importlinter.cli import lint_imports_command as run; run()",
-            "--no-cache",
-        ],
-        cwd=where,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-c", RUN, "--no-cache"]
+    return subprocess.run(command, cwd=where, capture_output=True, text=True)
 
 
-def test_every_module_imports_only_from_the_layers_below_it():
+def test_modules_import_only_from_the_layers_below_them(tmp_path):
     ended = lint_imports(ROOT)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "Contracts: 2 kept, 0 broken." in ended.stdout
-
-
-def test_an_import_of_a_higher_layer_is_found(tmp_path):
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copytree(ROOT / "tfp_realnvp", tmp_path / "tfp_realnvp")
     (tmp_path / "tfp_realnvp" / "nets" / "upwards.py").write_text(

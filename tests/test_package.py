@@ -4,17 +4,13 @@ import subprocess
 import sys
 import zipfile
 
-import pytest
-
 import tfp_realnvp as nvp
 
 ROOT = pathlib.Path(__file__).parent.parent
 _CACHES = shutil.ignore_patterns("__pycache__")
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    path = tmp_path_factory.mktemp("wheel")
+def wheel(path):
     # A build leaves things behind, which are not to be found by the next one.
     sources = path / "sources"
     shutil.copytree(ROOT / "tfp_realnvp", sources / "tfp_realnvp", ignore=_CACHES)
@@ -24,22 +20,20 @@ def wheel(tmp_path_factory):
     command = "-m pip wheel --no-deps --no-build-isolation --quiet --wheel-dir"
     subprocess.run([sys.executable, *command.split(), path, sources], check=True)
     (found,) = path.glob("*.whl")
-    return zipfile.ZipFile(found)
+    return zipfile.ZipFile(found).namelist()
 
 
-def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel):
+def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(tmp_path):
+    names = wheel(tmp_path)
     there = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "tfp_realnvp").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
-    packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    packed = {name for name in names if ".dist-info/" not in name}
     assert packed == there
     assert {"tfp_realnvp/py.typed", "tfp_realnvp/gallery/page.js"} <= packed
-
-
-def test_the_version_is_that_of_the_wheel(wheel):
-    assert f"tfp_realnvp-{nvp.__version__}.dist-info/METADATA" in wheel.namelist()
+    assert f"tfp_realnvp-{nvp.__version__}.dist-info/METADATA" in names
 
 
 def test_public_names_are_those_that_are_imported():

@@ -45,12 +45,12 @@ def test_checkerboard_takes_sizes_known_only_when_it_runs():
 
 
 def test_diagonal_mask_takes_one_checkerboard_colour_of_each_block():
-    image = tf.reshape(tf.range(16), [1, 4, 4, 1])
+    image = tf.reshape(tf.range(48), [1, 4, 4, 3])
     squeezed = nvp.Squeeze().forward(tf.cast(image, tf.float32))
-    mask = nvp.diagonal_mask((2, 2, 4)).numpy()
+    mask = nvp.diagonal_mask((2, 2, 12)).numpy()
     kept = squeezed.numpy()[:, mask.repeat(2, 0).repeat(2, 1)]
-    even = ~nvp.checkerboard_mask((4, 4, 1)).numpy()
-    assert sorted(kept.ravel()) == sorted(image.numpy()[0][even])
+    even = ~nvp.checkerboard_mask((4, 4, 3)).numpy()[..., 0]
+    assert sorted(kept.ravel()) == sorted(image.numpy()[0][even].ravel())
 
 
 @pytest.mark.parametrize(

@@ -45,36 +45,20 @@ def documented():
     return flow, *script.stages(flow, 0)
 
 
-def test_every_latent_depends_on_every_pixel_and_the_other_way_around(small):
+def test_jacobians_show_what_passes_through_and_that_all_depends_on_all(small):
     flow, _, patterns = small
-    assert patterns[-1].all()
-    points = script.make_points(flow.event_shape, 0)
-    assert script.nonzeros(flow.forward, points, np.arange(64)).all()
-
-
-def test_first_coupling_leaves_exactly_the_marked_half_as_it_is(small):
-    _, _, patterns = small
     odd = np.add.outer(np.arange(8), np.arange(8)).ravel() % 2 == 1
     identity = np.eye(64, dtype=bool)
     assert np.array_equal(patterns[0][odd], identity[odd])
     changed = patterns[0][~odd]
     assert np.array_equal(changed[:, ~odd], identity[~odd][:, ~odd])
     assert np.all(changed[:, odd].sum(axis=1) > 3)
+    assert patterns[-1].all()
+    points = script.make_points(flow.event_shape, 0)
+    assert script.nonzeros(flow.forward, points, np.arange(64)).all()
 
 
-def test_tracing_the_couplings_gives_the_flow_itself(small):
-    flow, *_ = small
-    points = script.make_points(flow.event_shape, 1)
-    trace = script.couplings(flow.body, points)
-    while True:
-        try:
-            next(trace)
-        except StopIteration as end:
-            np.testing.assert_allclose(end.value, flow.inverse(points), atol=1e-9)
-            break
-
-
-def test_jacobian_found_is_that_of_finite_differences(small):
+def test_a_jacobian_is_that_of_finite_differences(small):
     flow, _, patterns = small
 
     def after_two(x):
@@ -85,7 +69,6 @@ def test_jacobian_found_is_that_of_finite_differences(small):
     for point in script.make_points(flow.event_shape, 0):
         difference = after_two(point + steps) - after_two(point - steps)
         found |= difference.reshape(64, 64).T != 0
-    assert 0.2 < patterns[1].mean() < 0.8
     assert np.mean(found == patterns[1]) > 0.999
 
 
@@ -108,14 +91,18 @@ def test_couplings_transform_the_pixels_that_the_table_names(documented):
     assert text.format(**times) in " ".join(TEXT.split())
 
 
-def test_table_of_the_stages_is_what_the_script_prints(documented):
+def test_tables_and_figures_are_what_the_scripts_make(documented, tmp_path):
     assert script.stages_table(*documented) == in_text("stages")
-
-
-def test_table_of_the_presets_is_what_the_script_prints():
     assert in_text("presets").startswith(script.presets_table(["cifar10-small"], 0))
     names = re.findall(r"^\| `([\w-]+)` \| 1 \|", in_text("presets"), re.MULTILINE)
     assert names == list(script.PRESETS)
+    graph = load_script("import_graph")
+    found = graph.imports(graph.layers())
+    assert in_text("imports") == graph.table(found)
+    script.draw(*documented, tmp_path / "figure.png")
+    graph.draw(found, tmp_path / "graph.png")
+    for path in tmp_path.iterdir():
+        assert path.stat().st_size > 10_000
 
 
 def test_shapes_of_the_latents_are_those_of_the_presets():
@@ -145,19 +132,4 @@ def test_links_lead_somewhere_and_the_figure_is_small():
     assert "images/jacobian_sparsity.png" in links
     for link in links:
         assert (DOCS / link).exists(), link
-    figure = (DOCS / "images" / "jacobian_sparsity.png").read_bytes()
-    assert figure.startswith(b"\x89PNG")
-    assert len(figure) < 150_000
-
-
-def test_script_draws_its_figure(documented, tmp_path):
-    script.draw(*documented, tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_the_packages_import_from_one_another_as_it_is_written(tmp_path):
-    graph = load_script("import_graph")
-    found = graph.imports(graph.layers())
-    assert in_text("imports") == graph.table(found)
-    graph.draw(found, tmp_path / "graph.png")
-    assert (tmp_path / "graph.png").stat().st_size > 10_000
+    assert (DOCS / "images" / "jacobian_sparsity.png").stat().st_size < 150_000

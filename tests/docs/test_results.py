@@ -15,25 +15,15 @@ def test_the_tables_are_what_the_logs_say():
 
 
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
-def test_every_log_says_where_its_figure_comes_from(path):
-    for line in path.read_text(encoding="utf-8").splitlines():
-        log = json.loads(line)
+def test_logs_say_where_their_figures_come_from_and_are_of_one_size(path):
+    logs = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    for log in logs:
         assert log["arm"] in {*ARMS, *GONE}
         assert len(log["commit"]) == 40 and len(log["weights_sha256"]) == 64
         assert log["training_seconds"] > 0 and log["date"] and log["packages"]
         assert (log["updates"] is None) != (log["minutes"] is None)
-
-
-def test_all_runs_of_a_file_are_of_one_size():
-    for path in LOGS:
-        logs = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        for name in ("filters", "num_blocks", "updates", "minutes", "images"):
-            assert len({log[name] for log in logs}) == 1
-
-
-def test_the_peer_has_as_many_parameters_as_ours():
-    for path in LOGS:
-        logs = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        parameters = {log["arm"]: log["parameters"] for log in logs}
-        for arm in (BASE, "cifar10"):
-            assert 0.95 < parameters[PEER] / parameters[arm] < 1.05
+    for name in ("filters", "num_blocks", "updates", "minutes", "images"):
+        assert len({log[name] for log in logs}) == 1
+    parameters = {log["arm"]: log["parameters"] for log in logs}
+    for arm in (BASE, "cifar10"):
+        assert 0.95 < parameters[PEER] / parameters[arm] < 1.05

@@ -31,10 +31,6 @@ def site(tmp_path_factory):
     return path
 
 
-def text_of(page):
-    return page.read_text(encoding="utf-8")
-
-
 def pages(site):
     found = sorted(page for page in site.rglob("*.html") if page.name != "404.html")
     assert len(found) > 30
@@ -43,7 +39,7 @@ def pages(site):
 
 def test_no_page_asks_another_host_for_a_part_of_itself(site):
     for page in pages(site):
-        text = text_of(page)
+        text = page.read_text("utf-8")
         parts = re.findall(r"<(?:script|img|iframe|source)[^>]*\ssrc=\S+", text)
         parts += re.findall(r"<link[^>]*rel=.?stylesheet[^>]*>", text)
         assert parts
@@ -55,23 +51,20 @@ def test_no_page_asks_another_host_for_a_part_of_itself(site):
     ["", ".flows", ".data", ".figures", ".runs", ".evaluation", ".serving", ".gallery"],
 )
 def test_every_public_name_is_in_the_reference(site, package):
-    text = "".join(map(text_of, site.glob("reference/*/index.html")))
+    pages = site.glob("reference/*/index.html")
+    text = "".join(page.read_text("utf-8") for page in pages)
     public = importlib.import_module(f"tfp_realnvp{package}")
     for name in public.__all__:
         ids = f"tfp_realnvp{package}.{name}", f"tfp_realnvp.{name}"
         assert any(f'id="{found}"' in text for found in ids), name
 
 
-def test_every_option_of_the_command_line_is_in_the_reference(site):
-    text = text_of(site / "reference" / "command_line" / "index.html")
+def test_options_are_in_the_reference_and_formulae_are_mathml(site):
+    text = (site / "reference/command_line/index.html").read_text("utf-8")
     for option in ("--checkpoint-steps", "--temperature", "--importance-samples"):
         assert f"<code>{option}" in text
-
-
-def test_formulae_are_mathml(site):
-    text = text_of(site / "mathematics" / "index.html")
-    assert text.count("<math") > 20
-    assert "arithmatex" not in text
+    text = (site / "mathematics/index.html").read_text("utf-8")
+    assert text.count("<math") > 20 and "arithmatex" not in text
 
 
 @pytest.fixture(scope="module")
