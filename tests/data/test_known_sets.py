@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from made_up import png_of, prepare_imagenet, write_folder
 
-from tfp_realnvp import optional
+from tfp_realnvp import arguments
 from tfp_realnvp.data import load_images
 from tfp_realnvp.runs.run_config import RunConfig
 
@@ -258,4 +258,4 @@ def test_a_run_with_another_number_of_classes_than_the_data_is_refused():
 
 def test_a_missing_package_is_named_with_the_extra_that_brings_it():
     with pytest.raises(ImportError, match=r"a picture needs nonesuch.*\[demo\]"):
-        optional.require("nonesuch.module", "a picture", extra="demo")
+        arguments.require("nonesuch.module", "a picture", extra="demo")

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group("image_examples")
 
 anomaly_detection = load_example("anomaly_detection")
 restoration = load_example("restoration")
-train_paper = load_example("train_paper")
+train_celeba = load_example("train_celeba")
 
 
 @pytest.fixture(scope="module")
@@ -128,9 +128,9 @@ def test_anomaly_example_writes_its_picture(tmp_path, monkeypatch, capsys):
 def test_the_papers_flow_goes_from_made_up_images_to_a_saved_model(
     tmp_path, monkeypatch, capsys
 ):
-    argv = ["train_paper", "celeb_a", "--smoke", f"--output={tmp_path}/run"]
+    argv = ["train_celeba", "--smoke", f"--output={tmp_path}/run"]
     monkeypatch.setattr("sys.argv", argv)
-    train_paper.main()
+    train_celeba.main()
     printed = capsys.readouterr().out
     assert "All this was done with made-up images, not celeb_a." in printed
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
@@ -144,7 +144,7 @@ def test_the_papers_flow_goes_from_made_up_images_to_a_saved_model(
 
 def test_without_its_data_the_example_says_where_they_are_had(tmp_path, monkeypatch):
     options = [f"--data-dir={tmp_path}", f"--output={tmp_path}/run"]
-    monkeypatch.setattr("sys.argv", ["train_paper", "lsun_tower", *options])
+    monkeypatch.setattr("sys.argv", ["train_celeba", "--dataset=lsun_tower", *options])
     with pytest.raises(FileNotFoundError, match=r"--data-dir.*(python -c|unzip)"):
-        train_paper.main()
+        train_celeba.main()
     assert not list(tmp_path.iterdir())

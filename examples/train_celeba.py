@@ -1,8 +1,8 @@
-"""Trains the paper's flow on one of its data sets, to samples and a SavedModel.
+"""Trains the paper's flow on CelebA, or another of its data sets, to a SavedModel.
 
-    python examples/train_paper.py cifar10 --data-dir my/tfds
-    python examples/train_paper.py lsun_tower --data-dir my/lsun
-    python examples/train_paper.py celeb_a --smoke
+    python examples/train_celeba.py --data-dir my/tfds
+    python examples/train_celeba.py --dataset lsun_tower --data-dir my/lsun
+    python examples/train_celeba.py --smoke
 
 Trains on all GPUs of this machine, or on its CPU. Asked again with the same arguments,
 it goes on where it was stopped. `--smoke` goes through all of it in a few minutes on
@@ -58,7 +58,9 @@ def check(saved):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "dataset", help="cifar10, imagenet32, imagenet64, celeb_a, lsun_*"
+        "--dataset",
+        default="celeb_a",
+        help="or cifar10, imagenet32, imagenet64, lsun_*",
     )
     parser.add_argument("--data-dir", help="folder of the data")
     parser.add_argument("--output", help="by default runs/ and the data's name")
