@@ -50,6 +50,8 @@ def test_scales_are_put_together_as_in_section_3_6():
     assert kinds(body) == first
     (factor_out,) = (b for b in body.bijectors if isinstance(b, nvp.FactorOut))
     assert factor_out.parameters["mask"] is nvp.diagonal_mask
+    norms = [b.moments for b in body.bijectors if isinstance(b, nvp.BatchNorm)]
+    assert {moments.normalize_by for moments in norms} == {"batch"}
     heads = [c.network for c in couplings(flow(num_scales=3).body)]
     filters = [4] * 3 + [8] * 3 + [8] * 3 + [16] * 3 + [16] * 4
     assert [head.network.filters for head in heads] == filters
