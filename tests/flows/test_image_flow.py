@@ -19,6 +19,7 @@ def test_presets_make_the_flows_they_describe():
     assert flow.event_shape == (32, 32, 3)
     assert real_nvp.num_scales == 2
     assert real_nvp.parameters["batch_norm"] == "moving"
+    assert real_nvp.parameters["momentum"] == 0.1
     with pytest.raises(TypeError):
         nvp.PRESETS["cifar10"]["filters"] = 2
 
