@@ -117,7 +117,7 @@ average of weights never warms up (training: average)
 - tf.minimum(self._decay, (count - 1) / (count + 8))
 + self._decay
 
-each batch of an evaluation has the same noise (training: noise or seed or batch)
+each batch of an evaluation has the same noise (robustness: noise)
 - start + tf.stack([0, tf.cast(batch_number(), start.dtype)])
 + start + tf.zeros_like(start)
 
