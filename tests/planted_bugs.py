@@ -9,7 +9,9 @@ A bug has a name, the folder of tests to run and which of them first (`pytest -k
 snippet that the package has exactly once, whatever its white space, and what takes its
 place. Exit status 1 if a bug was not seen.
 
-Last result: RESULT
+Last result, before the package was halved: 37 of 40 seen, two of them (noise, diagonal
+mask) by tests added for them; not run again since the tests for them came: averaged
+weights, noise of each batch; not run: validation images.
 """
 
 import argparse
@@ -115,7 +117,7 @@ average of weights never warms up (training: average)
 - tf.minimum(self._decay, (count - 1) / (count + 8))
 + self._decay
 
-each batch of an evaluation has the same noise (training: noise or seed or batch)
+each batch of an evaluation has the same noise (robustness: noise)
 - start + tf.stack([0, tf.cast(batch_number(), start.dtype)])
 + start + tf.zeros_like(start)
 

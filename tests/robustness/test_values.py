@@ -125,12 +125,14 @@ def test_a_failed_fit_leaves_the_model_as_it_was(bad):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 0.5), (0.5, 1.0)])
-def test_dequantization_noise_is_uniform_over_a_pixel(low, high):
-    model = uniform_model((1, 1, 1), 7 + low, 7 + high)
-    model.compile(run_eagerly=True)
-    log_prob = model.predict(np.full([1000, 1, 1, 1], 7, np.uint8), verbose=0)
-    assert abs(np.isfinite(log_prob).mean() - (high - low)) < 0.06
+def test_dequantization_noise_is_uniform_over_a_pixel_and_new_in_each_batch():
+    for low, high in ((0.0, 1.0), (0.0, 0.5), (0.5, 1.0)):
+        model = uniform_model((1, 1, 1), 7 + low, 7 + high)
+        model.compile(run_eagerly=True)
+        x = np.full([1000, 1, 1, 1], 7, np.uint8)
+        is_in = np.isfinite(model.predict(x, batch_size=500, verbose=0))
+        assert abs(is_in.mean() - (high - low)) < 0.06
+    assert (is_in[:500] != is_in[500:]).any()
 
 
 def test_tensors_that_are_not_dense_are_refused():
