@@ -7,6 +7,7 @@ from small_runs import make_run
 
 from tfp_realnvp.cli import main
 from tfp_realnvp.runs import RunDirectory
+from tfp_realnvp.serving import export
 
 pytestmark = pytest.mark.xdist_group("export_command")
 
@@ -55,3 +56,19 @@ def test_a_run_that_nobody_has_measured_is_exported_with_a_word_on_that(run, cap
     assert main(["export", str(run)]) == 0
     said = capsys.readouterr().out
     assert f"`tfp-realnvp evaluate {run} --weights last` can tell" in said
+
+
+def test_an_export_whose_number_another_one_takes_meanwhile_takes_the_next(
+    run, tmp_path, monkeypatch
+):
+    trace = export.signatures_of
+
+    def while_another_one_ends(flow):
+        (tmp_path / "1").mkdir(exist_ok=True)
+        (tmp_path / "1" / "saved_model.pb").touch()
+        return trace(flow)
+
+    monkeypatch.setattr(export, "signatures_of", while_another_one_ends)
+    assert main(["export", str(run), "--output", str(tmp_path)]) == 0
+    assert (tmp_path / "2" / "saved_model.pb").stat().st_size > 0
+    assert (tmp_path / "1" / "saved_model.pb").stat().st_size == 0

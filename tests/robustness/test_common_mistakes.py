@@ -11,7 +11,6 @@ import tfp_realnvp as nvp
 from tfp_realnvp import figures
 from tfp_realnvp.data import ImageSplit, load_images
 from tfp_realnvp.evaluation import score_split
-from tfp_realnvp.gallery import Row
 from tfp_realnvp.runs.run_directory import RunDirectory
 
 tfd = tfp.distributions
@@ -46,7 +45,6 @@ MISTAKES = [
     ("mask", lambda: nvp.AffineCoupling((4,), dense(4), np.ones([4]))),
     ("mask", lambda: nvp.AffineCoupling((4,), dense(4), np.ones([4], bool))),
     ("mask", lambda: nvp.AffineCoupling((4,), dense(4), np.array([True, False]))),
-    ("x", lambda: nvp.Squeeze().forward(tf.zeros([1, 3, 4, 1]))),
     ("y", lambda: nvp.PixelLogit().inverse(tf.zeros([2], tf.uint8))),
     ("alpha", lambda: nvp.PixelLogit(0.5)),
     ("condition", lambda: small.vectors(3).bijector.forward(VECTORS)),
@@ -75,11 +73,6 @@ MISTAKES = [
     ("condition", lambda: fit(small.vectors(), VECTORS, [0, 1, 2, 0])),
     ("condition", lambda: fit(small.vectors(3), VECTORS)),
     ("condition", lambda: fit(small.vectors(3), VECTORS, [0, 1, 2, 3])),
-    ("condition", lambda: fit(small.vectors(3), VECTORS, [0, 1])),
-    (
-        "sample_weight",
-        lambda: fit(small.vectors(), VECTORS, sample_weight=-np.ones([4])),
-    ),
     ("loss", lambda: compiled(loss="mse")),
     ("average_decay", lambda: compiled(average_decay=1.0)),
     ("on_non_finite", lambda: compiled(on_non_finite="ignore")),
@@ -104,7 +97,6 @@ MISTAKES = [
         ),
     ),
     ("flow", lambda: nvp.export_saved_model(small.flow().bijector, "nowhere")),
-    ("examples", lambda: Row("title", "caption", *[PIXELS / 255] * 6)),
 ]
 
 

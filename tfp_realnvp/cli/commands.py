@@ -27,6 +27,7 @@ from tfp_realnvp.gallery.page import draw_row, gallery_page
 from tfp_realnvp.health.flow_health import flow_health
 from tfp_realnvp.runs import RunConfig, RunDirectory
 from tfp_realnvp.serving import export_saved_model, next_version, run_origin
+from tfp_realnvp.training import FlowModel
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -194,10 +195,8 @@ def export(arguments: argparse.Namespace) -> None:
     directory, weights = RunDirectory(arguments.directory), arguments.weights
     origin = run_origin(directory, weights)
     versions = pathlib.Path(arguments.output or directory.path / "saved_model")
-    version = next_version(versions)
-    print(f"Writing version {version.name}.", flush=True)
-    model = directory.load_model(weights)
-    output = export_saved_model(model, version, run=origin)
+    print(f"Writing version {next_version(versions).name} or later.", flush=True)
+    output = _export(directory.load_model(weights), versions, origin)
     size = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     found = origin["bits_per_dim"]
     if found is None or found["value"] is None:
@@ -208,6 +207,17 @@ def export(arguments: argparse.Namespace) -> None:
         score = f"{found['value']:.3f} bits/dim on {images} of {origin['dataset']}"
     print(f"Wrote {output} ({size / 2**20:.1f} MiB): {weights} weights, {score}.")
     print(f"Show its signatures with: saved_model_cli show --dir {output} --all")
+
+
+def _export(model: FlowModel, versions: pathlib.Path, origin: dict) -> pathlib.Path:
+    """Writes a new version; if another export has just taken its number, the next."""
+    version = next_version(versions)
+    try:
+        return export_saved_model(model, version, run=origin)
+    except OSError:
+        if next_version(versions) == version:
+            raise
+        return _export(model, versions, origin)
 
 
 def _checked_run(path: str, weights: str) -> tuple[RunDirectory, RunConfig]:

@@ -145,7 +145,8 @@ def bits_per_dim(log_prob: Any, event_shape: Sequence[int]) -> Any:
     dimensions = math.prod(checked_shape("event_shape", event_shape, expected=expected))
     if not (tf.is_tensor(log_prob) or isinstance(log_prob, (int, float))):
         log_prob = checked_array("log_prob", log_prob)
-    return -log_prob / (dimensions * math.log(2))
+    # Unsigned integers have no negative.
+    return log_prob / -(dimensions * math.log(2))
 
 
 class ImageFlow(_TransformedDistribution):
