@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import json
+import math
 import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 
@@ -107,3 +109,47 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes `value` as indented JSON."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def written_rows(
+    output: str | os.PathLike | None,
+) -> Iterator[Callable[[Mapping[str, Iterable[str | float]]], None]]:
+    """Yields a function that writes columns as the next rows of a CSV file.
+
+    Until all is well the file's name ends in `.partial`, where what a killed or failed
+    writer has written stays.
+
+    Raises:
+      BlockingIOError: If another process is writing it.
+    """
+    if output is None:
+        yield lambda columns: None
+        return
+    path = pathlib.Path(output)
+    partial = path.with_name(f"{path.name}.partial")
+    lock = path.with_name(f".{path.name}.lock")
+    with (
+        locked(lock, f"output: another process is writing {path}."),
+        # A stranger's file name need not be text.
+        partial.open("w", -1, "utf-8", "backslashreplace", newline="") as file,
+    ):
+        writer = csv.writer(file)
+
+        def write(columns: Mapping[str, Iterable[str | float]]) -> None:
+            if not file.tell():
+                writer.writerow(columns)
+            writer.writerows(
+                zip(*(map(_cell, c) for c in columns.values()), strict=True)
+            )
+            file.flush()
+
+        yield write
+        os.fsync(file.fileno())
+        os.replace(partial, path)
+
+
+def _cell(value: str | float) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if math.isnan(value) else f"{value:.7g}"

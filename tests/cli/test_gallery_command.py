@@ -8,7 +8,7 @@ import pytest
 
 from tfp_realnvp.cli import commands, main
 from tfp_realnvp.gallery import Row
-from tfp_realnvp.gallery.caption import run_facts
+from tfp_realnvp.gallery.page import run_facts
 from tfp_realnvp.runs.run_directory import RunDirectory
 
 # One worker makes the fixtures for all.

@@ -10,7 +10,7 @@ import small_subjects as small
 from hypothesis import strategies as st
 
 from tfp_realnvp.flows.config import from_config, to_config
-from tfp_realnvp.gallery.caption import run_facts
+from tfp_realnvp.gallery.page import run_facts
 from tfp_realnvp.runs.checkpoint import load_checkpoint
 from tfp_realnvp.runs.run_directory import RunDirectory
 

@@ -22,8 +22,7 @@ from tfp_realnvp.figures import (
 )
 from tfp_realnvp.figures.grid import enlargement
 from tfp_realnvp.files import atomic_path, check_output, write_json
-from tfp_realnvp.gallery.caption import run_facts
-from tfp_realnvp.gallery.page import draw_row, gallery_page
+from tfp_realnvp.gallery.page import draw_row, gallery_page, run_facts
 from tfp_realnvp.health.flow_health import flow_health
 from tfp_realnvp.runs import RunConfig, RunDirectory
 from tfp_realnvp.serving import export_saved_model, next_version, run_origin

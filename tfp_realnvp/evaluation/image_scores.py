@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import itertools
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -20,9 +18,9 @@ from tfp_realnvp.data.image_files import find_images, read_images, shown
 from tfp_realnvp.data.progress import ProgressBar
 from tfp_realnvp.evaluation.evaluation import dequantized
 from tfp_realnvp.evaluation.typicality import reference_scores, roc_auc, typicality
-from tfp_realnvp.files import check_output, locked
+from tfp_realnvp.files import check_output, written_rows
 from tfp_realnvp.flows import bits_per_dim
-from tfp_realnvp.flows.latent_scales import log_prob_by_scale
+from tfp_realnvp.flows.architectures import log_prob_by_scale
 from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.training.flow_model import FlowModel
 
@@ -150,7 +148,7 @@ def score_images(
     progress, done = ProgressBar(count), 0
     columns: dict[str, np.ndarray] = {}
     pictures: dict[int, np.ndarray] = {}
-    with _written_to(output) as write:
+    with written_rows(output) as write:
         for group, found in groups.items():
             images = read_images(
                 found, image_size=shape[0], channels=shape[2], crop=crop
@@ -272,40 +270,3 @@ def _check_damaged(batch: Sequence[tuple[str, Decoded]]) -> None:
             f"paths: expected images that can be read, got {', '.join(damaged[:5])}. "
             "Remove them, or go on without them: skip_damaged (--skip-damaged)."
         )
-
-
-@contextlib.contextmanager
-def _written_to(
-    output: str | os.PathLike | None,
-) -> Iterator[Callable[[dict[str, np.ndarray]], None]]:
-    """Yields a function that writes rows; those of a failed run stay in `.partial`."""
-    if output is None:
-        yield lambda columns: None
-        return
-    path = pathlib.Path(output)
-    partial = path.with_name(f"{path.name}.partial")
-    lock = path.with_name(f".{path.name}.lock")
-    with (
-        locked(lock, f"output: another process is writing {path}."),
-        # A stranger's file name need not be text.
-        partial.open("w", -1, "utf-8", "backslashreplace", newline="") as file,
-    ):
-        writer = csv.writer(file)
-
-        def write(columns: dict[str, np.ndarray]) -> None:
-            if not file.tell():
-                writer.writerow(columns)
-            writer.writerows(
-                zip(*(map(_cell, c) for c in columns.values()), strict=True)
-            )
-            file.flush()
-
-        yield write
-        os.fsync(file.fileno())
-        os.replace(partial, path)
-
-
-def _cell(value: str | float) -> str:
-    if isinstance(value, str):
-        return value
-    return "" if math.isnan(value) else f"{value:.7g}"

@@ -20,14 +20,18 @@ from tfp_realnvp.bijectors import (
 from tfp_realnvp.bijectors.fused_chain import run
 from tfp_realnvp.bijectors.inputs import check_condition_size, checked_event_shape
 from tfp_realnvp.choices import MEMORY
-from tfp_realnvp.flows.architectures import CouplingStack, MultiScale
+from tfp_realnvp.flows.architectures import (
+    CouplingStack,
+    MultiScale,
+    merge_scales,
+    split_by_scale,
+)
 from tfp_realnvp.flows.couplings import (
     CouplingMaker,
     MLPConditioner,
     ResNetConditioner,
     resolve_network_dtype,
 )
-from tfp_realnvp.flows.latent_scales import merge_scales, split_by_scale
 from tfp_realnvp.nets.batch_norm import check_momentum
 
 # What may differ between flows that share their weights.
