@@ -5,18 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfp_realnvp.arguments import check_int, checked_array, checked_shape
 
 
 def check_floating(name: str, value: tf.Tensor) -> None:
-    """Raises `ValueError` unless an array or `Tensor` is of a floating dtype."""
+    """Raises an error unless an array or `Tensor` is one of floating numbers."""
+    check_not_symbolic(name, value)
     if not tf.as_dtype(value.dtype).is_floating:
         raise ValueError(
             f"{name}: expected a floating dtype, got {tf.as_dtype(value.dtype).name}. "
             "To integer pixels add dequantization noise, uniform in [0, 1), as "
             "FlowModel does; cast other numbers."
+        )
+
+
+def check_not_symbolic(name: str, value: Any) -> None:
+    """Raises `TypeError` for what `keras.Input` returns, which has no numbers yet."""
+    if isinstance(value, keras.KerasTensor):
+        raise TypeError(
+            f"{name}: expected numbers, got a symbolic tensor of Keras. "
+            "tfp_realnvp.FlowLayer(flow), a Keras layer, takes these."
         )
 
 
@@ -99,6 +110,7 @@ def encode_condition(
     In a graph labels are checked with `validate_args` alone; otherwise those out of
     range count as no class at all.
     """
+    check_not_symbolic("condition", condition)
     if condition is not None and not tf.is_tensor(condition):
         condition = checked_array("condition", condition, kinds="biuf")
     got = "None"
