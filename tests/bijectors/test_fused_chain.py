@@ -88,3 +88,12 @@ def test_in_training_a_chain_of_tfp_takes_the_log_dets_of_the_pass(mode):
     )
     np.testing.assert_allclose(of_tfp[0], fused[0], atol=1e-5)
     np.testing.assert_allclose(of_tfp[1], fused[1], rtol=1e-5)
+
+
+def test_members_of_one_name_with_other_arguments_are_refused():
+    template = tfb.RealNVP(1, shift_and_log_scale_fn=lambda x, n: (x, x), name="same")
+    chain = tfb.Chain([template, nvp.BatchNorm((2,), name="same")])
+    with pytest.raises(ValueError, match="bijector: expected members of different nam"):
+        nested_kwargs(chain, training=True)
+    ours_beside_theirs = [nvp.RealNVPBijector((2,)), tfb.RealNVP(1, bijector_fn=print)]
+    assert nested_kwargs(tfb.Chain(ours_beside_theirs), training=True)

@@ -181,7 +181,14 @@ def nested_kwargs(bijector: tfb.Bijector, **kwargs: Any) -> dict[str, Any]:
     if isinstance(bijector, tfb.Composition):
         found: dict[str, Any] = {}
         for member in tf.nest.flatten(bijector.bijectors):
-            found.setdefault(member.name, {}).update(nested_kwargs(member, **kwargs))
+            inner = nested_kwargs(member, **kwargs)
+            if found.setdefault(member.name, inner).keys() != inner.keys():
+                raise ValueError(
+                    "bijector: expected members of different names, for a "
+                    f"{type(bijector).__name__} passes arguments by name; got two "
+                    f"called {member.name!r} of which one takes "
+                    f"{' and '.join({**found[member.name], **inner})}."
+                )
         return {name: inner for name, inner in found.items() if inner}
     return {}
 
