@@ -17,10 +17,11 @@ ROWS = [
     (IMAGE, {"num_scales": 4}, r"at most 3 for event_shape \(8, 8, 1\), .* got 4"),
     (IMAGE, {"num_scales": 0}, "num_scales: expected a positive int, got 0"),
     (IMAGE, {"filters": 2.5}, "filters: expected a positive int, got 2.5"),
-    (IMAGE, {"num_blocks": -1}, "num_blocks: expected a positive int, got -1"),
+    (IMAGE, {"num_blocks": -1}, "num_blocks: expected an int from 1 to 1000"),
     (VECTOR, {"num_couplings": 1}, "num_couplings: expected at least 2"),
     (VECTOR, {"hidden_units": 64}, "hidden_units: expected a sequence .* got 64"),
     (VECTOR, {"hidden_units": (4, 0)}, r"hidden_units: expected .* got \(4, 0\)"),
+    (VECTOR, {"activation": keras.layers.PReLU()}, "activation: .* without weights"),
     (
         VECTOR,
         {"hidden_units": (4, 8), "residual": True},

@@ -129,6 +129,13 @@ class MLP(ConfiguredLayer):
         self.input_spec = keras.layers.InputSpec(
             min_ndim=2, axes={-1: inputs_shape[-1]}, name="inputs"
         )
+        if isinstance(self.activation, keras.layers.Layer):
+            self.activation.build((None, self.hidden_units[0]))
+            if self.activation.weights:
+                raise ValueError(
+                    "activation: expected a function without weights, which all "
+                    f"couplings would share; got {shortened(self.activation)}."
+                )
         shape = inputs_shape
         for layer in (*self.hidden, self.output_layer):
             layer.build(shape)
