@@ -157,8 +157,7 @@ class ImageData:
             bits = _random_bits([batch_size, 3], _FOR_IMAGES, seed, step)[start:end]
             images, *conditions = tf.nest.flatten(read(numbers, bits[:, :2]))
             if self.flips:
-                is_mirrored = bits[:, 2, tf.newaxis, tf.newaxis, tf.newaxis] < 0
-                images = tf.where(is_mirrored, tf.reverse(images, axis=[2]), images)
+                images = _mirror(images, bits[:, 2] < 0)
             return (images, *conditions) if conditions else images
 
         options = tf.data.Options()
@@ -183,6 +182,16 @@ class ImageData:
     ) -> tf.data.Dataset:
         """Returns batches of the test images, or of the first `limit` of them."""
         return self.test.batches(batch_size, limit=limit)
+
+
+def _mirror(images: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
+    """Returns the images, mirrored `where` this is true."""
+    # A pipeline with `tf.where` of `tf.reverse` over four axes takes ten times as long.
+    count, height, width, channels = images.shape
+    rows = tf.reshape(images, [count * height, width, channels])
+    mirrored = tf.reshape(tf.reverse(rows, axis=[1]), images.shape)
+    both = tf.concat([images, mirrored], axis=0)
+    return tf.gather(both, tf.range(count) + tf.where(where, count, 0))
 
 
 def _random_bits(
