@@ -40,6 +40,7 @@ def test_public_names_are_those_that_are_imported():
     public = {name for name in vars(nvp) if not name.startswith("_")}
     modules = {name for name in public if type(vars(nvp)[name]).__name__ == "module"}
     assert public - modules - {"TYPE_CHECKING", "Any"} == set(nvp.__all__)
+    assert {*nvp.bijectors.__all__, *nvp.nets.__all__} <= set(nvp.__all__)
 
 
 def test_public_names_are_there_whatever_was_imported_first():

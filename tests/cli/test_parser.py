@@ -7,6 +7,7 @@ import pytest
 import tfp_realnvp as nvp
 from tfp_realnvp import choices
 from tfp_realnvp.cli import main, make_parser, train
+from tfp_realnvp.data import load
 from tfp_realnvp.figures.catalog import CATALOG
 from tfp_realnvp.flows.presets import dataset_of
 from tfp_realnvp.runs import RunDirectory
@@ -72,6 +73,7 @@ assert slow.isdisjoint(sys.modules), slow & set(sys.modules)
 
 def test_choices_of_the_command_line_are_those_of_the_library(tmp_path):
     assert tuple(nvp.PRESETS) == choices.PRESETS
+    assert tuple(load._KNOWN) == choices.DATA_SETS
     assert tuple(CATALOG) == choices.FIGURES
     assert all(RunDirectory(tmp_path).weights(which) for which in choices.WEIGHTS)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
 
 from tfp_realnvp.arguments import check_choice, check_path, check_text
 from tfp_realnvp.choices import CROPS, DATA_SETS
@@ -18,10 +19,32 @@ from tfp_realnvp.data.known_sets import (
     load_downsampled_imagenet,
     load_photos,
 )
-from tfp_realnvp.data.lsun import load_lsun
+from tfp_realnvp.data.lsun import CATEGORIES, load_lsun
 
-_FIXED_SIZES = {"digits": 8, "cifar10": 32, "imagenet32": 32, "imagenet64": 64}
-_WITH_CONDITIONS = frozenset({"digits", "cifar10", "celeb_a"})
+
+class _Known(NamedTuple):
+    """A data set with a name: a function of its folder and the images' size."""
+
+    load: Callable[[Any, int], ImageData]
+    size: int
+    any_size: bool = False
+    has_conditions: bool = False
+
+
+_KNOWN = {
+    "digits": _Known(lambda folder, size: load_digits(), 8, has_conditions=True),
+    "photos": _Known(lambda folder, size: load_photos(size), 32, any_size=True),
+    "cifar10": _Known(
+        lambda folder, size: load_cifar10(folder), 32, has_conditions=True
+    ),
+    "imagenet32": _Known(load_downsampled_imagenet, 32),
+    "imagenet64": _Known(load_downsampled_imagenet, 64),
+    "celeb_a": _Known(load_celeb_a, 64, any_size=True, has_conditions=True),
+    **{
+        f"lsun_{name}": _Known(functools.partial(load_lsun, name), 64, any_size=True)
+        for name in CATEGORIES
+    },
+}
 
 
 def load_images(
@@ -113,7 +136,8 @@ def load_images(
         data = dataclasses.replace(data, name=dataset)
     else:
         _check_known(dataset, image_size, conditional, own)
-        data = _load_known(dataset, data_dir, image_size)
+        known = _KNOWN[dataset]
+        data = known.load(data_dir, known.size if image_size is None else image_size)
     if augment == "flip":
         data = dataclasses.replace(data, flips=True)
     return data if conditional else data.unconditional()
@@ -132,30 +156,14 @@ def _check_known(
                 f"{name}: expected none, for it is of folder:PATH alone, not of "
                 f"{dataset!r}; got {value!r}."
             )
-    fixed = _FIXED_SIZES.get(dataset)
-    if fixed and image_size not in (None, fixed):
+    known = _KNOWN[dataset]
+    if not known.any_size and image_size not in (None, known.size):
         raise ValueError(
-            f"image_size: expected {fixed}, the size of {dataset!r}, got {image_size}."
+            f"image_size: expected {known.size}, the size of {dataset!r}, got "
+            f"{image_size}."
         )
-    if conditional and dataset not in _WITH_CONDITIONS:
+    if conditional and not known.has_conditions:
         raise ValueError(
             "conditional: expected False, for there are no classes or attributes in "
             f"{dataset!r}; got True."
         )
-
-
-def _load_known(
-    dataset: str, data_dir: str | os.PathLike | None, size: int | None
-) -> ImageData:
-    if dataset == "digits":
-        return load_digits()
-    if dataset == "photos":
-        return load_photos(32 if size is None else size)
-    if dataset == "cifar10":
-        return load_cifar10(data_dir)
-    if dataset in _FIXED_SIZES:
-        return load_downsampled_imagenet(data_dir, _FIXED_SIZES[dataset])
-    size = 64 if size is None else size
-    if dataset == "celeb_a":
-        return load_celeb_a(data_dir, size)
-    return load_lsun(dataset.removeprefix("lsun_"), data_dir, size)
