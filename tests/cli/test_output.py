@@ -36,6 +36,15 @@ def test_output_that_nobody_reads_ends_nothing(how):
     output.close()
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_disk_that_is_full_ends_nothing_and_is_told_at_the_end():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "tfp_realnvp", "train", "--help"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("tfp-realnvp: error: standard output: [Errno 28]")
+
+
 def test_help_for_a_reader_that_has_gone_is_no_error():
     process = subprocess.Popen(
         [sys.executable, "-m", "tfp_realnvp", "train", "--help"],

@@ -223,7 +223,7 @@ def test_what_is_named_twice_comes_once_and_one_that_is_gone_is_told(folder, cap
         ("nowhere", None, "got nowhere, where nothing is"),
         ("", None, "got , where nothing is"),
         ("*.gif", None, "got .*gif, where nothing is"),
-        ("more.txt", "images/a.png\ngone.png", "expected an image, got gone.png"),
+        ("more.txt", "images/a.png\ngone.png", "image in more.txt, got gone.png"),
         ("empty.txt", "", "expected images, got none in empty.txt"),
     ],
 )

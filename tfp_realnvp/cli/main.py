@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import importlib
 import inspect
 import os
@@ -25,10 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     output, errors = Output(sys.stdout), Output(sys.stderr)
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
-            return _run(argv)
+            status = _run(argv)
         finally:
             output.flush()
             errors.flush()
+        if output.error is not None:
+            return _failed("", f"error: standard output: {output.error}", 1)
+        return status
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -65,7 +69,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _failed(command: str, what: str, status: int) -> int:
-    print(f"tfp-realnvp {command}: {what}", file=sys.stderr)
+    print(f"{f'tfp-realnvp {command}'.rstrip()}: {what}", file=sys.stderr)
     return status
 
 
@@ -135,12 +139,14 @@ def make_parser() -> argparse.ArgumentParser:
 class Output:
     """A stream that no terminal or pipe can turn into an error.
 
-    What it cannot show is shown in plainer words, and what nobody reads is let go.
+    What it cannot show is shown in plainer words, and what nobody reads is let go. Any
+    other failure, such as a full disk, is kept as `error` and ends nothing.
     """
 
     def __init__(self, stream: Any):
         # Closed at the start, the next file that is opened would take its number.
         self._stream = stream or _nowhere()
+        self.error: OSError | None = None
 
     def write(self, text: str) -> int:
         try:
@@ -149,15 +155,15 @@ class Output:
             encoding = self._stream.encoding
             plain = text.replace("±", "+/-").replace("·", "-")
             self.write(plain.encode(encoding, "backslashreplace").decode(encoding))
-        except (OSError, ValueError):
-            self._let_go()
+        except (OSError, ValueError) as error:
+            self._let_go(error)
         return len(text)
 
     def flush(self) -> None:
         try:
             self._stream.flush()
-        except (OSError, ValueError):
-            self._let_go()
+        except (OSError, ValueError) as error:
+            self._let_go(error)
 
     def isatty(self) -> bool:
         with contextlib.suppress(OSError, ValueError):
@@ -167,7 +173,10 @@ class Output:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def _let_go(self) -> None:
+    def _let_go(self, error: Exception) -> None:
+        nobody_reads = (errno.EPIPE, errno.EBADF)
+        if isinstance(error, OSError) and error.errno not in nobody_reads:
+            self.error = self.error or error
         nowhere = _nowhere()
         with contextlib.suppress(OSError, ValueError):
             # What Python still holds for the stream is written when it ends.

@@ -104,6 +104,11 @@ def _told(summary: dict[str, Any]) -> list[str]:
         for level, found in summary["strange"].items()
         if float(level) >= reference["smallest_p"]
     ]
+    if reference["smallest_p"] > min(_LEVELS):
+        lines.append(
+            f"With {reference['images']:,} validation images no p is below "
+            f"{reference['smallest_p']:.2g}."
+        )
     if summary["roc_auc"]:
         found = (
             f"{name} {auc['value']:.3f} ± {auc['standard_error']:.3f}"

@@ -97,7 +97,8 @@ def list_files(path: pathlib.Path) -> ImageFiles:
         return _list_archive(path)
     raise FileNotFoundError(
         "dataset: expected a folder of images, or an archive "
-        f"({', '.join(ARCHIVE_SUFFIXES)}) of them, got {path!s}."
+        f"({', '.join(ARCHIVE_SUFFIXES)}) of them, got {path!s}. Where the images of a "
+        "run have moved to, --data-dir says."
     )
 
 
@@ -119,7 +120,10 @@ def find_images(paths: Iterable[str | os.PathLike]) -> dict[str, ImageFiles]:
         for image in named:
             if not image.is_file():
                 told = shown(str(image))
-                raise FileNotFoundError(f"paths: expected an image, got {told}.")
+                where = "" if image == path else f" in {shown(str(path))}"
+                raise FileNotFoundError(
+                    f"paths: expected an image{where}, got {told}, which is no file."
+                )
             # It is an image whatever its name; that it is none, reading it says.
             files.stamps[str(image)] = 0
     for place, listed in found.items():

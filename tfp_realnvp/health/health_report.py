@@ -227,8 +227,9 @@ class HealthReport:
             value, most = coupling.saturated_share, LARGEST_SATURATED_SHARE
             if value > most:
                 what = (
-                    f"{value:.1%} of the log-scales are within 1 % of their bound, and "
-                    "hardly learn any more"
+                    f"{100 * value:.1f} % of the log-scales are within 1 % of their "
+                    f"bound ({coupling.max_log_scale:.3g} is the largest), and hardly "
+                    f"learn any more; up to {100 * most:.0f} % are normal"
                 )
                 yield Finding("saturated scales", name, value, most, what)
             dead, channels = coupling.dead_channels, coupling.channels

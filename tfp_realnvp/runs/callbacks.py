@@ -167,6 +167,9 @@ class Report(Throughput):
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         self._line.show(f"evaluation, batch {batch + 1}")
 
+    def on_test_end(self, logs: Any = None) -> None:
+        self._line.end()
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         super().on_epoch_end(epoch, logs)
         self._line.end(", ".join([self._epoch(epoch), *_words(logs or {})]))

@@ -160,7 +160,8 @@ class RunConfig:
             raise ValueError(
                 f"dataset: expected the images that the run was trained on, "
                 f"{self.images}; got {found}. Files were added, removed or changed "
-                "since, so that test images may be others, or be trained on."
+                "since, so that test images may be others, or be trained on: put them "
+                "back, or train anew."
             )
         if self.is_conditional and data.condition_size != self.flow["condition_size"]:
             raise ValueError(
