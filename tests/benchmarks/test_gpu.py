@@ -67,7 +67,7 @@ def test_steps_and_evaluations_do_what_fit_and_the_average_do():
     model, plan = CONFIG.build_model(), Plan.of(CONFIG.learning_rate, 4)
     step = tf.function(make_step(model, plan, CONFIG, flips=True), autograph=False)
     # As `fit` does, or graphs would round differently.
-    with functions._as_traced():
+    with functions.as_traced():
         found = [
             dict(zip(STEP_RESULTS, step(images(), seed_of(i)), strict=True))
             for i in range(4)
