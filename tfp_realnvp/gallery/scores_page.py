@@ -24,8 +24,8 @@ def scores_sheet(scores: ImageScores) -> np.ndarray:
     blocks = []
     for heading, numbers in _shown(scores).items():
         images = np.stack([scores.pictures[i] for i in numbers])
-        columns = min(_COLUMNS, len(images))
-        grid = image_grid(images, columns=columns, scale=None)
+        # Of all columns, so that there is room for the heading above few images.
+        grid = image_grid(images, columns=_COLUMNS, scale=None)
         blocks.append(with_headings(grid, [heading]))
     return side_by_side(blocks)
 
