@@ -79,11 +79,13 @@ def test_runs_that_cannot_be_scored_together_are_refused(runs, tmp_path, capsys)
 
 
 def test_scores_are_shown_where_they_cannot_be_kept(tmp_path, capsys):
-    run = make_run(tmp_path / "run")
+    run, other = (make_run(tmp_path / str(seed), seed=seed) for seed in (1, 2))
     (run / "evaluation.json").mkdir()
-    assert main(["evaluate", str(run), "--limit", "5", "--draws", "1"]) == 2
+    asked = [str(run), str(other), "--limit", "5", "--draws", "1"]
+    assert main(["evaluate", *asked]) == 2
     said = capsys.readouterr()
     assert f"Training of {run} has not ended." in said.out
+    assert (other / "evaluation.json").is_file()
     assert "| digits, test | -- | -- | " in said.out
     assert "Is a directory" in said.err and "evaluation.json" in said.err
 

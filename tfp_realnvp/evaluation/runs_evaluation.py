@@ -80,7 +80,8 @@ def evaluate_runs(
         directory.check_weights(weights)
     data = data or directories[0].load_config().load_data(data_dir)
     settings = {"split": split, "weights": weights, "noise_seed": seed}
-    scores = []
+    scores: list[np.ndarray] = []
+    unwritten: OSError | None = None
     for directory in directories:
         found = score_split(
             directory.load_model(weights),
@@ -94,11 +95,14 @@ def evaluate_runs(
         single = _report(data, [found], [directory], importance_samples, settings)
         try:
             write_json(directory.path / "evaluation.json", single.values)
-        except OSError:
-            # Scores take hours, and their caller has yet to see them.
-            print(single.table, flush=True)
-            raise
-    return _report(data, scores, directories, importance_samples, settings)
+        except OSError as error:
+            unwritten = unwritten or error
+    report = _report(data, scores, directories, importance_samples, settings)
+    if unwritten is not None:
+        # Scores take hours, and their caller has yet to see them.
+        print(report.table, flush=True)
+        raise unwritten
+    return report
 
 
 def _check_alike(directories: Sequence[RunDirectory]) -> None:
