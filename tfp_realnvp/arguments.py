@@ -153,7 +153,7 @@ def checked_shape(
       tensors: Python `bool`, whether scalar `Tensor`s may take their places.
 
     Raises:
-      ValueError: If it is none.
+      ValueError: If it is not one.
     """
     message = f"{name}: expected {expected}, got {shortened(value)}."
     if isinstance(value, (str, bytes, dict, set, frozenset)):
@@ -181,7 +181,7 @@ def checked_array(
       expected: Python `str`, in words.
 
     Raises:
-      ValueError: If it is none.
+      ValueError: If it is not one.
     """
     try:
         array = np.asarray(value)

@@ -41,7 +41,7 @@ class AffineCoupling(Coupling):
 
     Raises:
       TypeError: If `mask` is not boolean, or `network` no Keras layer.
-      ValueError: If `event_shape` is no shape, if `mask` does not fit it, or is all
+      ValueError: If `event_shape` is not a shape, if `mask` does not fit it, or is all
         `True` or all `False`, or if there is a `condition_size` and `network` takes
         no condition.
 

@@ -44,7 +44,7 @@ class BatchNorm(FusedBijector):
 
     Raises:
       TypeError: If `mask` is not boolean.
-      ValueError: If `event_shape` is no shape, `epsilon` negative, or if `mask` does
+      ValueError: If `event_shape` is not a shape, `epsilon` negative, or if `mask` does
         not fit `event_shape`.
 
     #### Example

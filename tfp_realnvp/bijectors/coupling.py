@@ -66,7 +66,7 @@ class Coupling(FusedBijector):
     Raises:
       TypeError: If `mask` is not boolean, `network` no Keras layer, or `transform` no
         function.
-      ValueError: If `event_shape` is no shape, if `mask` does not fit it, or is all
+      ValueError: If `event_shape` is not a shape, if `mask` does not fit it, or is all
         `True` or all `False`, or if there is a `condition_size` and `network` takes
         no condition.
 

@@ -50,9 +50,9 @@ class FactorOut(FusedBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `bijector` is no `tfb.Bijector`.
-      ValueError: If `event_shape` is no shape, `mask` does not fit, or `bijector` has a
-        batch of parameters.
+      TypeError: If `bijector` is not a `tfb.Bijector`.
+      ValueError: If `event_shape` is not a shape, `mask` does not fit, or `bijector`
+        has a batch of parameters.
 
     #### Example
 

@@ -18,7 +18,7 @@ from tfp_realnvp.arguments import shortened
 from tfp_realnvp.bijectors.fused import FusedBijector, rebuild
 from tfp_realnvp.bijectors.inputs import common_condition_size
 
-# `tfb.Invert(...)` of a bijector that is no `CompositeTensor` is none of `tfb.Invert`.
+# `tfb.Invert(...)` of a bijector that is not a `CompositeTensor` is no `tfb.Invert`.
 Invert = _Invert
 
 
@@ -39,7 +39,7 @@ class FusedChain(FusedBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `bijectors` is no sequence, or empty.
+      TypeError: If `bijectors` is not a sequence, or empty.
       ValueError: If one of them has a batch of parameters, or two of them take
         conditions of different sizes.
 
@@ -159,7 +159,7 @@ def check_no_batch(name: str, bijector: tfb.Bijector, event_ndims: int) -> None:
 
 
 def condition_size_of(bijector: tfb.Bijector) -> int | None:
-    """Returns the `condition_size` of a bijector, `None` if it is none of ours."""
+    """Returns the `condition_size` of a bijector, `None` if it is not one of ours."""
     if isinstance(bijector, Invert):
         return condition_size_of(bijector.bijector)
     return bijector.condition_size if isinstance(bijector, FusedBijector) else None

@@ -108,7 +108,7 @@ class InvertibleConv(FusedBijector):
       name: Python `str`.
 
     Raises:
-      ValueError: If `event_shape` is no shape.
+      ValueError: If `event_shape` is not a shape.
 
     #### Example
 

@@ -113,7 +113,7 @@ def diagonal_mask(event_shape: Sequence[int]) -> tf.Tensor:
       `Tensor` of `bool`, shape [1, 1, 4 * channels].
 
     Raises:
-      ValueError: If `event_shape` is none of squeezed pixels.
+      ValueError: If `event_shape` is not that of squeezed pixels.
     """
     *_, channels = _checked(event_shape, "[height, width, 4 * channels]")
     if channels % 4:

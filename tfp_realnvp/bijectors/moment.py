@@ -33,7 +33,7 @@ class Weights:
 
     of_layers: Sequence[keras.Variable]
     variables: Sequence[tf.Variable]  # Those of layers among them.
-    tensors: Sequence[tf.Tensor]  # Parameters that are no variables.
+    tensors: Sequence[tf.Tensor]  # Parameters that are not variables.
 
     def and_also(self, variables: Sequence[tf.Variable]) -> Weights:
         """Returns these and what else has been read, such as by a user's function."""
@@ -211,7 +211,7 @@ def _may_write(operation: tf.Operation, handles: set[int]) -> bool:
 
 
 def _origin(tensor: tf.Tensor) -> tf.Tensor | None:
-    """Returns the eager tensor that a graph has captured, `None` if it is no such."""
+    """Returns the eager tensor that a graph has captured, `None` if there is none."""
     while tf.is_symbolic_tensor(tensor):
         captures = getattr(tensor.graph, "captures", [])
         outer = {inside.name: outside for outside, inside in captures}

@@ -176,7 +176,7 @@ def summarize(
         taken in groups of so many; `None` for no bound.
 
     Raises:
-      ValueError: If shapes differ, or `importance_samples` is no such divisor.
+      ValueError: If shapes differ, or `importance_samples` does not divide the draws.
 
     #### Example
 

@@ -42,7 +42,7 @@ def encode_images(
       Floating array of the same shape.
 
     Raises:
-      TypeError: If `flow` is no such distribution.
+      TypeError: If `flow` is not such a distribution.
       ValueError: If the images or the condition do not fit the flow.
 
     #### Example
@@ -88,7 +88,7 @@ def decode_latents(
       `uint8` array of the same shape.
 
     Raises:
-      TypeError: If `flow` is no such distribution.
+      TypeError: If `flow` is not such a distribution.
       ValueError: If the latents or the condition do not fit the flow, or pixels become
         NaN.
     """

@@ -22,7 +22,7 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
       image: `uint8` array of shape [height, width, 1 or 3].
 
     Raises:
-      ValueError: If the image is none.
+      ValueError: If `image` is not an 8-bit image.
     """
     (image,) = checked_images("image", np.asarray(image)[np.newaxis])
     contents = tf.io.encode_png(image).numpy()

@@ -19,7 +19,7 @@ from tfp_realnvp.bijectors import (
 from tfp_realnvp.bijectors.fused_chain import Invert, nested_kwargs
 from tfp_realnvp.bijectors.inputs import common_condition_size, encode_condition
 
-# `tfb.Chain(...)` of bijectors that are no `CompositeTensor`s is none of `tfb.Chain`.
+# `tfb.Chain(...)` of bijectors that are not `CompositeTensor`s is no `tfb.Chain`.
 _Chain = tfb.Chain.__bases__[0]
 _REARRANGING = (tfb.Identity, tfb.Permute, tfb.Reshape, tfb.Transpose, Squeeze)
 

@@ -61,7 +61,7 @@ def from_config(config: Any) -> Any:
     """Returns what `to_config` was given, Keras layers with new weights.
 
     Raises:
-      ValueError: If `config` is none of `to_config`.
+      ValueError: If `config` is not one that `to_config` returns.
     """
     try:
         return _Reader().read(config)

@@ -49,7 +49,7 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
       `tfd.TransformedDistribution`.
 
     Raises:
-      TypeError: If `flow` is none.
+      TypeError: If `flow` is not one.
 
     #### Example
 

@@ -98,7 +98,7 @@ class RealNVPBijector(FusedBijector):
       **fields: Fields of `architecture` or `conditioner`, instead of theirs.
 
     Raises:
-      TypeError: If one of `fields` is none of theirs.
+      TypeError: If one of `fields` is not one of theirs.
       ValueError: If an argument is not as described, or does not fit the events.
 
     #### Example

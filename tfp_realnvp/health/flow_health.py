@@ -76,7 +76,7 @@ def flow_health(
       `HealthReport`; `print` shows it.
 
     Raises:
-      TypeError: If `model` is none of these.
+      TypeError: If `model` is not one of these.
       ValueError: If data or conditions do not fit the flow, or a number is out of
         range.
 

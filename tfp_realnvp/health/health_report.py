@@ -38,7 +38,7 @@ LARGEST_DEAD_SHARE = 0.25
 _IMPRECISE = (
     "load the weights into a flow with dtype=tf.float64 and measure again: if that is "
     "healthy it was rounding, which networks in bfloat16 (network_dtype) and large "
-    "log-scales make worse; if not, a bijector in the flow is none"
+    "log-scales make worse; if not, a bijector in the flow is not invertible"
 )
 _TRAIN_ANEW = "train anew with a larger l2, or a smaller learning rate"
 _ADVICE = {

@@ -216,10 +216,10 @@ class CouplingHealth:
     Attributes:
       name: The way to the coupling in Python.
       saturated_share: Share of the log-scales that are within 1 % of their bound; 0 if
-        the network is no `ShiftAndLogScale`.
+        the network is not a `ShiftAndLogScale`.
       max_log_scale: Largest absolute log-scale.
       channels: Channels of the network's hidden activations, of all layers together;
-        0 if it is no `ResNet` or `MLP`, into which nothing here looks.
+        0 if it is not a `ResNet` or `MLP`, into which nothing here looks.
       dead_channels: How many of them are 0 at all data.
     """
 

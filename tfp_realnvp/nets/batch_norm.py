@@ -43,7 +43,7 @@ class BatchMoments(ConfiguredLayer):
       **kwargs: Passed to `keras.layers.Layer`.
 
     Raises:
-      ValueError: If `normalize_by` or `momentum` is none of the above.
+      ValueError: If `normalize_by` or `momentum` is not one of the above.
 
     #### References
 

@@ -54,7 +54,7 @@ class RunDirectory:
             average of a run with `average_decay`.
 
         Raises:
-          ValueError: If it is none of these.
+          ValueError: If it is not one of these.
         """
         check_choice("weights", which, _WEIGHTS)
         return self.path / _WEIGHTS[which]

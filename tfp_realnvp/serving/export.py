@@ -75,9 +75,9 @@ def export_saved_model(
     of it. `log_prob` of `sample` is that of `samples`, of which `images` are the whole
     part.
 
-    NaN, infinity and what are no pixels raise `tf.errors.InvalidArgumentError` in
-    whatever loads the artifact. Layers normalize by their moving averages. What the
-    artifact is and takes stands in `assets.extra/metadata.json` too.
+    NaN, infinity and values that are not pixels raise
+    `tf.errors.InvalidArgumentError` in whatever loads the artifact. Layers normalize by
+    their moving averages. `assets.extra/metadata.json` describes the artifact.
 
     Args:
       flow: `tfd.Distribution` over events of a known shape, without batch shape, or

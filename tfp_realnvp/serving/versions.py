@@ -25,7 +25,7 @@ def next_version(directory: str | os.PathLike) -> pathlib.Path:
 
     Raises:
       FileExistsError: If it is a file, or a SavedModel itself.
-      ValueError: If `directory` is no path.
+      ValueError: If `directory` is not a path.
     """
     check_path("directory", directory)
     directory = pathlib.Path(directory)

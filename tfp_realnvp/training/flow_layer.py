@@ -47,7 +47,7 @@ class FlowLayer(keras.layers.Layer):
       name: Python `str`.
 
     Raises:
-      TypeError: If `flow` is no `tfd.Distribution`.
+      TypeError: If `flow` is not a `tfd.Distribution`.
       ValueError: If it is a batch of distributions, or holds conditional or
         batch-normalized flows where it does not pass `condition` and `training` on, as
         in a mixture.
@@ -115,8 +115,8 @@ class FlowLayer(keras.layers.Layer):
 
         Raises:
           ValueError: If there is a condition and the flow takes none.
-          tf.errors.InvalidArgumentError: If there are values that are no pixels where
-            the flow is over pixels, or labels that are none.
+          tf.errors.InvalidArgumentError: If a flow over pixels is given values that are
+            not pixels, or a label is not one of the classes.
         """
         check_given(condition is not None, self.condition_size)
         x = tf.convert_to_tensor(x)

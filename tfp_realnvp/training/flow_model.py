@@ -55,7 +55,7 @@ class FlowModel(StepModel):
       name: Python `str`.
 
     Raises:
-      TypeError: If `flow` is no `tfd.Distribution`.
+      TypeError: If `flow` is not a `tfd.Distribution`.
       ValueError: If it is a batch of distributions, or holds conditional or
         batch-normalized flows where it does not pass `condition` and `training` on, as
         in a mixture.
