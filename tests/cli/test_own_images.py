@@ -82,7 +82,9 @@ def test_images_that_have_moved_are_found_where_they_are_now(own, trained, capsy
     place, _ = own
     arguments = ["evaluate", str(place / "run"), "--draws", "1"]
     assert main([*arguments, "--data-dir", str(place / "nowhere")]) == 2
-    assert "nowhere" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "nowhere" in error
+    assert "If the images have moved, --data-dir says where to" in error
     (place / "images").rename(place / "moved")
     assert main([*arguments, "--data-dir", str(place / "moved")]) == 0
     assert json.loads((place / "run" / "evaluation.json").read_text())["images"] > 10

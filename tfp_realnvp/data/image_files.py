@@ -97,8 +97,7 @@ def list_files(path: pathlib.Path) -> ImageFiles:
         return _list_archive(path)
     raise FileNotFoundError(
         "dataset: expected a folder of images, or an archive "
-        f"({', '.join(ARCHIVE_SUFFIXES)}) of them, got {path!s}. Where the images of a "
-        "run have moved to, --data-dir says."
+        f"({', '.join(ARCHIVE_SUFFIXES)}) of them, got {path!s}."
     )
 
 
@@ -119,10 +118,9 @@ def find_images(paths: Iterable[str | os.PathLike]) -> dict[str, ImageFiles]:
             named = [pathlib.Path(s.strip()).expanduser() for s in lines if s.strip()]
         for image in named:
             if not image.is_file():
-                told = shown(str(image))
                 where = "" if image == path else f" in {shown(str(path))}"
                 raise FileNotFoundError(
-                    f"paths: expected an image{where}, got {told}, which is no file."
+                    f"paths: expected an image{where}, got {shown(str(image))}."
                 )
             # It is an image whatever its name; that it is none, reading it says.
             files.stamps[str(image)] = 0
@@ -147,14 +145,13 @@ def read_images(
 def _expanded(given: str | os.PathLike) -> list[pathlib.Path]:
     name = os.path.expanduser(os.fspath(given))
     # A shell leaves "" of a variable that is not set, and a path would be ".".
-    is_there = name and os.path.exists(name)
-    matches = [name] if is_there else sorted(glob.glob(name, recursive=True))
+    matches = [name] if os.path.exists(name) else glob.glob(name, recursive=True)
     if not matches:
         raise FileNotFoundError(
             "paths: expected a folder, an archive, images, or a .txt file that lists "
             f"them, got {shown(os.fspath(given))}, where nothing is."
         )
-    return [pathlib.Path(match) for match in matches]
+    return [pathlib.Path(match) for match in sorted(matches)]
 
 
 def _is_hidden(name: str) -> bool:

@@ -227,9 +227,8 @@ class HealthReport:
             value, most = coupling.saturated_share, LARGEST_SATURATED_SHARE
             if value > most:
                 what = (
-                    f"{100 * value:.1f} % of the log-scales are within 1 % of their "
-                    f"bound ({coupling.max_log_scale:.3g} is the largest), and hardly "
-                    f"learn any more; up to {100 * most:.0f} % are normal"
+                    f"a share of {value:.3g} of the log-scales, up to "
+                    f"{coupling.max_log_scale:.3g}, is near its bound and hardly learns"
                 )
                 yield Finding("saturated scales", name, value, most, what)
             dead, channels = coupling.dead_channels, coupling.channels

@@ -149,12 +149,17 @@ class RunConfig:
           ValueError: If there is no such data set, or its images or their conditions
             are not those that the run was trained on.
         """
-        data = load_images(
-            self.dataset,
-            data_dir=data_dir or self.data_dir,
-            conditional=self.is_conditional,
-            **self.image_options,
-        )
+        try:
+            data = load_images(
+                self.dataset,
+                data_dir=data_dir or self.data_dir,
+                conditional=self.is_conditional,
+                **self.image_options,
+            )
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{error} If the images have moved, --data-dir says where to."
+            ) from error
         found = data.fingerprint()
         if self.images not in (None, found):
             raise ValueError(
