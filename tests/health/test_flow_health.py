@@ -160,11 +160,9 @@ class Unequal(nvp.FusedBijector):
         super().__init__(event_ndims=1, parameters={"sum_of_both": sum_of_both})
         self._sum = sum_of_both
 
-    def _forward_and_log_det(self, x, **kwargs):
-        return tf.identity(x), tf.fill(tf.shape(x)[:1], self._sum)
-
-    def _inverse_and_log_det(self, y, **kwargs):
-        return tf.identity(y), tf.zeros(tf.shape(y)[:1])
+    def _value_and_log_det(self, value, *, inverse, **kwargs):
+        log_det = tf.fill(tf.shape(value)[:1], 0.0 if inverse else self._sum)
+        return tf.identity(value), log_det
 
 
 def test_wrong_running_statistics_are_a_gap(model):

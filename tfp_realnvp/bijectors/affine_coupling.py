@@ -24,12 +24,12 @@ class AffineCoupling(Coupling):
     forward_log_det_jacobian = sum((1 - b) * s(b * x))
     ```
 
-    What the network sees and is given is what `Coupling` says. It returns a pair of
-    `Tensor`s, each of the shape of what is transformed.
+    The network's inputs are those described in `Coupling`. It returns a pair of
+    `Tensor`s, each of the shape of the transformed part.
 
     Args:
       event_shape: Sequence of Python `int`s, shape of an event. If `mask` is a
-        function and the network does not mind, events of other sizes work too.
+        function and the network accepts them, events of other sizes work too.
       network: Keras layer, called as `network(inputs, training=...)`, that returns
         the pair shift, log_scale. `ShiftAndLogScale(ResNet(...))` is one.
       mask: Boolean array that broadcasts against the event, `True` where it passes
@@ -40,7 +40,8 @@ class AffineCoupling(Coupling):
       name: Python `str`.
 
     Raises:
-      TypeError: If `mask` is not boolean, or `network` no Keras layer.
+      TypeError: If `mask` is not boolean, or `network` is not a Keras
+        layer.
       ValueError: If `event_shape` is not a shape, if `mask` does not fit it, or is all
         `True` or all `False`, or if there is a `condition_size` and `network` takes
         no condition.

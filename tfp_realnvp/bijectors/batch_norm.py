@@ -28,8 +28,8 @@ class BatchNorm(FusedBijector):
 
     In `inverse(y, training=True)`, `mean` and `variance` are those that `moments`
     gives for the batch `y` (Section 3.7, or Appendix E), and the moving averages are
-    updated, once. Everywhere else they are the moving averages: in particular
-    `forward` always uses them, for a batch of latents says nothing about the data.
+    updated once. Everywhere else they are the moving averages. `forward` always uses
+    these, because a batch of latents says nothing about the data.
 
     Args:
       event_shape: Sequence of Python `int`s, shape of an event, channels last.
@@ -106,17 +106,14 @@ class BatchNorm(FusedBijector):
         """The layer that holds the moving averages."""
         return self._moments
 
-    def _forward_and_log_det(
-        self, x: tf.Tensor, **kwargs: Any
+    def _value_and_log_det(
+        self, value: tf.Tensor, *, inverse: bool, training: bool = False, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        log_scale, mean, log_det = self._log_scale_and_mean(x, training=False)
-        return x * tf.exp(log_scale) + mean, log_det
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, training: bool = False, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        log_scale, mean, log_det = self._log_scale_and_mean(y, training=training)
-        return (y - mean) * tf.exp(-log_scale), -log_det
+        training = training and inverse
+        log_scale, mean, log_det = self._log_scale_and_mean(value, training=training)
+        if inverse:
+            return (value - mean) * tf.exp(-log_scale), -log_det
+        return value * tf.exp(log_scale) + mean, log_det
 
     def _log_scale_and_mean(
         self, value: tf.Tensor, *, training: bool

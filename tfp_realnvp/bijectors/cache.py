@@ -46,18 +46,18 @@ class PassCache:
       keyword arguments;
     - the gradient tapes that would record a new pass are those that have recorded it.
 
-    Else a pass runs. A value is taken from a pass that holds
+    Otherwise a new pass runs. A value is taken from a pass that holds
 
     - for the same input again, but not in training, where each pass moves statistics;
     - for the latents that `inverse` returned: `forward` gives back what they came from;
     - for a sample that `forward` returned: `inverse` gives back its latents, but only
-      in eager mode, if no tape knows the sample. Else its gradient would be lost, and
-      in a graph, whoever asks for gradients may come later. In training `inverse` does
-      so everywhere: `tfb.Chain` finds the log-determinants of a pass by its tensors.
+      in eager mode, if no tape knows the sample. Otherwise its gradient would be lost,
+      and in a graph gradients may be asked for later. In training `inverse` does so
+      everywhere: `tfb.Chain` finds the log-determinants of a pass by its tensors.
 
-    One thing cannot be told apart: the gradient *at* the latents that `inverse`
-    returned, under the tape or in the graph that saw it. A copy, `tf.identity` of them,
-    brings a new pass.
+    One case cannot be told apart: the gradient *at* the latents that `inverse`
+    returned, under the tape or in the graph that saw it. A copy of them, by
+    `tf.identity`, brings a new pass.
     """
 
     def __init__(

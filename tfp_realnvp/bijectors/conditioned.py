@@ -14,17 +14,17 @@ from tfp_realnvp.bijectors.inputs import encode_condition
 
 
 class Conditioned(FusedBijector):
-    """A conditional bijector that is given its condition once, where it is made.
+    """A conditional bijector whose condition is fixed when it is made.
 
     ```none
     forward:  y = bijector.forward(x, condition=condition)
     ```
 
-    It needs no argument `condition` and has the weights of `bijector`, so it fits where
-    TFP passes no arguments on: into joint distributions and mixtures, as a function of
-    other variables. Leading dimensions of the condition are a batch shape: a
-    `tfd.TransformedDistribution` draws one event for each of six labels, and scores
-    events [6, ...] under a label each.
+    It takes no argument `condition` and shares the weights of `bijector`, so it works
+    where TFP passes no arguments on: in mixtures, and in joint distributions as a
+    function of other variables. Leading dimensions of the condition are a batch shape:
+    given six labels, a `tfd.TransformedDistribution` draws one event for each, and
+    scores events [6, ...] each under its own label.
 
     Args:
       bijector: `FusedBijector` with a `condition_size`.
@@ -112,15 +112,7 @@ class Conditioned(FusedBijector):
         kwargs["condition"] = self._condition
         return self._bijector._transform(value, inverse=inverse, **kwargs)
 
-    def _forward_and_log_det(
-        self, x: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._transform(x, inverse=False, **kwargs)
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._transform(y, inverse=True, **kwargs)
+    _value_and_log_det = _transform
 
     def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
         return self._bijector._checked_event_shape(shape, name)

@@ -32,26 +32,26 @@ class Coupling(FusedBijector):
     forward_log_det_jacobian = sum((1 - b) * log |f'(x; p(b * x))|)
     ```
 
-    Neither direction inverts the network, which may be any Keras layer and runs once
-    in each. What it sees depends on the mask:
+    Neither direction inverts the network, so it can be any Keras layer. It runs once
+    in either direction. What it sees depends on the mask:
 
     - A mask that varies along the last axis only (`channel_mask`) splits the
       channels: the network gets those that pass through, [N, ..., kept], and returns
       the parameters of the others, [N, ..., changed * P].
     - Any other mask (`checkerboard_mask`) zeroes the rest: the network gets `b * x`,
-      [N, ..., channels], and returns [N, ..., channels * P], of which those of entries
-      that pass through are not used. A network whose `call` has an argument `context`
-      is given the mask there.
+      [N, ..., channels], and returns [N, ..., channels * P]; the parameters of entries
+      that pass through are ignored. A network whose `call` has an argument `context`
+      gets the mask there.
 
-    P, the number of parameters of an entry, is what the network gives: `transform`
-    gets them along a last axis of that length.
+    P, the number of parameters of an entry, follows from the network's output;
+    `transform` gets them along a last axis of length P.
 
     A conditional coupling hands its condition to the argument `condition` of the
     network's `call`, as vectors of shape [N, condition_size].
 
     Args:
       event_shape: Sequence of Python `int`s, shape of an event. If `mask` is a
-        function and the network does not mind, events of other sizes work too.
+        function and the network accepts them, events of other sizes work too.
       network: Keras layer, called as `network(inputs, training=...)`.
       mask: Boolean array that broadcasts against the event, `True` where it passes
         through unchanged, or a function from event shape to such an array.
@@ -64,8 +64,8 @@ class Coupling(FusedBijector):
       name: Python `str`.
 
     Raises:
-      TypeError: If `mask` is not boolean, `network` no Keras layer, or `transform` no
-        function.
+      TypeError: If `mask` is not boolean, `network` is not a Keras layer, or
+        `transform` is not a function.
       ValueError: If `event_shape` is not a shape, if `mask` does not fit it, or is all
         `True` or all `False`, or if there is a `condition_size` and `network` takes
         no condition.
@@ -172,17 +172,7 @@ class Coupling(FusedBijector):
         """The Keras layer that computes the parameters."""
         return self._network
 
-    def _forward_and_log_det(
-        self, x: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._couple(x, inverse=False, **kwargs)
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._couple(y, inverse=True, **kwargs)
-
-    def _couple(
+    def _value_and_log_det(
         self,
         value: tf.Tensor,
         *,

@@ -27,7 +27,7 @@ from tfp_realnvp.bijectors.masks import (
 
 
 class FactorOut(FusedBijector):
-    """Sends some channels on through the rest of the flow and lets the others be.
+    """Sends some channels through the rest of the flow and leaves the others as is.
 
     With the mask `m` (1 for channels that go on) and the rest of the flow `f`
     (Eq. 10-13, one level of the recursion):
@@ -36,8 +36,8 @@ class FactorOut(FusedBijector):
     forward:  y = m * f.forward(m * x) + (1 - m) * x
     ```
 
-    The channels that leave are latents as they are; in a flow each `FactorOut` is
-    one scale of the multi-scale architecture.
+    The channels that leave are latents already. Each `FactorOut` in a flow ends one
+    scale of the multi-scale architecture.
 
     Args:
       event_shape: Sequence of Python `int`s, (height, width, channels) or any shape
@@ -117,17 +117,11 @@ class FactorOut(FusedBijector):
         """Undoes `split`."""
         return self._split.merge(going_on, leaving)
 
-    def _forward_and_log_det(
-        self, x: tf.Tensor, **kwargs: Any
+    def _value_and_log_det(
+        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_rest(x, inverse=False, **kwargs)
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_rest(y, inverse=True, **kwargs)
-
-    def _run_rest(self, value: tf.Tensor, **kwargs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         going_on, leaving = self.split(value)
-        going_on, log_det = run(self._bijector, going_on, self.event_ndims, **kwargs)
+        going_on, log_det = run(
+            self._bijector, going_on, self.event_ndims, inverse=inverse, **kwargs
+        )
         return self.merge(going_on, leaving), log_det

@@ -26,30 +26,31 @@ from tfp_realnvp.bijectors.recompute import recomputed
 class FusedBijector(tfb.Bijector):
     """A bijector defined by value and log-determinant in a single pass.
 
-    Subclasses implement `_forward_and_log_det` and `_inverse_and_log_det`, which
-    return the transformed value and the log-determinant of that very transform,
-    summed over `event_ndims` axes. The four public methods of `tfb.Bijector` derive
-    from them so that the pass runs once for `log_prob(x)`, for `sample()`, and for
-    `experimental_sample_and_log_prob()`; `PassCache` says when it runs again.
+    Subclasses implement `_value_and_log_det`, which returns the transformed value and
+    the log-determinant of that very transform, summed over `event_ndims` axes. The four
+    public methods of `tfb.Bijector` derive from it so that the pass runs once for
+    `log_prob(x)`, for `sample()`, and for `experimental_sample_and_log_prob()`;
+    `PassCache` says when it runs again.
 
     Inputs of any leading shape reach the subclass with exactly one batch axis.
 
-    Keyword arguments of the public methods reach the pass, which names those that it
-    takes beside `training`, `condition` and `recompute` (Python `bool`, whether members
-    compute activations again for the gradient); others are refused. All bijectors here
-    take `training` (Python `bool`, `False` unless said) and ignore it where it has
-    no meaning, so that one `bijector_kwargs={"training": True}` serves a whole flow.
+    Keyword arguments of the public methods are passed on to the pass. Its signature
+    names those it takes besides `training`, `condition` and `recompute` (Python `bool`,
+    whether members compute activations again for the gradient); others are refused.
+    All bijectors here accept `training` (Python `bool`, `False` by default) and ignore
+    it where it has no meaning, so one `bijector_kwargs={"training": True}` serves a
+    whole flow.
 
     Conditional bijectors, those with a `condition_size`, take `condition` as well:
     integer labels of shape [...], or floating or boolean vectors of shape
-    [..., condition_size]. Its leading dimensions and those of the events broadcast
-    against each other. It reaches the pass as vectors, [N, condition_size].
+    [..., condition_size]. Its leading dimensions broadcast against those of the
+    events. The pass gets it as vectors, [N, condition_size].
 
     Args:
       event_ndims: Python `int`, rank of the events the bijector acts on.
-      event_shape: Sequence of Python `int`s, the shape of all events, or `None` for a
-        bijector of any. Others are refused.
-      any_size: Python `bool`, whether only the last dimension must be that one.
+      event_shape: Sequence of Python `int`s, the shape that events must have, or `None`
+        if any will do.
+      any_size: Python `bool`, whether only the last dimension must agree.
       condition_size: Python `int`, number of classes or length of the vectors to
         condition on, or `None` for a bijector that takes no condition.
       layers: Keras layers whose weights are the bijector's; they must be built.
@@ -106,10 +107,10 @@ class FusedBijector(tfb.Bijector):
 
     @property
     def trainable(self) -> bool:
-        """Whether Keras layers in it are trained; to set it is to set it of them all.
+        """Whether Keras layers in it are trained; setting it sets it for all of them.
 
-        As of a Keras layer: what is not trained is in inference mode in training too,
-        and a compiled model sees the change when it is compiled again.
+        As for a Keras layer, what is not trainable runs in inference mode in training
+        too, and a compiled model sees the change once it is compiled again.
         """
         return any(layer.trainable for layer in self._all_layers())
 
@@ -133,16 +134,13 @@ class FusedBijector(tfb.Bijector):
         return {}
 
     @abc.abstractmethod
-    def _forward_and_log_det(
-        self, x: tf.Tensor, **kwargs: Any
+    def _value_and_log_det(
+        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns `y` and `log |det dy/dx|`, of shape [N]."""
+        """Returns `y` and `log |det dy/dx|`, of shape [N], or if `inverse` the others.
 
-    @abc.abstractmethod
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns `x` and `log |det dx/dy|`, of shape [N]."""
+        `value` has one batch axis.
+        """
 
     def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
         """Returns what is known of the shape of events, from a value's static shape."""
@@ -238,20 +236,20 @@ class FusedBijector(tfb.Bijector):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the result for values with one batch axis, and its log-det."""
         self._tell()
-        run = self._inverse_and_log_det if inverse else self._forward_and_log_det
+        kwargs["inverse"] = inverse
         if recompute and self._layers:
-            return recomputed(run, self._layers, value, **kwargs)
+            return recomputed(self._value_and_log_det, self._layers, value, **kwargs)
         if recompute:
             kwargs["recompute"] = True
-        return run(value, **kwargs)
+        return self._value_and_log_det(value, **kwargs)
 
     def _check_known(self, kwargs: dict[str, Any]) -> None:
         """Refuses arguments that nobody reads, for they would be lost in silence."""
         if self._known_arguments is None:
             self._known_arguments = {"training", "condition", "recompute"}
             for member in self._members():
-                for run in (member._forward_and_log_det, member._inverse_and_log_det):
-                    self._known_arguments.update(inspect.signature(run).parameters)
+                parameters = inspect.signature(member._value_and_log_det).parameters
+                self._known_arguments.update(parameters)
         for name in kwargs:
             if name not in self._known_arguments:
                 raise TypeError(

@@ -30,11 +30,11 @@ class FusedChain(FusedBijector):
     ```
 
     The order is that of `tfb.Chain`: the last one listed acts first in `forward`.
-    Unlike there, `bijector_kwargs={"training": True}` needs no names of members, and
-    each of our bijectors runs once however deep it is nested.
+    Unlike there, `bijector_kwargs={"training": True}` needs no member names, and each
+    of our bijectors runs once however deeply it is nested.
 
     Args:
-      bijectors: Sequence of `tfb.Bijector`s. Events keep their rank throughout.
+      bijectors: Sequence of `tfb.Bijector`s, which keep the rank of events.
       validate_args: Python `bool`, as for every `tfb.Bijector`.
       name: Python `str`.
 
@@ -89,44 +89,34 @@ class FusedChain(FusedBijector):
         """The members, in the order they were given."""
         return list(self._bijectors)
 
-    def _forward_and_log_det(
-        self, x: tf.Tensor, **kwargs: Any
+    def _value_and_log_det(
+        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_all(self._bijectors[::-1], x, inverse=False, **kwargs)
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_all(self._bijectors, y, inverse=True, **kwargs)
-
-    def _run_all(
-        self, bijectors: Sequence[tfb.Bijector], value: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+        kwargs["inverse"] = inverse
         total = 0.0
-        for bijector in bijectors:
+        for bijector in self._bijectors if inverse else reversed(self._bijectors):
             value, log_det = run(bijector, value, self.event_ndims, **kwargs)
             total += log_det
         return value, total
 
+    def _through_members(self, shape: Any, method: str) -> Any:
+        """Returns what a method of each member in turn makes of a shape."""
+        inverse = method.startswith("inverse")
+        for bijector in self._bijectors if inverse else reversed(self._bijectors):
+            shape = getattr(bijector, method)(shape)
+        return shape
+
     def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
-        for bijector in reversed(self._bijectors):
-            input_shape = bijector.forward_event_shape(input_shape)
-        return input_shape
+        return self._through_members(input_shape, "forward_event_shape")
 
     def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
-        for bijector in self._bijectors:
-            output_shape = bijector.inverse_event_shape(output_shape)
-        return output_shape
+        return self._through_members(output_shape, "inverse_event_shape")
 
     def _forward_event_shape_tensor(self, input_shape: tf.Tensor) -> tf.Tensor:
-        for bijector in reversed(self._bijectors):
-            input_shape = bijector.forward_event_shape_tensor(input_shape)
-        return input_shape
+        return self._through_members(input_shape, "forward_event_shape_tensor")
 
     def _inverse_event_shape_tensor(self, output_shape: tf.Tensor) -> tf.Tensor:
-        for bijector in self._bijectors:
-            output_shape = bijector.inverse_event_shape_tensor(output_shape)
-        return output_shape
+        return self._through_members(output_shape, "inverse_event_shape_tensor")
 
 
 def check_bijector(name: str, bijector: Any) -> None:

@@ -24,8 +24,8 @@ class ChannelMixing(keras.layers.Layer):
 
     with L unit lower triangular and U upper triangular. The one weight, of shape
     [channels, channels], holds L below its diagonal, U above it, and on it the
-    logarithms of U's diagonal, whose sum is log |det W|. At first W is the identity, so
-    that a new flow keeps what is where in an image.
+    logarithms of U's diagonal, whose sum is log |det W|. W starts as the identity, so
+    that a new flow leaves every channel in its place.
 
     Args:
       **kwargs: Passed to `keras.layers.Layer`.
@@ -98,7 +98,7 @@ class InvertibleConv(FusedBijector):
     ```
 
     Before a channel-wise coupling it lets training choose what the coupling passes
-    through and what it transforms. At first W is the identity.
+    through and what it transforms. W starts as the identity.
 
     Args:
       event_shape: Sequence of Python `int`s, (height, width, channels) or any shape
@@ -162,21 +162,16 @@ class InvertibleConv(FusedBijector):
         """The layer that holds the matrix."""
         return self._mixing
 
-    def _forward_and_log_det(
-        self, x: tf.Tensor, **kwargs: Any
+    def _value_and_log_det(
+        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._mixing.undo(x), -self._log_det(x)
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._mixing(y), self._log_det(y)
-
-    def _log_det(self, value: tf.Tensor) -> tf.Tensor:
         shape = tf.shape(value)
         num_pixels = tf.cast(tf.reduce_prod(shape[1:-1]), value.dtype)
-        log_det = tf.cast(self._mixing.log_abs_det(), value.dtype)
-        return tf.fill(shape[:1], num_pixels * log_det)
+        log_det = num_pixels * tf.cast(self._mixing.log_abs_det(), value.dtype)
+        log_det = tf.fill(shape[:1], log_det)
+        if inverse:
+            return self._mixing(value), log_det
+        return self._mixing.undo(value), -log_det
 
 
 def _multiply(matrix: tf.Tensor, value: tf.Tensor) -> tf.Tensor:

@@ -86,15 +86,16 @@ class PixelLogit(FusedBijector):
     def _slope(self) -> float:
         return (1 - 2 * self._alpha) / 256
 
-    def _forward_and_log_det(
-        self, x: tf.Tensor, **kwargs: Any
+    def _value_and_log_det(
+        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        y = (tf.sigmoid(x) - self._alpha) / self._slope
-        return y, -self._log_slope_of_logit(x)
+        if inverse:
+            x = self._logit(value)
+            return x, self._log_slope_of_logit(x)
+        y = (tf.sigmoid(value) - self._alpha) / self._slope
+        return y, -self._log_slope_of_logit(value)
 
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _logit(self, y: tf.Tensor) -> tf.Tensor:
         low, high = self.pixel_range
         in_range = (y > low - _TOLERANCE) & (y < high + _TOLERANCE)
         if self.validate_args:
@@ -113,8 +114,7 @@ class PixelLogit(FusedBijector):
         # would be found by `tf.debugging.enable_check_numerics` in good flows.
         p = tf.where(in_range, p, -1)
         # As exact as log1p, for 1 - p is exact where it is small. ONNX knows no log1p.
-        x = tf.math.log(p) - tf.math.log(1 - p)
-        return x, self._log_slope_of_logit(x)
+        return tf.math.log(p) - tf.math.log(1 - p)
 
     def _log_slope_of_logit(self, x: tf.Tensor) -> tf.Tensor:
         # d logit(p) / dp = 1 / (p (1 - p)), and log(p (1 - p)) is this sum.

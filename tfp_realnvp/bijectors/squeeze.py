@@ -54,15 +54,11 @@ class Squeeze(FusedBijector):
     def _is_permutation(self) -> bool:
         return True
 
-    def _forward_and_log_det(
-        self, x: tf.Tensor, **kwargs: Any
+    def _value_and_log_det(
+        self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.nn.space_to_depth(x, 2), tf.zeros(tf.shape(x)[:1], x.dtype)
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return tf.nn.depth_to_space(y, 2), tf.zeros(tf.shape(y)[:1], y.dtype)
+        move = tf.nn.depth_to_space if inverse else tf.nn.space_to_depth
+        return move(value, 2), tf.zeros(tf.shape(value)[:1], value.dtype)
 
     def _forward_event_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
         if input_shape.rank is None:

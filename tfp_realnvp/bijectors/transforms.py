@@ -1,4 +1,4 @@
-"""What a coupling can do to an entry, given parameters."""
+"""What a coupling does to an entry, given its parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEAST_SLOPE = 1e-3
 
 @dataclasses.dataclass(frozen=True)
 class Elementwise:
-    """A bijection of one's own.
+    """An elementwise bijection of your own.
 
     Args:
       function: Function of parameters, a `Tensor` of shape [..., num_parameters], that
@@ -52,8 +52,8 @@ class Additive:
 class RationalQuadraticSpline:
     """A monotonic spline on [-bound, bound] that is the identity outside.
 
-    Its parameters are the widths and heights of the bins, and the slopes between them,
-    none of them constrained. Parameters of 0 give the identity.
+    Its parameters, all unconstrained, are the widths and heights of the bins and the
+    slopes between them. Parameters of 0 give the identity.
 
     Args:
       num_bins: Python `int`.

@@ -44,14 +44,14 @@ class MultiScale:
     ```
 
     and at the last scale 4 x [coupling(checkerboard_mask), BatchNorm]. Masks alternate,
-    so that each coupling transforms what the one before passed through. Networks are
-    twice as wide from scale to scale.
+    so that each coupling transforms what the one before passed through. Networks
+    double in width from scale to scale.
 
     Args:
       num_scales: Python `int`, number of scales, one more than squeezes. Height and
         width must be divisible by `2**(num_scales - 1)`.
-      invertible_conv: Python `bool`, whether an `InvertibleConv` comes before each
-        channel-wise coupling, which is not the paper's but Glow's.
+      invertible_conv: Python `bool`, whether an `InvertibleConv`, an idea of Glow's,
+        comes before each channel-wise coupling.
     """
 
     num_scales: int = 2

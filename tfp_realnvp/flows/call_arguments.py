@@ -27,15 +27,15 @@ _REARRANGING = (tfb.Identity, tfb.Permute, tfb.Reshape, tfb.Transpose, Squeeze)
 def distribution_kwargs(
     distribution: tfd.Distribution, **kwargs: Any
 ) -> dict[str, Any]:
-    """Returns what `log_prob` and `sample` of a distribution must be given.
+    """Returns the keyword arguments that a distribution's `log_prob` and `sample` need.
 
-    Transformed distributions pass arguments on, to their bijector and to their base.
+    Transformed distributions pass arguments on to their bijector and to their base.
     Others (mixtures, joint distributions) do not.
 
     Args:
       distribution: Any `tfd.Distribution`.
-      **kwargs: What our bijectors shall be given: `training`, `condition`. A condition
-        goes to those alone that take one.
+      **kwargs: What to give our bijectors: `training`, `condition`. Only those that
+        take a condition are given one.
 
     Returns:
       `dict`, empty if none of our bijectors is reached.

@@ -28,7 +28,7 @@ class ResNetConditioner:
         from scale to scale.
       num_blocks: Python `int`, residual blocks of every network.
       crelu: Python `bool`, whether networks see their inputs h as [relu(h), relu(-h)],
-        which the paper does, or as they are.
+        as in the paper, or unchanged.
     """
 
     filters: int = 32
@@ -55,8 +55,8 @@ class MLPConditioner:
 
     Args:
       hidden_units: Sequence of Python `int`s, widths of the hidden layers.
-      activation: Name of a Keras activation, or a function. GELU is smooth, and so are
-        the gradients of the log-density, and not bounded, so that tails can bend.
+      activation: Name of a Keras activation, or a function. GELU is smooth, which makes
+        the log-density's gradients smooth, and unbounded, so that tails can bend.
       residual: Python `bool`, whether hidden layers add to their input.
     """
 

@@ -34,13 +34,13 @@ _LAYERS = (
 def freeze(flow: tfd.Distribution) -> tfd.Distribution:
     """Returns a copy of a trained flow that scores and samples faster and cannot train.
 
-    Kernels are normalized once instead of at every call. What it computes is the same
-    but for rounding, whatever `training` says.
+    Kernels are normalized once instead of at every call. The copy computes the same
+    values up to rounding, whatever `training` is.
 
-    What is frozen are the couplings, batch normalizations and convolutions of this
-    package; their weights are the copy's own, as they are now. Bases and other
-    bijectors are those of `flow` itself. Files of weights of either serve the other;
-    from a `.keras` file the copy comes back as a flow that can train.
+    It freezes the couplings, batch normalizations and convolutions of this package,
+    with copies of their current weights. Bases and other bijectors are shared with
+    `flow`. Weight files of either load into the other; from a `.keras` file the copy
+    comes back as a flow that can train.
 
     Args:
       flow: `tfd.TransformedDistribution`.

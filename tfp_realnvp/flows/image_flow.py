@@ -41,8 +41,8 @@ def image_flow(
     ```
 
     The density is over real-valued pixels: add uniform noise in [0, 1) to 8-bit
-    images, as `FlowModel` does (Section 4.1). It includes the logit's Jacobian, so
-    `bits_per_dim` of it is the usual one.
+    images, as `FlowModel` does (Section 4.1). It includes the logit's Jacobian, so its
+    `bits_per_dim` are comparable with published ones.
 
     Args:
       preset: Python `str`, a key of `PRESETS`, or `None` to give `event_shape`.
@@ -63,7 +63,7 @@ def image_flow(
       that size with the same weights.
 
     Raises:
-      TypeError: If `sizes` hold something else.
+      TypeError: If `sizes` holds anything else.
       ValueError: If an argument is not as described, or if neither `preset` nor
         `event_shape` is given.
 

@@ -41,10 +41,10 @@ _SHARING = {"body", "memory", "name", "validate_args"}
 class RealNVPBijector(FusedBijector):
     """Real NVP over images or vectors, from latents (forward) to data (inverse).
 
-    Couplings of masks that alternate, each with its normalization, put together by an
-    `architecture`. Each asks a network of its own, which the `conditioner` makes, for
-    the parameters of its `transform`. Fields of the first two can be given by name;
-    these are the same:
+    Couplings with alternating masks, each with its normalization, arranged by an
+    `architecture`. Each has a network of its own, made by the `conditioner`, which
+    computes the parameters of its `transform`. Fields of the first two can be given by
+    name; these two are the same:
 
     ```python
     RealNVPBijector((8, 8, 1), num_scales=3, filters=64)
@@ -56,8 +56,8 @@ class RealNVPBijector(FusedBijector):
 
     A flow with a `condition_size` takes one more argument, which enters every network:
     `condition`, integer labels of shape [...] or vectors of shape
-    [..., condition_size], whose leading dimensions and those of the events broadcast
-    against each other. Distributions pass it on, together with `training`, as
+    [..., condition_size], whose leading dimensions broadcast against those of the
+    events. Distributions pass it on, like `training`:
     `log_prob(x, bijector_kwargs={"condition": labels})`.
 
     Args:
@@ -65,19 +65,20 @@ class RealNVPBijector(FusedBijector):
         at least 2. Images of any other size that can be halved as often work too, with
         the same weights (Appendix C).
       architecture: `None` is `MultiScale()` for images, `CouplingStack()` for vectors.
-      conditioner: `None` is `ResNetConditioner()` or `MLPConditioner()`. Any function
-        can make the network of each coupling, a Keras layer. It is given the number of
-        outputs in the last axis and, of those that it names: level (Python `int`, how
-        often widths should have doubled), condition_size, batch_norm, momentum,
-        regularizer, seed, and dtype, the Keras policy. For `.keras` files it must be
-        registered by `keras.saving.register_keras_serializable`.
+      conditioner: `None` is `ResNetConditioner()` or `MLPConditioner()`. It can be any
+        function that makes the network of one coupling, a Keras layer. It is called
+        with the number of outputs in the last axis and with those of these arguments
+        that it names: level (Python `int`, how often widths have doubled so far),
+        condition_size, batch_norm, momentum, regularizer, seed, and dtype, the Keras
+        policy. For `.keras` files it must be registered by
+        `keras.saving.register_keras_serializable`.
       transform: `Additive`, `RationalQuadraticSpline` or `Elementwise`, see `Coupling`;
         `None` is the paper's, affine.
       condition_size: Python `int`, number of classes or length of the vectors to
         condition on; `None` for an unconditional flow.
       batch_norm: `"batch"` normalizes by the current batch in training (Section
         3.7), `"moving"` by moving averages (Appendix E), `None` not at all. `"auto"`
-        is `"batch"` for images and `None` for vectors, which often are used where
+        is `"batch"` for images and `None` for vectors, whose flows are often used where
         nothing passes `training` on (variational inference, MCMC).
       momentum: Python `float`, of the moving averages.
       l2: Python `float`, weight of the paper's penalty on the squares of magnitudes and
@@ -88,8 +89,8 @@ class RealNVPBijector(FusedBijector):
       network_dtype: Python `str`, name of the Keras dtype policy of the networks;
         `None` is that of `dtype`, or Keras's global policy if that is mixed. With
         `"mixed_bfloat16"` the networks of a float32 flow compute in bfloat16, all else
-        stays float32. Where rounding moves an entry across a boundary between two
-        bfloat16 numbers, what depends on it comes back in bfloat16's accuracy.
+        stays float32. Where rounding moves an entry from one bfloat16 number to the
+        next, what depends on it is recovered with bfloat16's accuracy only.
       memory: `"stored"` keeps the activations of all networks for the gradient,
         `"recompute"` those of one network at a time, for a third more arithmetic and
         the same values and gradients.
@@ -98,7 +99,7 @@ class RealNVPBijector(FusedBijector):
       **fields: Fields of `architecture` or `conditioner`, instead of theirs.
 
     Raises:
-      TypeError: If one of `fields` is not one of theirs.
+      TypeError: If `fields` holds anything else.
       ValueError: If an argument is not as described, or does not fit the events.
 
     #### Example
@@ -115,7 +116,7 @@ class RealNVPBijector(FusedBijector):
 
     ```
 
-    With a network and a transform of one's own:
+    With a network and a transform of your own:
 
     ```python
     >>> def network(outputs):
@@ -246,21 +247,16 @@ class RealNVPBijector(FusedBijector):
             divisor=2 ** (self._num_scales - 1),
         )
 
-    def _forward_and_log_det(
-        self, x: tf.Tensor, **kwargs: Any
+    def _value_and_log_det(
+        self,
+        value: tf.Tensor,
+        *,
+        inverse: bool,
+        recompute: bool = False,
+        **kwargs: Any,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_body(x, inverse=False, **kwargs)
-
-    def _inverse_and_log_det(
-        self, y: tf.Tensor, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._run_body(y, inverse=True, **kwargs)
-
-    def _run_body(
-        self, value: tf.Tensor, *, recompute: bool = False, **kwargs: Any
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        recompute = recompute or self._recompute
-        return run(self._body, value, self.event_ndims, recompute=recompute, **kwargs)
+        kwargs["recompute"] = recompute or self._recompute
+        return run(self._body, value, self.event_ndims, inverse=inverse, **kwargs)
 
     def split_latent(self, x: tf.Tensor) -> list[tf.Tensor]:
         """Returns the latents of each scale, finest first (Eq. 13).

@@ -34,8 +34,8 @@ class BatchMoments(ConfiguredLayer):
     and returns `mean_t, variance_t` if `normalize_by="batch"` (Section 3.7), or
     the moving averages just updated if `normalize_by="moving"` (Appendix E), with
     gradients only through the current batch's part of them. With `training=False`, or
-    when it is not `trainable`, it returns the moving averages; so it does in training
-    for a channel of which a batch has a single value, which tells no variance.
+    when it is not `trainable`, it returns the moving averages; in training too for a
+    channel with a single value in the batch, which has no variance.
 
     Args:
       normalize_by: `"batch"` or `"moving"`.
@@ -134,9 +134,9 @@ class BatchNormalization(ConfiguredLayer):
     outputs = scale * (inputs - mean) / sqrt(variance + epsilon) + offset
     ```
 
-    It differs from `keras.layers.BatchNormalization` in where `mean` and `variance`
-    come from: see `BatchMoments`, which follows Section 3.7 or Appendix E of the
-    paper and counts all replicas of a `tf.distribute` strategy as one batch.
+    Unlike in `keras.layers.BatchNormalization`, `mean` and `variance` come from
+    `BatchMoments`, which follows Section 3.7 or Appendix E of the paper and treats the
+    replicas of a `tf.distribute` strategy as one batch.
 
     Args:
       normalize_by: `"batch"` or `"moving"`, see `BatchMoments`.

@@ -106,7 +106,7 @@ class ResNet(ConfiguredLayer):
         relu(h) and relu(-h), as in the paper.
       magnitude_regularizer: Keras regularizer of the learned magnitudes.
       condition_size: Python `int`, length of the condition vectors, or `None` if the
-        network takes none. Their projection is the same at every pixel.
+        network takes none. They are projected alike at every pixel.
       seed: Python `int` or `None`, seeds the initial weights.
       **kwargs: Passed to `keras.layers.Layer`.
 

@@ -32,7 +32,7 @@ class ShiftAndLogScale(ConfiguredLayer):
       **kwargs: Passed to `keras.layers.Layer`.
 
     Raises:
-      TypeError: If `network` is no Keras layer.
+      TypeError: If `network` is not a Keras layer.
 
     #### Example
 

@@ -29,13 +29,13 @@ class WeightNormConv2D(ConfiguredLayer):
         released code learns it only where a branch of the network ends.
       initial_magnitude: Python `float`, where a learned magnitude starts.
       use_bias: Python `bool`, whether to add a bias.
-      normalize: Python `bool`. If `False`, the direction is the kernel as it is; so it
-        is in copies for inference alone, see `freeze`.
+      normalize: Python `bool`. If `False`, the direction itself is the kernel, as in
+        the copies for inference that `freeze` makes.
       magnitude_regularizer: Keras regularizer of the magnitude, for instance the
         paper's `keras.regularizers.L2(5e-5)`.
       direction_initializer: Keras initializer of the direction. `None` draws a short
-        one: its length does not change the function, but the shorter it is the
-        faster Adam's steps, which have a fixed size, turn it at the start.
+        one: its length does not change the function, but Adam's steps, which have a
+        fixed size, turn a short one faster at the start.
       **kwargs: Passed to `keras.layers.Layer`.
 
     #### Example

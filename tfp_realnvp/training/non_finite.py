@@ -15,7 +15,7 @@ from tfp_realnvp.arguments import check_choice, check_int
 from tfp_realnvp.bijectors import FusedBijector
 from tfp_realnvp.training.inputs import Batch, unpack
 
-_PASSES = ("_forward_and_log_det", "_inverse_and_log_det")
+_PASSES = ("_value_and_log_det",)
 
 
 class NonFinitePolicy:
