@@ -42,7 +42,8 @@ class MLP(ConfiguredLayer):
     outputs = dense(h)
     ```
 
-    The last layer starts small, so that a new flow is near the identity.
+    The last layer starts small, so that a new flow is near the identity. Biases of the
+    hidden layers are drawn, so that their units bend at different places.
 
     Args:
       output_units: Python `int`, length of the output vectors.
@@ -101,7 +102,9 @@ class MLP(ConfiguredLayer):
         self.residual = residual
         self.condition_size = condition_size
         self.seed = seed
-        seeds = iter(spawn_seeds(seed, len(self.hidden_units) + 2))
+        *kernel_seeds, bias_seed = spawn_seeds(seed, len(self.hidden_units) + 3)
+        self._bias_seeds = spawn_seeds(bias_seed, len(self.hidden_units))
+        seeds = iter(kernel_seeds)
 
         def dense(units: int, name: str, scale: float = 1.0, **kwargs: Any) -> Dense:
             initializer = keras.initializers.VarianceScaling(scale, seed=next(seeds))
@@ -137,9 +140,16 @@ class MLP(ConfiguredLayer):
                     f"couplings would share; got {shortened(self.activation)}."
                 )
         shape = inputs_shape
-        for layer in (*self.hidden, self.output_layer):
+        for layer, seed in zip(self.hidden, self._bias_seeds, strict=True):
+            # Without biases all units bend at 0, where a network of one input learns
+            # next to nothing else.
+            limit = shape[-1] ** -0.5
+            layer.bias_initializer = keras.initializers.RandomUniform(
+                -limit, limit, seed=seed
+            )
             layer.build(shape)
             shape = (*inputs_shape[:-1], layer.units)
+        self.output_layer.build(shape)
         if self.project is not None:
             self.project.build((None, self.condition_size))
         self.built = True
