@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import keras
@@ -21,6 +21,7 @@ from tfp_realnvp.bijectors.inputs import (
 )
 from tfp_realnvp.bijectors.moment import Weights, tell_which_are_trainable
 from tfp_realnvp.bijectors.recompute import recomputed
+from tfp_realnvp.nets.parts import structure
 
 
 class FusedBijector(tfb.Bijector):
@@ -238,10 +239,21 @@ class FusedBijector(tfb.Bijector):
         self._tell()
         kwargs["inverse"] = inverse
         if recompute and self._layers:
-            return recomputed(self._value_and_log_det, self._layers, value, **kwargs)
+            return recomputed(
+                self._value_and_log_det,
+                self._layers,
+                value,
+                alike=self._structure(),
+                **kwargs,
+            )
         if recompute:
             kwargs["recompute"] = True
         return self._value_and_log_det(value, **kwargs)
+
+    def _structure(self) -> Hashable:
+        """Returns what bijectors that differ in weights alone have in common."""
+        parts = {k: v for k, v in self.parameters.items() if k != "name"}
+        return structure((type(self), parts))
 
     def _check_known(self, kwargs: dict[str, Any]) -> None:
         """Refuses arguments that nobody reads, for they would be lost in silence."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -143,7 +143,7 @@ class MLP(ConfiguredLayer):
         for layer, seed in zip(self.hidden, self._bias_seeds, strict=True):
             # Without biases all units bend at 0, where a network of one input learns
             # next to nothing else.
-            limit = shape[-1] ** -0.5
+            limit = cast(int, shape[-1]) ** -0.5
             layer.bias_initializer = keras.initializers.RandomUniform(
                 -limit, limit, seed=seed
             )

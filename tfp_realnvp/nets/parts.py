@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -15,11 +16,56 @@ class ConfiguredLayer(keras.layers.Layer):
     """A layer that keeps the arguments of its constructor under their names."""
 
     def get_config(self) -> dict[str, Any]:
+        found = {name: _plain(value) for name, value in self.arguments().items()}
+        return {**super().get_config(), **found}
+
+    def arguments(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor, but for those that Keras keeps."""
         classes = type(self).__mro__[: type(self).__mro__.index(ConfiguredLayer)]
         inits = [vars(c)["__init__"] for c in classes if "__init__" in vars(c)]
         names = [name for init in inits for name in inspect.signature(init).parameters]
-        found = {n: _plain(getattr(self, n)) for n in names if hasattr(self, n)}
-        return {**super().get_config(), **found}
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+
+
+def structure(value: Any) -> Hashable:
+    """Returns what is equal for values that are the same but for weights.
+
+    `None` if there are layers in it that are not from this package: of them nobody
+    knows. What is neither a layer nor a number is the same only if it is one object.
+    """
+    try:
+        return _structure(value)
+    except TypeError:
+        return None
+
+
+def _structure(value: Any) -> Hashable:
+    if isinstance(value, ConfiguredLayer):
+        names = {*value.arguments()} - {"name", "seed", "dtype"}
+        arguments = {name: getattr(value, name) for name in names}
+        inside = [
+            (
+                layer.trainable,
+                layer.dtype_policy.name,
+                getattr(layer, "normalize", None),
+            )
+            for layer in value._flatten_layers()
+        ]
+        return type(value), _structure(arguments), tuple(inside)
+    if isinstance(value, keras.layers.Layer):
+        raise TypeError(value)
+    if isinstance(value, (keras.regularizers.Regularizer, keras.Initializer)):
+        return type(value)
+    if isinstance(value, functools.partial):
+        return value.func, _structure(value.args), _structure(value.keywords)
+    if isinstance(value, dict):
+        return tuple((name, _structure(value[name])) for name in sorted(value))
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_structure, value))
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.name, value.tobytes()
+    hash(value)
+    return value
 
 
 def _plain(value: Any) -> Any:
