@@ -1,5 +1,7 @@
 """Gradients of flows that keep no activations, against those of flows that do."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import tensorflow_probability as tfp
 from constructors import FEATURES, LABEL, perturb
 
 import tfp_realnvp as nvp
+from tfp_realnvp.nets.parts import structure
 
 tfb = tfp.bijectors
 
@@ -245,3 +248,65 @@ def test_hessian_vector_products_by_forward_over_backward(memory):
             loss = a_loss(flow, value, inverse=True, training=False)
         gradient = tape.gradient(loss, value)
     np.testing.assert_allclose(accumulator.jvp(gradient), expected, rtol=1e-8)
+
+
+def test_couplings_of_one_kind_are_one_function_in_a_graph():
+    flow = nvp.RealNVPBijector((4,), num_couplings=8, seed=0, memory="recompute")
+    value = values_for(flow)
+
+    @tf.function
+    def differentiate(value):
+        with tf.GradientTape() as tape:
+            tape.watch(value)
+            loss = a_loss(flow, value, inverse=True, training=False)
+        return tape.gradient(loss, value)
+
+    graph = differentiate.get_concrete_function(value).graph
+    calls = [
+        op.get_attr("f").name
+        for op in graph.get_operations()
+        if "f" in op.node_def.attr
+    ]
+    # Four masks in turn.
+    assert len(calls) == 2 * 8
+    assert len(set(calls)) == 2 * 4
+
+
+def coupling(network=None, mask=nvp.channel_mask, trainable=True, **sizes):
+    network = network or nvp.MLP(4, **{"hidden_units": (3,), **sizes})
+    network.trainable = trainable
+    return nvp.AffineCoupling((4,), nvp.ShiftAndLogScale(network), mask)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"activation": "tanh"},
+        {"activation": lambda x: x},
+        {"residual": True},
+        {"dtype": "mixed_bfloat16"},
+        {"mask": functools.partial(nvp.channel_mask, invert=True)},
+        {"mask": np.array([True, False, True, False])},
+        {"trainable": False},
+    ],
+    ids=str,
+)
+def test_couplings_that_compute_otherwise_are_not_taken_for_alike(other):
+    one, same = coupling(seed=0), coupling(seed=1, name="network")
+    assert one._structure() == same._structure() is not None
+    assert coupling(**other)._structure() != one._structure()
+
+
+def test_of_layers_of_others_nobody_knows_what_they_compute():
+    network = keras.Sequential([keras.layers.Dense(4)])
+    assert coupling(network)._structure() is None
+
+
+def test_a_frozen_convolution_is_not_taken_for_one_that_normalizes():
+    frozen, normalizing = nvp.WeightNormConv2D(2), nvp.WeightNormConv2D(2)
+    for layer in (frozen, normalizing):
+        layer.build((None, 4, 4, 2))
+        layer.trainable = False
+    assert structure(frozen) == structure(normalizing)
+    frozen.freeze()
+    assert structure(frozen) != structure(normalizing)

@@ -28,10 +28,9 @@ class ConfiguredLayer(keras.layers.Layer):
 
 
 def structure(value: Any) -> Hashable:
-    """Returns what is equal for values that are the same but for weights.
+    """Returns what is equal for values that differ in weights alone.
 
-    `None` if there are layers in it that are not from this package: of them nobody
-    knows. What is neither a layer nor a number is the same only if it is one object.
+    That is `None` if there are layers of others in it, of which nobody knows.
     """
     try:
         return _structure(value)
@@ -54,8 +53,9 @@ def _structure(value: Any) -> Hashable:
         return type(value), _structure(arguments), tuple(inside)
     if isinstance(value, keras.layers.Layer):
         raise TypeError(value)
-    if isinstance(value, (keras.regularizers.Regularizer, keras.Initializer)):
-        return type(value)
+    if isinstance(value, (keras.Regularizer, keras.Initializer)):
+        # These have no part in what a layer computes.
+        return None
     if isinstance(value, functools.partial):
         return value.func, _structure(value.args), _structure(value.keywords)
     if isinstance(value, dict):
