@@ -239,9 +239,9 @@ def pipeline_images_per_second(
     # For the first batch the pipeline is set up.
     next(iterator)
     start = time.perf_counter()
-    for count in range(1, most + 1):
+    count, elapsed = 0, 0.0
+    while not count or (count < most and elapsed < seconds):
         next(iterator)
+        count += 1
         elapsed = time.perf_counter() - start
-        if elapsed >= seconds:
-            break
     return count * batch_size / elapsed
