@@ -94,9 +94,7 @@ def test_an_image_without_density_is_named():
 
 def test_bad_arguments_are_refused():
     for limit in (0, 6):
-        with pytest.raises(
-            ValueError, match=f"limit: .* from 1 to 5.* got {limit}"
-        ):
+        with pytest.raises(ValueError, match=f"limit: .* from 1 to 5.* got {limit}"):
             score_split(uniform_model(), images(5), limit=limit)
     model = nvp.FlowModel(tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2)))
     with pytest.raises(ValueError, match="model: expected a flow over pixels"):

@@ -9,7 +9,7 @@ import math
 import os
 import pathlib
 from collections.abc import Collection
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def load_folder(
     )
     rows = _numbers(names, decoded.names)
     records = decoded.records[rows]
-    named = np.array([places[name].split for name in names], "U10")
+    named = np.array([places[name][0] for name in names], "U10")
     splits = share_out(named, records["contents"])
     if not np.isin(SPLITS, splits).all():
         raise ValueError(
@@ -117,15 +117,11 @@ def _numbers(names: list[str], among: Collection[str]) -> np.ndarray:
     return np.array([numbers[name] for name in names], np.int64)
 
 
-class _Place(NamedTuple):
-    # Whose folder it is in, "validation" or "test"; or "".
-    split: str
-    # Its name below that folder, or below the one that holds all the rest.
-    below: str
+def _places(path: pathlib.Path, files: ImageFiles) -> dict[str, tuple[str, str]]:
+    """Returns where each image is: the split that its folder is of, and what is below.
 
-
-def _places(path: pathlib.Path, files: ImageFiles) -> dict[str, _Place]:
-    """Returns where each image is; those in no split are left out of `files`."""
+    The split is "" if images may be held out; those in none are left out of `files`.
+    """
     top = _top_of(files.stamps)
     for name in files.left_out.get(LINKS, ()):
         if name.removeprefix(top).lower() in _SPLIT_NAMES:
@@ -152,12 +148,11 @@ def _places(path: pathlib.Path, files: ImageFiles) -> dict[str, _Place]:
     places = {}
     for name, (folder, slash, below) in rests.items():
         if slash and folder in splits:
-            # Of training images some may be held out too.
-            places[name] = _Place(splits[folder].replace("train", ""), below)
+            places[name] = splits[folder].replace("train", ""), below
         elif "train" in splits.values():
             files.left_out["outside of the splits"].append(name)
         else:
-            places[name] = _Place("", f"{folder}{slash}{below}")
+            places[name] = "", f"{folder}{slash}{below}"
     files.stamps = {name: files.stamps[name] for name in places}
     return places
 
@@ -208,19 +203,21 @@ def _tell_copies(names: list[str], splits: np.ndarray, hashes: np.ndarray) -> No
 
 
 def _conditions(
-    path: pathlib.Path, places: dict[str, _Place], labels: str | os.PathLike | None
+    path: pathlib.Path,
+    places: dict[str, tuple[str, str]],
+    labels: str | os.PathLike | None,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Returns what is known of each image, and the names of the classes or columns."""
     if labels is not None:
         beside = path / labels
         return read_labels(beside if beside.is_file() else labels, list(places))
-    for name, place in places.items():
-        if "/" not in place.below:
+    for name, (_, below) in places.items():
+        if "/" not in below:
             raise ValueError(
                 "conditional: expected each image in the subfolder of its class, or "
                 f"labels from a CSV file, got {shown(name)!r} in none."
             )
-    return _classes([place.below.partition("/")[0] for place in places.values()])
+    return _classes([below.partition("/")[0] for _, below in places.values()])
 
 
 def _classes(found: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
