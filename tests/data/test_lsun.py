@@ -76,7 +76,8 @@ def test_places_of_crops_are_uniform_over_the_photograph(tmp_path):
 
 def test_batches_read_at_the_same_time_are_not_mixed_up(tmp_path):
     pixels = np.arange(200, dtype=np.uint8)
-    values = {b"%03d" % i: encoded(Image.new("L", (96, 96), i), "PNG") for i in pixels}
+    images = {b"%03d" % i: Image.new("L", (96, 96), int(i)) for i in pixels}
+    values = {key: encoded(image, "PNG") for key, image in images.items()}
     for part in ("train", "val"):
         write_lmdb(tmp_path / f"tower_{part}_lmdb", values)
     data = load_lsun("tower", tmp_path, image_size=1)
