@@ -1,8 +1,7 @@
-"""Writes a folder of images as people have them: `python mixed_folder.py FOLDER`.
+"""Writes a folder of some 350 images as people have them, cut out of photographs.
 
-Some 350 files, cut out of scikit-learn's photographs: of many formats, modes, sizes and
-names, in nested classes, with hidden files, links, and files that are damaged or made
-to do harm.
+They are of many formats, modes, sizes and names, in nested classes, with hidden files,
+links, and files that are damaged or made to do harm. `python mixed_folder.py FOLDER`
 """
 
 import io
@@ -41,25 +40,14 @@ KINDS = [
 ]
 SIZES = [(40, 60), (60, 40), (32, 32), (33, 57), (200, 90)]
 ODD_SIZES = [(1, 1), (1, 90), (90, 1), (3, 299), (400, 600)]
-NAMES = [
-    "with space",
-    "ünïcödé",
-    "猫",
-    "-dash",
-    "a,b",
-    "new\nline",
-    "\x1b[2J",
-    200 * "x",
-]
+WORDS = ["with space", "ünïcödé", "猫", "-dash", "a,b"]
+NAMES = [*WORDS, "new\nline", "\x1b[2J", 200 * "x"]
 
 
 def picture(random, size=(40, 60), mode="RGB"):
     """A part of a photograph, `size` high and wide."""
     photo = random.choice(sklearn.datasets.load_sample_images().images)
-    top, left = (
-        random.integers(0, room - side + 1)
-        for room, side in zip(photo.shape, size, strict=False)
-    )
+    top, left = random.integers(0, np.subtract(photo.shape[:2], size) + 1)
     image = Image.fromarray(photo[top : top + size[0], left : left + size[1]])
     if mode in ("I;16", "I"):
         deep = np.asarray(image.convert("L"), np.uint16) * 256 + 77
@@ -89,8 +77,8 @@ def empty_png(width, height):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
 
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b""))]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IEND", b"")
+    pixels = chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels
 
 
 def damaged_files(random):
@@ -144,19 +132,18 @@ def write_mixed_folder(folder):
     hidden = [".thumbnails", "cat/.ipynb_checkpoints", "@eaDir", "__MACOSX"]
     hidden_files = ["cat/._1.png", ".DS_Store"]
     others = ["readme.txt", "cat/Thumbs.db", "labels.csv", "dog/film.mp4", "cat/png"]
+    outside = folder.with_name(f"{folder.name}-outside")
     plain = png()
     files = {
         **images,
         **damaged,
         **{f"{name}/{i}.png": plain for name in hidden for i in range(4)},
         **dict.fromkeys((*hidden_files, *others), b"notes"),
+        outside / "1.png": plain,
     }
     for name, contents in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(contents)
-    outside = folder.with_name(f"{folder.name}-outside")
-    outside.mkdir()
-    (outside / "1.png").write_bytes(plain)
     links = {
         "cat/outside": outside,
         "cat/outside.png": outside / "1.png",

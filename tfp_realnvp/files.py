@@ -1,4 +1,4 @@
-"""Writing files so that a killed run leaves none half written."""
+"""Writing files, none of which a killed process leaves half written."""
 
 from __future__ import annotations
 
@@ -25,18 +25,16 @@ def check_output(path: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Yields a path to write to, which takes the place of `path` when all is well.
+    """Yields a path, beside `path` and with its suffix, that replaces it at the end.
 
-    The temporary file lies beside `path` and ends like it, for writers that look at
-    the ending. If the writer fails it is removed and `path` stays as it was. What a
-    killed one leaves, `remove_unfinished` removes.
+    What a killed writer leaves, `remove_unfinished` removes.
     """
     path = pathlib.Path(path)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
     try:
         yield temporary
         with open(temporary, "rb") as file:
-            # Else a crash of the machine could leave the new name without contents.
+            # Otherwise a crash of the machine could leave an empty file.
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
@@ -45,29 +43,19 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike, message: str) -> Iterator[None]:
-    """Holds a lock that one process at a time can have, and that ends with it.
-
-    Args:
-      path: File to lock, which is made, and removed at the end.
-      message: Of the error.
-
-    Raises:
-      BlockingIOError: If another process holds it.
-    """
+    """Holds a lock that ends with its process, or raises `BlockingIOError`."""
     path = pathlib.Path(path)
     with open(path, "a") as file:
         try:
             _lock(file.fileno())
+            # Another process may have removed it, at its end, after it was opened.
+            is_held = os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+        except FileNotFoundError:
+            is_held = False
         except OSError as error:
             # A file system without locks is no reason not to write to it.
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise BlockingIOError(message) from error
-        try:
-            is_there = os.path.samestat(os.stat(path), os.fstat(file.fileno()))
-        except FileNotFoundError:
-            is_there = False
-        if not is_there:
-            # The other one removed it, at its end, after this one had opened it.
+            is_held = error.errno not in (errno.EACCES, errno.EAGAIN)
+        if not is_held:
             raise BlockingIOError(message)
         try:
             yield
@@ -88,13 +76,13 @@ def _lock(number: int) -> None:
 
 
 def remove_unfinished(directory: str | os.PathLike) -> None:
-    """Removes what writers that were killed have left in a folder nobody writes to."""
+    """Removes what killed writers have left in a folder that nobody writes to."""
     for path in sorted(pathlib.Path(directory).glob(".*")):
         _, writer, *name = path.name.split(".")
         if not writer.isdecimal():
             continue
         if name[-1] == "replaced":
-            # The writer was killed between taking the old away and putting the new.
+            # Killed between moving the old one away and the new one in.
             old = path.with_name(".".join(name[:-1]))
             if not old.exists():
                 path.rename(old)
@@ -115,13 +103,9 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 def written_rows(
     output: str | os.PathLike | None,
 ) -> Iterator[Callable[[Mapping[str, Iterable[str | float]]], None]]:
-    """Yields a function that writes columns as the next rows of a CSV file.
+    """Yields a function that appends columns of a table to a CSV file.
 
-    Until all is well the file's name ends in `.partial`, where what a killed or failed
-    writer has written stays.
-
-    Raises:
-      BlockingIOError: If another process is writing it.
+    Until all is well the name of the file ends in `.partial`; if not, it stays.
     """
     if output is None:
         yield lambda columns: None
@@ -131,7 +115,7 @@ def written_rows(
     lock = path.with_name(f".{path.name}.lock")
     with (
         locked(lock, f"output: another process is writing {path}."),
-        # A stranger's file name need not be text.
+        # A file name need not be valid text.
         partial.open("w", -1, "utf-8", "backslashreplace", newline="") as file,
     ):
         writer = csv.writer(file)
@@ -139,9 +123,8 @@ def written_rows(
         def write(columns: Mapping[str, Iterable[str | float]]) -> None:
             if not file.tell():
                 writer.writerow(columns)
-            writer.writerows(
-                zip(*(map(_cell, c) for c in columns.values()), strict=True)
-            )
+            for row in zip(*columns.values(), strict=True):
+                writer.writerow(map(_cell, row))
             file.flush()
 
         yield write

@@ -9,15 +9,13 @@ import lmdb
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from mixed_folder import encoded
 from PIL import Image
 
 
 def png_of(value, *, size=(40, 60)):
     """An image of one colour, mostly its red, so that it is not taken for grey."""
-    data = io.BytesIO()
-    pixels = np.full([*size, 3], (value, 0, 1), np.uint8)
-    Image.fromarray(pixels).save(data, "PNG")
-    return data.getvalue()
+    return encoded(Image.new("RGB", size[::-1], (value, 0, 1)), "PNG")
 
 
 def write_folder(folder, files):
@@ -35,13 +33,12 @@ def write_archive(path, files):
         return
     with tarfile.open(path, "w:gz" if path.suffix != ".tar" else "w") as archive:
         for name, contents in files.items():
-            info = contents
-            if isinstance(contents, bytes):
-                info = tarfile.TarInfo(name)
-                info.size = len(contents)
-                archive.addfile(info, io.BytesIO(contents))
-            else:
-                archive.addfile(info)
+            if isinstance(contents, tarfile.TarInfo):
+                archive.addfile(contents)
+                continue
+            info = tarfile.TarInfo(name)
+            info.size = len(contents)
+            archive.addfile(info, io.BytesIO(contents))
 
 
 def prepare_imagenet(data_dir, size, counts):
@@ -74,7 +71,13 @@ def write_lmdb(folder, values):
     (folder / "lock.mdb").unlink()
 
 
-def encode(image, format="WEBP", **options):
-    data = io.BytesIO()
-    Image.fromarray(image).save(data, format, **options)
-    return data.getvalue()
+def places(crop, photo):
+    """Where the crop is found in the photograph."""
+    size = len(crop)
+    rows, columns = np.subtract(photo.shape[:2], size - 1)
+    corners = np.all(photo[:rows, :columns] == crop[0, 0], axis=-1)
+    return [
+        (top, left)
+        for top, left in np.argwhere(corners)
+        if np.array_equal(photo[top : top + size, left : left + size], crop)
+    ]

@@ -17,6 +17,7 @@ def place(tmp_path, monkeypatch):
     """The folder of the cache, which even a few images are kept in."""
     monkeypatch.setattr(cache, "_FEW", 1)
     monkeypatch.setenv("TFP_REALNVP_CACHE", str(tmp_path / "cache"))
+    write_folder(tmp_path / "a", FILES)
     return tmp_path / "cache"
 
 
@@ -42,7 +43,6 @@ def reds(folder, **options):
 
 @pytest.mark.parametrize("suffix", ["", ".tgz"])
 def test_images_are_decoded_once(tmp_path, place, decoded, suffix, capsys):
-    write_folder(tmp_path / "a", FILES)
     write_archive(tmp_path / "a.tgz", FILES)
     for _ in range(2):
         assert reds(tmp_path / f"a{suffix}") == list(range(30))
@@ -57,14 +57,12 @@ def test_images_are_decoded_once(tmp_path, place, decoded, suffix, capsys):
 
 
 def test_only_files_that_are_new_or_changed_are_decoded_again(tmp_path, decoded):
-    write_folder(tmp_path / "a", FILES)
     reds(tmp_path / "a")
     decoded.clear()
     (tmp_path / "a" / "3.png").unlink()
     status = (tmp_path / "a" / "4.png").stat()
-    write_folder(
-        tmp_path / "a", {"4.png": png_of(99, size=(9, 9)), "x.png": png_of(98)}
-    )
+    new = {"4.png": png_of(99, size=(9, 9)), "x.png": png_of(98)}
+    write_folder(tmp_path / "a", new)
     # As a copy that keeps times leaves it.
     os.utime(tmp_path / "a" / "4.png", ns=(status.st_atime_ns, status.st_mtime_ns))
     expected = [*sorted({*range(30)} - {3, 4}), 98, 99]
@@ -74,52 +72,31 @@ def test_only_files_that_are_new_or_changed_are_decoded_again(tmp_path, decoded)
 
 
 def test_what_is_damaged_is_not_forgotten(tmp_path, decoded):
-    write_folder(tmp_path / "a", {**FILES, "x.png": b"no image"})
+    write_folder(tmp_path / "a", {"x.png": b"no image"})
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"1 of 31 images that cannot: x\.png"):
+        with pytest.raises(ValueError, match=r"1 of 31 images .*: x\.png"):
             reds(tmp_path / "a")
     assert reds(tmp_path / "a", skip_damaged=True) == list(range(30))
     write_folder(tmp_path / "a", {"y.png": png_of(50)})
-    with pytest.raises(ValueError, match=r"1 of 32 images that cannot: x\.png"):
+    with pytest.raises(ValueError, match=r"1 of 32 images .*: x\.png"):
         reds(tmp_path / "a")
     assert len(decoded) == 32
     write_folder(tmp_path / "a", {"x.png": png_of(60)})
     assert reds(tmp_path / "a") == [*range(30), 50, 60]
 
 
-def test_what_the_system_refuses_is_tried_again(tmp_path, monkeypatch):
-    write_folder(tmp_path / "a", FILES)
-
+def test_what_the_system_refuses_is_tried_again(tmp_path):
     def refuse(path, *options):
         # Whoever runs the tests may read everything.
         if str(path).endswith("/7.png"):
             raise PermissionError(13, "Permission denied", str(path))
         return open(path, *options)
 
-    monkeypatch.setattr("tfp_realnvp.data.image_files.open", refuse, raising=False)
-    with pytest.raises(ValueError, match=r"1 of 30 .*: 7\.png \(.*Permission denied"):
-        reds(tmp_path / "a")
-    monkeypatch.undo()
-    monkeypatch.setattr(cache, "_FEW", 1)
-    monkeypatch.setenv("TFP_REALNVP_CACHE", str(tmp_path / "cache"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tfp_realnvp.data.image_files.open", refuse, raising=False)
+        with pytest.raises(ValueError, match=r"1 of 30 .*: 7\.png \(.*Permission den"):
+            reds(tmp_path / "a")
     assert reds(tmp_path / "a") == list(range(30))
-
-
-@pytest.mark.parametrize("left", ["half", "nothing", "words", "numbers"])
-def test_a_damaged_file_is_written_anew(tmp_path, place, left):
-    write_folder(tmp_path / "a", FILES)
-    expected = reds(tmp_path / "a")
-    (path,) = place.iterdir()
-    whole = path.read_bytes()
-    contents = {
-        "half": whole[: len(whole) // 2],
-        "nothing": b"",
-        "words": b"these are no images",
-        "numbers": whole[:-16] + b"\xff" * 16,
-    }
-    path.write_bytes(contents[left])
-    assert reds(tmp_path / "a") == expected
-    assert path.read_bytes() == whole
 
 
 SHAPE = (20, 3, 2, 1)
@@ -131,27 +108,44 @@ def kept(folder, images=IMAGES):
     return kept_array(folder, "some", SHAPE, np.uint8, lambda: pieces)
 
 
+def images(folder):
+    return reds(folder / "a")
+
+
+def array(folder):
+    return kept(folder).copy()
+
+
+@pytest.mark.parametrize(
+    ("make", "damage"),
+    [
+        (images, lambda whole: whole[:-16] + b"\xff" * 16),
+        (array, lambda whole: whole.replace(b"(20, 3", b"(19, 3")),
+        (array, lambda whole: whole.replace(b"|u1", b"|i1")),
+        *((make, lambda whole: whole[: len(whole) // 2]) for make in (images, array)),
+        *((make, lambda whole: b"") for make in (images, array)),
+        *((make, lambda whole: b"these are no images") for make in (images, array)),
+    ],
+)
+def test_what_is_damaged_or_was_left_by_other_data_is_written_anew(
+    tmp_path, place, make, damage
+):
+    place.mkdir()
+    expected = make(tmp_path)
+    (path,) = place.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    np.testing.assert_array_equal(make(tmp_path), expected)
+    assert path.read_bytes() == whole
+
+
 def test_an_array_is_kept_beside_what_it_is_made_of(tmp_path, monkeypatch):
     monkeypatch.delenv("TFP_REALNVP_CACHE")
     for read in (lambda: np.array_split(IMAGES, 3), None):
-        array = kept_array(tmp_path, "some", SHAPE, np.uint8, read)
-        assert isinstance(array, np.memmap) and not array.flags.writeable
-        np.testing.assert_array_equal(array, IMAGES)
+        found = kept_array(tmp_path, "some", SHAPE, np.uint8, read)
+        assert isinstance(found, np.memmap) and not found.flags.writeable
+        np.testing.assert_array_equal(found, IMAGES)
     np.testing.assert_array_equal(np.load(tmp_path / "some.npy"), IMAGES)
-
-
-@pytest.mark.parametrize("left", ["shape", "type", "half", "nothing", "words"])
-def test_what_other_data_left_is_written_anew(tmp_path, place, left):
-    place.mkdir()
-    kept(tmp_path)
-    (path,) = place.iterdir()
-    whole = path.read_bytes()
-    if left in ("shape", "type"):
-        np.save(path, IMAGES[:19] if left == "shape" else IMAGES.astype(np.int8))
-    else:
-        contents = {"half": whole[:-60], "nothing": b"", "words": b"no images"}
-        path.write_bytes(contents[left])
-    np.testing.assert_array_equal(kept(tmp_path), IMAGES)
 
 
 def test_another_folder_keeps_data_of_one_name_apart(tmp_path, place):
@@ -159,5 +153,5 @@ def test_another_folder_keeps_data_of_one_name_apart(tmp_path, place):
     for name, images in (("one", IMAGES), ("two", IMAGES[::-1])):
         kept(tmp_path / name, images)
     for name, images in (("one", IMAGES), ("two", IMAGES[::-1])):
-        array = kept_array(tmp_path / name, "some", SHAPE, np.uint8, None)
-        np.testing.assert_array_equal(array, images)
+        found = kept_array(tmp_path / name, "some", SHAPE, np.uint8, None)
+        np.testing.assert_array_equal(found, images)

@@ -31,11 +31,8 @@ def test_pixels_of_each_format_are_those_that_pillow_reads(kind, mode, suffix, o
 
 def test_of_16_bits_the_upper_8_are_taken():
     deep = np.arange(0, 65536, 331, np.uint16).reshape(2, 99)
-    for image, kind in (
-        (Image.fromarray(deep), "PNG"),
-        (Image.fromarray(deep), "TIFF"),
-        (Image.fromarray(deep.astype(np.int32)), "PPM"),
-    ):
+    for kind, dtype in (("PNG", np.uint16), ("TIFF", np.uint16), ("PPM", np.int32)):
+        image = Image.fromarray(deep.astype(dtype))
         found = decode_image(encoded(image, kind), channels=1)
         np.testing.assert_array_equal(found, deep >> 8)
 
@@ -53,13 +50,11 @@ def test_images_stand_upright(kind, orientation):
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_of_an_animation_the_first_frame_is_taken(kind):
-    frames = [picture(RANDOM) for _ in range(3)]
+    first, *others = (picture(RANDOM) for _ in range(3))
     options = {} if kind != "WEBP" else {"lossless": True}
-    moving = encoded(
-        frames[0], kind, save_all=True, append_images=frames[1:], **options
-    )
-    first = decode_image(encoded(frames[0], kind, **options))
-    np.testing.assert_array_equal(decode_image(moving), first)
+    moving = encoded(first, kind, save_all=True, append_images=others, **options)
+    expected = decode_image(encoded(first, kind, **options))
+    np.testing.assert_array_equal(decode_image(moving), expected)
 
 
 def test_what_is_read_is_told_by_its_name():
@@ -101,8 +96,7 @@ def test_mutated_files_are_read_or_refused():
 
 
 @pytest.mark.parametrize("size", [(8, 8), (8, 20), (20, 8), (1, 1)])
-def test_squares_are_averages_of_the_image(size):
-    """Compares with sums over the parts of each pixel that a square covers."""
+def test_squares_are_averages_over_the_parts_of_each_pixel_that_they_cover(size):
     image = picture(RANDOM, size)
 
     def weights(length, start, end):

@@ -5,7 +5,7 @@ import pytest
 import sklearn.datasets
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from made_up import png_of, prepare_imagenet, write_folder
+from made_up import places, png_of, prepare_imagenet, write_folder
 
 from tfp_realnvp import arguments
 from tfp_realnvp.data import load_images
@@ -23,52 +23,37 @@ def counts(data):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("digits", {}), ("photos", {"image_size": 24})]
-)
-def test_embedded_data_are_as_they_announce_and_always_the_same(name, options):
-    data, again = load_images(name, **options), load_images(name, **options)
-    for split, same in zip(splits(data), splits(again), strict=True):
-        images = split.take(split.count)
-        assert images.dtype == np.uint8
-        assert images.shape == (split.count, *data.event_shape)
-        np.testing.assert_array_equal(images, same.take(split.count))
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "fingerprint", "batch"),
+    ("name", "options", "counts", "checksum", "batch"),
     [
-        (
-            "digits",
-            {"conditional": True},
-            "1348 + 149 + 300 images of digits, checksum a4c26e59",
-            "0d9521e9feef0dbf",
-        ),
-        (
-            "photos",
-            {"image_size": 24},
-            "4096 + 256 + 512 images of photos, checksum c973622b",
-            "e5ec85f99b0df236",
-        ),
+        ("digits", {"conditional": True}, "1348 + 149 + 300", "a4c26e59", "0d9521e9fe"),
+        ("photos", {"image_size": 24}, "4096 + 256 + 512", "c973622b", "e5ec85f99b"),
     ],
 )
 def test_runs_of_earlier_versions_go_on_with_the_same_batches(
-    name, options, fingerprint, batch
+    name, options, counts, checksum, batch
 ):
     data = load_images(name, **options)
-    assert data.fingerprint() == fingerprint
+    assert data.fingerprint() == f"{counts} images of {name}, checksum {checksum}"
+    for split in splits(data):
+        images = split.take(split.count)
+        assert images.dtype == np.uint8
+        assert images.shape == (split.count, *data.event_shape)
     batches = data.unconditional().training_batches(11, seed=3, first_step=7)
     images = next(iter(batches)).numpy()
     contents = images.tobytes() + str(images.shape).encode()
-    assert hashlib.blake2b(contents, digest_size=8).hexdigest() == batch
+    assert hashlib.blake2b(contents, digest_size=8).hexdigest()[:10] == batch
 
 
 def test_digits_are_scikit_learns_spread_over_256_values():
-    data = load_images("digits")
-    levels = sklearn.datasets.load_digits().images
-    rest = np.delete(levels, np.s_[::6], axis=0)
+    data = load_images("digits", conditional=True)
+    assert load_images("digits").condition_names is None
+    theirs = sklearn.datasets.load_digits()
+    rest = np.delete(np.arange(1797), np.s_[::6])
     validation = np.arange(149) * len(rest) // 149
-    expected = np.delete(rest, validation, axis=0), rest[validation], levels[::6]
-    for split, levels in zip(splits(data), expected, strict=True):
+    expected = np.delete(rest, validation), rest[validation], np.arange(1797)[::6]
+    for split, numbers in zip(splits(data), expected, strict=True):
+        levels = theirs.images[numbers]
+        np.testing.assert_array_equal(split.conditions, theirs.target[numbers])
         pixels = split.take(split.count)[..., 0].astype(int)
         # A pixel's values, one wide, reach into the range of its grey level.
         assert np.all((pixels + 1) * 17 / 256 > levels)
@@ -78,43 +63,15 @@ def test_digits_are_scikit_learns_spread_over_256_values():
     assert 0 < np.abs(one - two).max() <= 256 / 17 + 1
 
 
-def test_digits_come_with_their_classes():
-    digits = load_images("digits", conditional=True)
-    assert digits.condition_size == 10
-    labels = np.concatenate([s.take_conditions(9999) for s in splits(digits)])
-    assert sorted(labels) == sorted(sklearn.datasets.load_digits().target)
-    images, labels = digits.train.take(9999), digits.train.take_conditions(9999)
-    means = np.stack([images[labels == i].mean(axis=0) for i in range(10)])
-    # The class whose mean image is nearest is most often the digit's own.
-    distances = np.square(digits.test.take(300)[None] - means[:, None])
-    nearest = distances.sum(axis=(2, 3, 4)).argmin(axis=0)
-    assert np.mean(nearest == digits.test.take_conditions(300)) > 0.8
-    assert load_images("digits").condition_names is None
-
-
 def test_photo_crops_come_from_the_photographs_and_splits_do_not_overlap():
     data = load_images("photos", image_size=16)
     photos = sklearn.datasets.load_sample_images().images
 
-    def columns_of(crop):
-        """Columns at which the crop is found in either photograph."""
-        found = []
-        for photo in photos:
-            first = np.all(photo == crop[0, 0], axis=-1)
-            for top, left in zip(*np.nonzero(first), strict=True):
-                window = photo[top : top + 16, left : left + 16]
-                if np.array_equal(window, crop):
-                    found.append(left)
-        return found
-
-    places = []
-    for split in splits(data):
-        found = [columns_of(crop) for crop in split.take(5)]
-        assert all(found)
-        places.append([column for columns in found for column in columns])
-    train, validation, test = places
-    assert max(train) + 16 <= 400 <= min(validation)
-    assert max(validation) + 16 <= 480 <= min(test)
+    edges = [(0, 400), (400, 480), (480, 640)]
+    for split, (start, end) in zip(splits(data), edges, strict=True):
+        for crop in split.take(5):
+            found = [left for photo in photos for _, left in places(crop, photo)]
+            assert found and start <= min(found) <= max(found) <= end - 16
     steps = data.steps_per_epoch(8)
     one, two = (
         next(iter(data.training_batches(8, seed=0, first_step=step)))
@@ -167,20 +124,14 @@ def test_a_folder_may_have_moved_and_images_are_mirrored_where_the_user_says_so(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("cifar10", r"cifar10 is not prepared in .*cifar10.*163 MiB: python -c "),
-        ("celeb_a", "celeb_a is not prepared.*Google Drive.*manual_dir.*python -c "),
-        (
-            "imagenet64",
-            "imagenet/64x64 is not prepared in .*64x64.*train_64x64.tar and valid_64x64"
-            r".tar \(11.7 GiB\).*issues/4662.*FOLDER.*python -c ",
-        ),
+        ("cifar10", "cifar10 is not prepared in .*cifar10.*163 MiB:"),
+        ("celeb_a", "celeb_a is not prepared.*Google Drive.*manual_dir"),
+        ("imagenet64", r"64x64 is .* valid_64x64.tar \(11.7 GiB\).*4662.*FOLDER"),
     ],
 )
 def test_data_that_tfds_has_not_prepared_are_explained_at_once(tmp_path, name, message):
-    message += r".*tfds.builder\('.*', data_dir='.*'\).download_and_prepare\(.*\)\"$"
-    with pytest.raises(
-        FileNotFoundError, match=message.replace("manual_dir='F", ".*F")
-    ):
+    command = r"python -c .*\('.*', data_dir='.*'\).download_and_prepare\(.*\)\"$"
+    with pytest.raises(FileNotFoundError, match=f"{message}.* {command}"):
         load_images(name, data_dir=tmp_path)
 
 
@@ -254,8 +205,5 @@ def test_a_run_with_another_number_of_classes_than_the_data_is_refused():
     config = RunConfig("digits", flow, 64, 1, 1e-3, 0)
     with pytest.raises(ValueError, match="condition_size: expected 10.*got 7"):
         config.load_data()
-
-
-def test_a_missing_package_is_named_with_the_extra_that_brings_it():
     with pytest.raises(ImportError, match=r"a picture needs nonesuch.*\[demo\]"):
         arguments.require("nonesuch.module", "a picture", extra="demo")

@@ -9,7 +9,7 @@ import os
 import pathlib
 import zlib
 from collections.abc import Callable, Iterable
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -23,17 +23,9 @@ _VARIABLE = "TFP_REALNVP_CACHE"
 _FEW = 1000
 # Part of the files' names: what is kept is read by no other version.
 _VERSION = 1
-_RECORD = np.dtype(
-    [
-        ("stamp", "<i8"),
-        ("contents", "<u8"),
-        ("pixels", "<u8"),
-        ("offset", "<i8"),
-        ("height", "<i4"),
-        ("width", "<i4"),
-        ("is_grey", "?"),
-    ]
-)
+_HASHES = ("stamp", "<i8"), ("contents", "<u8"), ("pixels", "<u8")
+_PLACE = ("offset", "<i8"), ("height", "<i4"), ("width", "<i4")
+_RECORD = np.dtype([*_HASHES, *_PLACE, ("is_grey", "?")])
 
 
 def kept_array(
@@ -45,7 +37,7 @@ def kept_array(
 ) -> np.ndarray:
     """Returns a read-only `np.memmap` of what is read once, in pieces, and then kept.
 
-    The file lies in the folder `source`. One of another shape or type is written anew.
+    The file lies in the folder `source`. One of another shape or type is replaced.
     """
     path = source / f"{name}.npy"
     if os.environ.get(_VARIABLE):
@@ -99,37 +91,31 @@ def decoded_images(
     *,
     image_size: int,
     channels: int,
-    crop: Literal["center", "random", "none"],
+    crop: str,
 ) -> DecodedImages:
-    """Returns the pixels of all files in a folder or archive, as `decode_file` does.
+    """Returns what `decode_file` makes of all files in a folder or an archive.
 
-    Those of 1,000 files or more are kept in the folder that the environment variable
-    `TFP_REALNVP_CACHE` names, or in the user's own for caches. Of these, files that are
-    as they were are not decoded again.
+    That of 1,000 files or more is kept in the folder that the environment variable
+    `TFP_REALNVP_CACHE` names, or in the user's own for caches, and is made again only
+    of files that have changed.
     """
     options = {"image_size": image_size, "channels": channels, "crop": crop}
     if len(files.stamps) < _FEW:
         memory = io.BytesIO()
-        decoded = _write(memory, files, None, options)
-        return decoded._replace(pixels=np.frombuffer(memory.getbuffer(), np.uint8))
-    made = f"{image_size}-{channels}-{crop}-{_VERSION}"
-    path = _cache_path(source, f"{source.name}-{made}.images")
-    kept = _load(path, channels)
-    if kept is not None and (
-        len(kept.unchanged(files)) == len(kept.names) == len(files.stamps)
-    ):
-        return kept
+        _write(memory, files, None, options)
+        return _read(np.frombuffer(memory.getbuffer(), np.uint8), channels)
+    name = f"{source.name}-{image_size}-{channels}-{crop}-{_VERSION}.images"
+    path, kept = _cache_path(source, name), None
+    # There may be none, or a damaged one.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        kept = _read(np.memmap(path, np.uint8, "r"), channels)
+        if len(kept.unchanged(files)) == len(kept.names) == len(files.stamps):
+            return kept
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     print(f"Writing {path}, once; {_VARIABLE} can name its folder.", flush=True)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        decoded = _write(file, files, kept, options)
-        end = file.tell()
-        told = {"names": decoded.names, "damaged": decoded.damaged}
-        text = json.dumps(told).encode()
-        file.write(decoded.records.tobytes())
-        file.write(text)
-        file.write(np.array([len(decoded.names), len(text)], "<i8").tobytes())
-    return decoded._replace(pixels=np.memmap(path, np.uint8, "r")[:end])
+        _write(file, files, kept, options)
+    return _read(np.memmap(path, np.uint8, "r"), channels)
 
 
 def _write(
@@ -137,8 +123,8 @@ def _write(
     files: ImageFiles,
     kept: DecodedImages | None,
     options: dict[str, Any],
-) -> DecodedImages:
-    """Writes pixels, those that are kept as they are, and returns all but these."""
+) -> None:
+    """Writes pixels, those that are kept as they are, then records, then names."""
     names: list[str] = []
     damaged: dict[str, str] = {}
     records = np.zeros(len(files.stamps), _RECORD)
@@ -167,23 +153,19 @@ def _write(
     left = [name for name in files.stamps if name not in done]
     for name, decoded in files.decoded(left, **options):
         add(name, decoded)
-    pixels = np.empty([0], np.uint8)
-    return DecodedImages(names, records, pixels, damaged, options["channels"])
+    file.write(records.tobytes())
+    text = json.dumps({"names": names, "damaged": damaged}).encode()
+    file.write(text + np.array([len(names), len(text)], "<i8").tobytes())
 
 
-def _load(path: pathlib.Path, channels: int) -> DecodedImages | None:
-    """Returns what is kept in a file, or nothing if none or a damaged one is there."""
-    try:
-        mapped = np.memmap(path, np.uint8, "r")
-        count, length = mapped[-16:].view("<i8").tolist()
-        text = mapped.size - 16 - length
-        end = text - count * _RECORD.itemsize
-        told = json.loads(mapped[text:-16].tobytes())
-        records = mapped[end:text].copy().view(_RECORD)
-        names, damaged = told["names"], told["damaged"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return DecodedImages(names, records, mapped[:end], damaged, channels)
+def _read(contents: np.ndarray, channels: int) -> DecodedImages:
+    count, length = contents[-16:].view("<i8").tolist()
+    text = contents.size - 16 - length
+    end = text - count * _RECORD.itemsize
+    told = json.loads(contents[text:-16].tobytes())
+    names, damaged = told["names"], told["damaged"]
+    records = contents[end:text].copy().view(_RECORD)
+    return DecodedImages(names, records, contents[:end], damaged, channels)
 
 
 def _cache_path(source: pathlib.Path, name: str) -> pathlib.Path:

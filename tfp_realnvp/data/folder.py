@@ -9,25 +9,21 @@ import math
 import os
 import pathlib
 from collections.abc import Collection
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from tfp_realnvp.arguments import check_int
 from tfp_realnvp.choices import SPLITS
-from tfp_realnvp.data.cache import DecodedImages, decoded_images
+from tfp_realnvp.data.cache import decoded_images
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.image_files import LINKS, ImageFiles, list_files, shown
 from tfp_realnvp.data.image_split import ImageSplit, random_squares
 
 _SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
 # Of all hashes, where a folder does not say.
 _SHARES = {"test": (0, 0.1), "validation": (0.1, 0.2)}
@@ -43,10 +39,7 @@ def load_folder(
     conditional: bool = False,
     labels: str | os.PathLike | None = None,
 ) -> ImageData:
-    """Returns the images below a folder, or in an archive, as squares of one size.
-
-    The arguments are those of `load_images`.
-    """
+    """Returns the images of a folder or an archive, see `load_images`."""
     check_int("image_size", image_size)
     path = pathlib.Path(path).expanduser()
     files = list_files(path)
@@ -60,14 +53,24 @@ def load_folder(
     decoded = decoded_images(
         path, files, image_size=image_size, channels=channels or 3, crop=crop
     )
-    _check_damaged(path, decoded, skip_damaged)
+    if decoded.damaged:
+        bad = [f"{shown(k)} ({why})" for k, why in sorted(decoded.damaged.items())]
+        more = f" and {len(bad) - 5} more" if bad[5:] else ""
+        count = f"{len(bad)} of {len(decoded.names)}"
+        told = f"{count} images that cannot be read: {', '.join(bad[:5])}{more}"
+        if not skip_damaged:
+            raise ValueError(
+                f"dataset: expected images that can be read in {path}, got {told}. "
+                "Remove them, or go on without them: skip_damaged (--skip-damaged)."
+            )
+        print(f"{path}: Left out {told}.", flush=True)
     # Images of one folder follow one another, whatever order they were read in.
     names = sorted(
         places.keys() - decoded.damaged.keys(), key=lambda name: name.split("/")
     )
     rows = _numbers(names, decoded.names)
     records = decoded.records[rows]
-    named = np.array([places[name].split for name in names], "U10")
+    named = np.array([places[name][0] for name in names], "U10")
     splits = share_out(named, records["contents"])
     if not np.isin(SPLITS, splits).all():
         raise ValueError(
@@ -85,17 +88,21 @@ def load_folder(
         images = ImageSplit.from_array(pixels[..., : event_shape[2]])
     if conditions is not None and condition_names is not None:
         conditions = conditions[_numbers(names, places)]
-        _check_classes(conditions[splits == "train"], condition_names)
+        trained = conditions[splits == "train"]
+        if trained.ndim == 1 and len(np.unique(trained)) < len(condition_names):
+            missing = np.setdiff1d(np.arange(len(condition_names)), trained)[0]
+            raise ValueError(
+                "conditional: expected training images of every class, got none of "
+                f"{shown(condition_names[missing])!r}."
+            )
     parts: dict[str, Any] = {}
     digest = hashlib.blake2b(digest_size=8)
     for split in SPLITS:
         chosen = splits == split
         digest.update(records["contents"][chosen].tobytes() + b"/")
-        parts[split] = images.select(rows[chosen])
-        if conditions is not None:
-            parts[split] = dataclasses.replace(
-                parts[split], conditions=conditions[chosen]
-            )
+        known = None if conditions is None else conditions[chosen]
+        selected = images.select(rows[chosen])
+        parts[split] = dataclasses.replace(selected, conditions=known)
     return ImageData(
         name=f"folder:{path!s}",
         event_shape=event_shape,
@@ -110,31 +117,11 @@ def _numbers(names: list[str], among: Collection[str]) -> np.ndarray:
     return np.array([numbers[name] for name in names], np.int64)
 
 
-def _check_damaged(path: pathlib.Path, decoded: DecodedImages, skip: bool) -> None:
-    if not decoded.damaged:
-        return
-    bad = [f"{shown(name)} ({why})" for name, why in sorted(decoded.damaged.items())]
-    listed = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if bad[5:] else "")
-    count = f"{len(bad)} of {len(decoded.names)} images"
-    if skip:
-        print(f"{path}: Left out {count} that cannot be read: {listed}.", flush=True)
-        return
-    raise ValueError(
-        f"dataset: expected images that can be read in {path}, got {count} that "
-        f"cannot: {listed}. Remove them, or go on without them: skip_damaged "
-        "(--skip-damaged)."
-    )
+def _places(path: pathlib.Path, files: ImageFiles) -> dict[str, tuple[str, str]]:
+    """Returns where each image is: the split that its folder is of, and what is below.
 
-
-class _Place(NamedTuple):
-    # Whose folder it is in, "validation" or "test"; or "".
-    split: str
-    # Its name below that folder, or below the one that holds all the rest.
-    below: str
-
-
-def _places(path: pathlib.Path, files: ImageFiles) -> dict[str, _Place]:
-    """Returns where each image is; those in no split are left out of `files`."""
+    The split is "" if images may be held out; those in none are left out of `files`.
+    """
     top = _top_of(files.stamps)
     for name in files.left_out.get(LINKS, ()):
         if name.removeprefix(top).lower() in _SPLIT_NAMES:
@@ -144,24 +131,7 @@ def _places(path: pathlib.Path, files: ImageFiles) -> dict[str, _Place]:
                 "out of it. Move the folder here."
             )
     rests = {name: name.removeprefix(top).partition("/") for name in files.stamps}
-    splits = _split_folders(path, {rest[:2] for rest in rests.values()})
-    places = {}
-    for name, (folder, slash, below) in rests.items():
-        if slash and folder in splits:
-            # Of training images some may be held out too.
-            places[name] = _Place(splits[folder].replace("train", ""), below)
-        elif "train" in splits.values():
-            files.leave_out("outside of the splits", name)
-        else:
-            places[name] = _Place("", f"{folder}{slash}{below}")
-    files.stamps = {name: files.stamps[name] for name in places}
-    return places
-
-
-def _split_folders(
-    path: pathlib.Path, tops: Collection[tuple[str, ...]]
-) -> dict[str, str]:
-    """Returns the splits that there are, by the names of their folders."""
+    tops = {rest[:2] for rest in rests.values()}
     splits: dict[str, str] = {}
     for folder in sorted(folder for folder, slash in tops if slash):
         split = _SPLIT_NAMES.get(folder.lower())
@@ -172,18 +142,30 @@ def _split_folders(
             )
         if split is not None:
             splits[folder] = split
-    # Without any to hold out, and beside others, it is a class of vehicles.
-    is_class = set(splits.values()) == {"train"} and len(tops) > 1
-    return {} if is_class else splits
+    if set(splits.values()) == {"train"} and len(tops) > 1:
+        # Without any to hold out, and beside others, it is a class of vehicles.
+        splits = {}
+    places = {}
+    for name, (folder, slash, below) in rests.items():
+        if slash and folder in splits:
+            places[name] = splits[folder].replace("train", ""), below
+        elif "train" in splits.values():
+            files.left_out["outside of the splits"].append(name)
+        else:
+            places[name] = "", f"{folder}{slash}{below}"
+    files.stamps = {name: files.stamps[name] for name in places}
+    return places
 
 
 def _top_of(names: Collection[str]) -> str:
     """Returns the folder that all images are in, unless it is a split."""
     above = ["".join(name.rpartition("/")[:2]) for name in names]
-    folders = os.path.commonprefix(above).split("/")[:-1]
-    splits = [i for i, folder in enumerate(folders) if folder.lower() in _SPLIT_NAMES]
-    kept = folders[: splits[0]] if splits else folders
-    return "".join(f"{folder}/" for folder in kept)
+    top = ""
+    for folder in os.path.commonprefix(above).split("/")[:-1]:
+        if folder.lower() in _SPLIT_NAMES:
+            break
+        top += f"{folder}/"
+    return top
 
 
 def share_out(named: np.ndarray, contents: np.ndarray) -> np.ndarray:
@@ -221,19 +203,21 @@ def _tell_copies(names: list[str], splits: np.ndarray, hashes: np.ndarray) -> No
 
 
 def _conditions(
-    path: pathlib.Path, places: dict[str, _Place], labels: str | os.PathLike | None
+    path: pathlib.Path,
+    places: dict[str, tuple[str, str]],
+    labels: str | os.PathLike | None,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Returns what is known of each image, and the names of the classes or columns."""
     if labels is not None:
         beside = path / labels
         return read_labels(beside if beside.is_file() else labels, list(places))
-    for name, place in places.items():
-        if "/" not in place.below:
+    for name, (_, below) in places.items():
+        if "/" not in below:
             raise ValueError(
                 "conditional: expected each image in the subfolder of its class, or "
                 f"labels from a CSV file, got {shown(name)!r} in none."
             )
-    return _classes([place.below.partition("/")[0] for place in places.values()])
+    return _classes([below.partition("/")[0] for _, below in places.values()])
 
 
 def _classes(found: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -243,23 +227,13 @@ def _classes(found: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     return labels.astype(np.int32), tuple(names)
 
 
-def _check_classes(labels: np.ndarray, names: tuple[str, ...]) -> None:
-    if labels.ndim == 1:
-        missing = np.setdiff1d(np.arange(len(names)), labels)
-        if len(missing):
-            raise ValueError(
-                "conditional: expected training images of every class, got none of "
-                f"{shown(names[missing[0]])!r}."
-            )
-
-
 def read_labels(
     path: str | os.PathLike, images: list[str]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Returns what a CSV file says of each image, and names of classes or columns.
 
-    One column named `label` or `class`, or of words, has classes; others have numbers,
-    which if all are 0 or 1 are attributes.
+    A single column of words, or named `label` or `class`, has classes. Others have
+    numbers, which are attributes if all are 0 or 1.
     """
     path = pathlib.Path(path).expanduser()
 

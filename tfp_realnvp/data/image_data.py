@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfp_realnvp.arguments import check_int
 from tfp_realnvp.choices import SPLITS
-from tfp_realnvp.data.image_split import ImageSplit
+from tfp_realnvp.data.image_split import ImageSplit, pipeline
 
 # Arbitrary numbers, so that what is drawn here is not drawn again for the other
 # purpose, or by a model that is seeded with the same seed and step.
@@ -34,9 +34,8 @@ class ImageData:
       validation: `ImageSplit` to watch during training.
       test: `ImageSplit` to report on.
       flips: Python `bool`, whether a mirrored image is as good as the original.
-      condition_names: Names of the classes, if the splits have labels, or of the
-        attributes, if they have those; `None` if they have no conditions.
-      digest: Python `str` that is another one for other images, where that is known.
+      condition_names: Names of the classes or attributes; `None` without conditions.
+      digest: Python `str` that differs for other images, where that is known.
 
     Raises:
       ValueError: If a split has no images, conditions are there in part, or a label is
@@ -66,9 +65,9 @@ class ImageData:
                     f"None if none has, got {names} and {part} images "
                     f"{'without' if names else 'with'} them."
                 )
-            if names is None or split.conditions is None or split.conditions.ndim > 1:
-                continue
             labels = split.conditions
+            if names is None or labels is None or labels.ndim > 1:
+                continue
             bad = labels[(labels < 0) | (labels >= len(names))]
             if len(bad):
                 raise ValueError(
@@ -124,15 +123,14 @@ class ImageData:
         """Returns endless shuffled batches, of which each is a function of its number.
 
         Every epoch has another order and leaves out the images that fill no batch; they
-        are mirrored at random where `flips` says so. Batch number `s`, counted from 0
-        over all epochs, is the same wherever the pipeline starts, and the workers'
-        parts of it are the batch of a single worker. With conditions, batches are pairs
-        (images, conditions).
+        are mirrored at random if `flips` is set. A batch is the same wherever the
+        pipeline starts, and the parts of the workers make the batch of a single one.
+        With conditions, batches are pairs (images, conditions).
 
         Args:
           batch_size: Python `int`, of all workers together.
           seed: Python `int`.
-          first_step: Python `int`, number of the first batch.
+          first_step: Python `int`, number of the first batch, from 0 over all epochs.
           worker: Python `int`, number of this worker, from 0.
           num_workers: Python `int`. Their parts differ by one image at most.
 
@@ -160,16 +158,7 @@ class ImageData:
                 images = _mirror(images, bits[:, 2] < 0)
             return (images, *conditions) if conditions else images
 
-        options = tf.data.Options()
-        options.experimental_distribute.auto_shard_policy = (
-            tf.data.experimental.AutoShardPolicy.OFF
-        )
-        return (
-            tf.data.Dataset.counter(first_step)
-            .map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .prefetch(tf.data.AUTOTUNE)
-            .with_options(options)
-        )
+        return pipeline(tf.data.Dataset.counter(first_step), batch, "OFF")
 
     def validation_batches(
         self, batch_size: int, *, limit: int | None = None
@@ -209,19 +198,17 @@ def _shuffle(places: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
     """Returns what is at these places of a random order of `range(count)`."""
     # `tf.random.experimental.index_shuffle` is the same with 4 rounds, whose orders
     # for one seed and the next are alike.
+    last = tf.constant(count - 1, tf.int64)
     return tf.raw_ops.RandomIndexShuffle(
-        index=places,
-        seed=seed,
-        max_index=tf.constant(count - 1, tf.int64),
-        rounds=16,
+        index=places, seed=seed, max_index=last, rounds=16
     )
 
 
 def gaussian_bits_per_dim(train: ImageSplit, test: ImageSplit) -> float:
     """Returns the test bits/dim of an independent Gaussian for each pixel.
 
-    It is fitted to the training images with uniform noise, or to the first 50,000; the
-    score is the exact expectation over the noise.
+    It is fitted to the first 50,000 training images. The score is the exact expectation
+    over uniform noise.
     """
     mean, squares = _moments(train, min(train.count, _MOST_IN_BASELINE))
     test_mean, test_squares = _moments(test, test.count)
@@ -247,11 +234,9 @@ def _moments(split: ImageSplit, count: int) -> tuple[Any, Any]:
 def pipeline_images_per_second(
     batches: tf.data.Dataset, batch_size: int, *, seconds: float = 1.0, most: int = 200
 ) -> float:
-    """Returns the speed of a pipeline that nothing waits for, measured so long at most.
-
-    The first batch, for which the pipeline is set up, does not count.
-    """
+    """Returns the speed of a pipeline that nothing waits for."""
     iterator = iter(batches.repeat())
+    # For the first batch the pipeline is set up.
     next(iterator)
     start = time.perf_counter()
     count, elapsed = 0, 0.0

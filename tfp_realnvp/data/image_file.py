@@ -1,4 +1,4 @@
-"""One image file, which may come from a stranger: from its bytes to pixels."""
+"""One image file, which need not be trusted: from its bytes to pixels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 LARGEST_FILE = 2**28
 # Pillow reads EPS by starting Ghostscript, and the others not at all on its own.
 _NOT_READ = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})
-# Of a longer image the middle is kept, so that it does not fill memory when scaled.
+# The middle of a longer image is kept, so that it does not fill memory when scaled.
 _LONGEST_STRIP = 4
 
 
@@ -24,7 +24,7 @@ class UnreadableImage(Exception):
 
 
 class Decoded(NamedTuple):
-    """What became of a file: no pixels and why, if it is damaged.
+    """What became of a file: its pixels, or why there are none.
 
     `contents` is a hash of its bytes, 0 if the system did not let them be read.
     """
@@ -40,26 +40,21 @@ def _formats() -> tuple[str, ...]:
     return tuple(sorted(Image.OPEN.keys() - _NOT_READ))
 
 
-@functools.cache
-def _suffixes() -> frozenset[str]:
-    known = Image.registered_extensions()
-    return frozenset(s for s, kind in known.items() if kind in _formats())
-
-
 def is_image_name(name: str) -> bool:
-    """Returns whether a file of that name is taken for an image."""
-    return os.path.splitext(name)[1].lower() in _suffixes()
+    """Returns whether the suffix of a name is that of an image."""
+    suffix = os.path.splitext(name)[1].lower()
+    return Image.registered_extensions().get(suffix) in _formats()
 
 
 def hash_of(data: Any) -> int:
-    """Returns a hash of bytes, of 64 bits, that is the same in all processes."""
+    """Returns a hash of 64 bits that is the same in all processes."""
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
 def decode_file(
     read: Callable[[], bytes], image_size: int, channels: int, crop: Any
 ) -> Decoded:
-    """Returns the pixels that a file, read by a function, has for a flow."""
+    """Returns the scaled pixels of the file that a function reads."""
     contents = 0
     try:
         data = read()
@@ -74,13 +69,12 @@ def decode_file(
 def decode_image(contents: bytes, *, channels: int = 3) -> Image.Image:
     """Returns the image in a file of any still format that Pillow reads.
 
-    The format is told by the contents. Of an animation the first frame is taken, and
-    the EXIF orientation is applied. Alpha is left out; of 16 bits the upper 8 are
-    taken.
+    It is the first frame of an animation, upright as EXIF says, without alpha; of 16
+    bits it has the upper 8.
     """
-    if len(contents) > LARGEST_FILE:
-        raise UnreadableImage(f"expected at most {LARGEST_FILE:,} bytes")
     try:
+        if len(contents) > LARGEST_FILE:
+            raise ValueError(f"expected at most {LARGEST_FILE:,} bytes")
         with Image.open(io.BytesIO(contents), formats=_formats()) as image:
             # Pillow has no other mode for PGM files of 16 bits, which it scales to all.
             is_deep = image.mode == "I" and image.format == "PPM"
@@ -89,10 +83,8 @@ def decode_image(contents: bytes, *, channels: int = 3) -> Image.Image:
             # Pillow would clip them.
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         if image.mode in ("I", "F"):
-            raise UnreadableImage("expected 8 or 16 bits a channel, got 32")
+            raise ValueError("expected 8 or 16 bits a channel, got 32")
         image = image.convert("RGB")
-    except UnreadableImage:
-        raise
     except Exception as error:
         # Pillow's readers raise whatever comes of the bytes they find.
         reason = str(error).partition(" <_io.")[0] or type(error).__name__

@@ -1,7 +1,8 @@
-"""Image files wherever they lie, maybe a stranger's: listed, read, decoded."""
+"""Image files wherever they lie, which need not be trusted: listed, read, decoded."""
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import dataclasses
 import functools
@@ -28,39 +29,37 @@ ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 LINKS = "links out of the folder"
 # What programs and systems keep beside images, mostly small copies of them.
 _HIDDEN = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})
-# What an archive may unpack to: so much, or more if it is so many times smaller.
+# An archive may unpack to so many bytes, or to so many times its size.
 _ANY_SIZE, _LARGEST_RATIO = 2**28, 200
 _LARGEST_HEADER = 2**20
-# Name, size, whether it is a plain file, and a function that opens it.
-_Member = tuple[str, int, bool, Callable[[], Any]]
+# Names, and functions that return the files' bytes.
+_Files = Iterator[tuple[str, Callable[[], bytes]]]
 
 
 @dataclasses.dataclass
 class ImageFiles:
     """The image files of a folder or an archive, named with `/` between folders."""
 
-    # Yields names, of those given, and functions that return the files' bytes.
-    read: Callable[[Collection[str]], Iterable[tuple[str, Callable[[], bytes]]]]
-    # Numbers that change when a file does, by its name, in no order.
+    # Yields the files of the given names, in any order.
+    read: Callable[[Collection[str]], _Files]
+    # A number for each name, which changes when the file does.
     stamps: dict[str, int] = dataclasses.field(default_factory=dict)
     # Names of what is not read, by the reason why.
-    left_out: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    left_out: dict[str, list[str]] = dataclasses.field(
+        default_factory=lambda: collections.defaultdict(list)
+    )
 
     def add(self, name: str, stamp: int) -> None:
-        """Takes a plain file in, or leaves it out by its name."""
+        """Takes a plain file in, unless its name says that it is no image to read."""
         if any(map(_is_hidden, name.split("/"))):
-            self.leave_out("hidden", name)
+            self.left_out["hidden"].append(name)
         elif not is_image_name(name):
-            self.leave_out("not images", name)
+            self.left_out["not images"].append(name)
         else:
             self.stamps[name] = stamp
 
-    def leave_out(self, reason: str, name: str) -> None:
-        """Notes a name that is not read."""
-        self.left_out.setdefault(reason, []).append(name)
-
     def told_left_out(self) -> str:
-        """Returns what is left out in a sentence, with an example of each kind."""
+        """Returns a sentence about what is left out, with an example of each kind."""
         parts = [
             f"{len(names):,} {reason} ({shown(min(names))})"
             for reason, names in sorted(self.left_out.items())
@@ -70,7 +69,7 @@ class ImageFiles:
     def decoded(
         self, names: Collection[str], **options: Any
     ) -> Iterator[tuple[str, Decoded]]:
-        """Yields names and what `decode_file` makes of each, by several threads."""
+        """Yields names and what `decode_file` makes of each, in several threads."""
         threads = min(16, os.cpu_count() or 1)
         decode = functools.partial(decode_file, **options)
         read = iter(self.read(names))
@@ -85,7 +84,7 @@ class ImageFiles:
 
 
 def shown(name: str) -> str:
-    """Returns a name as it can be printed: a stranger's could talk to the terminal."""
+    """Returns a name to print, since a stranger's could control the terminal."""
     return name if name.isprintable() else repr(name)
 
 
@@ -102,10 +101,10 @@ def list_files(path: pathlib.Path) -> ImageFiles:
 
 
 def find_images(paths: Iterable[str | os.PathLike]) -> dict[str, ImageFiles]:
-    """Returns the image files at some places, by folder or archive; others at `""`.
+    """Returns image files by the folder or archive that they are in, others at `""`.
 
-    Places are folders, archives, image files, text files (`.txt`) with the path of an
-    image on each line, or patterns of any of these.
+    Paths are those of folders, archives, images, text files (`.txt`) with the path of
+    an image on each line, or patterns of any of these.
     """
     files = ImageFiles(functools.partial(_read_folder, pathlib.Path()))
     found = {"": files}
@@ -122,7 +121,7 @@ def find_images(paths: Iterable[str | os.PathLike]) -> dict[str, ImageFiles]:
                 raise FileNotFoundError(
                     f"paths: expected an image{where}, got {shown(str(image))}."
                 )
-            # It is an image whatever its name; that it is none, reading it says.
+            # Whether it is an image, whatever its name, is known when it is read.
             files.stamps[str(image)] = 0
     for place, listed in found.items():
         if listed.left_out:
@@ -136,7 +135,7 @@ def find_images(paths: Iterable[str | os.PathLike]) -> dict[str, ImageFiles]:
 def read_images(
     found: Mapping[str, ImageFiles], **options: Any
 ) -> Iterator[tuple[str, Decoded]]:
-    """Yields the name of each file found, and what `decode_file` makes of it."""
+    """Yields names and what `decode_file` makes of what `find_images` found."""
     for place, files in found.items():
         for name, decoded in files.decoded(sorted(files.stamps), **options):
             yield (f"{place}/{name}" if place else name), decoded
@@ -172,16 +171,16 @@ def _list_folder(folder: pathlib.Path) -> ImageFiles:
                     place = os.path.realpath(entry.path)
                 is_circle = is_folder and place in inside
                 if _is_hidden(entry.name):
-                    files.leave_out("hidden", name)
+                    files.left_out["hidden"].append(name)
                 elif is_circle or not pathlib.Path(place).is_relative_to(root):
-                    files.leave_out(LINKS, name)
+                    files.left_out[LINKS].append(name)
                 elif is_folder:
                     folders.append((f"{name}/", inside | {place}))
                 elif entry.is_file():
                     files.add(name, _stamp(entry.stat()))
                 else:
-                    # To read from it could mean to wait for ever.
-                    files.leave_out("not plain files", name)
+                    # A read could wait for ever.
+                    files.left_out["not plain files"].append(name)
     return files
 
 
@@ -190,9 +189,7 @@ def _stamp(status: os.stat_result) -> int:
     return hash((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
 
-def _read_folder(
-    folder: pathlib.Path, names: Collection[str]
-) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _read_folder(folder: pathlib.Path, names: Collection[str]) -> _Files:
     def read(path: pathlib.Path) -> bytes:
         with open(path, "rb") as file:
             return file.read(LARGEST_FILE + 1)
@@ -205,7 +202,7 @@ def _list_archive(path: pathlib.Path) -> ImageFiles:
     stamp = _stamp(path.stat())
     for name, contents in _members(path):
         if contents is None:
-            files.leave_out("links and devices", name)
+            files.left_out["links and devices"].append(name)
         elif name in files.stamps:
             raise ValueError(
                 f"dataset: expected one file of a name in {path}, got two of {name!r}."
@@ -215,9 +212,7 @@ def _list_archive(path: pathlib.Path) -> ImageFiles:
     return files
 
 
-def _read_archive(
-    path: pathlib.Path, names: Collection[str]
-) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _read_archive(path: pathlib.Path, names: Collection[str]) -> _Files:
     wanted = frozenset(names)
     for name, contents in _members(path, wanted):
         if name in wanted:
@@ -227,10 +222,7 @@ def _read_archive(
 def _members(
     path: pathlib.Path, wanted: Collection[str] = ()
 ) -> Iterator[tuple[str, bytes | None]]:
-    """Yields names and contents: `None` of links and devices, b"" if not `wanted`.
-
-    Nothing is unpacked to disk.
-    """
+    """Yields names and contents: `None` of links and devices, b"" if not `wanted`."""
     members = _of_zip if path.name.lower().endswith(".zip") else _of_tar
     total, most = 0, max(_ANY_SIZE, _LARGEST_RATIO * path.stat().st_size)
     try:
@@ -256,12 +248,15 @@ def _members(
         ) from error
 
 
+# Name, size, whether it is a plain file, and a function that opens it.
+_Member = tuple[str, int, bool, Callable[[], Any]]
+
+
 def _of_zip(path: pathlib.Path) -> Iterator[_Member]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            kind = stat.S_IFMT(info.external_attr >> 16)
             if not info.is_dir():
-                is_file = kind in (0, stat.S_IFREG)
+                is_file = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
                 opened = functools.partial(archive.open, info)
                 yield info.filename, info.file_size, is_file, opened
 
@@ -284,7 +279,7 @@ def _of_tar(path: pathlib.Path) -> Iterator[_Member]:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that is not taken for the end where it is damaged."""
+    """A header that is refused if it is damaged, where tarfile sees the end."""
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Any:

@@ -23,9 +23,8 @@ class ImageSplit:
       images: Function of numbers (`int64`, shape `[n]`, from 0 to `count - 1`) and
         seeds (`int32`, shape `[n, 2]`) that returns the `n` images as `uint8`, in a
         graph or outside. What is random about an image is a function of its seed.
-      conditions: What is known of each image: array of labels, `int32` of shape
-        `[count]`, or of attributes, `bool` of shape `[count, K]`; `None` if the images
-        are for an unconditional flow.
+      conditions: Labels, `int32` of shape `[count]`, or attributes, `bool` of shape
+        `[count, K]`; `None` for an unconditional flow.
 
     Raises:
       ValueError: If there is not one condition for each image.
@@ -54,9 +53,9 @@ class ImageSplit:
         """Returns the images of an array.
 
         Args:
-          array: `uint8` array of shape [count, height, width, channels]. Of an
-            `np.memmap` only those images are read that are asked for.
-          conditions: As the attribute of that name.
+          array: `uint8` array of shape [count, height, width, channels]. An `np.memmap`
+            stays on disk.
+          conditions: See above.
 
         Raises:
           ValueError: If the array has another dtype or rank.
@@ -68,18 +67,13 @@ class ImageSplit:
                 "array: expected uint8 of shape (count, height, width, channels), got "
                 f"{array.dtype} of shape {array.shape}."
             )
+
+        def mapped(numbers: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+            return _from_numpy(array.__getitem__, [numbers], array.shape[1:])
+
         if is_mapped:
-            return cls(
-                len(array),
-                lambda numbers, seeds: _from_numpy(
-                    array.__getitem__, [numbers], array.shape[1:]
-                ),
-                conditions,
-            )
-        # Pipelines run on the CPU. An eager tensor is held by their graph, where an
-        # array would become a copy, of 2 GB at most.
-        with tf.device("CPU:0"):
-            pixels = tf.constant(array)
+            return cls(len(array), mapped, conditions)
+        pixels = _on_cpu(array)
         return cls(
             len(array), lambda numbers, seeds: tf.gather(pixels, numbers), conditions
         )
@@ -97,15 +91,12 @@ class ImageSplit:
           count: Python `int`, how many there are.
           image: Function of a number and a seed (`int32`, shape `[2]`) that returns
             one `uint8` image.
-          conditions: As the attribute of that name.
+          conditions: See above.
         """
 
         def images(numbers: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-            return tf.map_fn(
-                lambda pair: image(*pair),
-                (numbers, seeds),
-                fn_output_signature=tf.uint8,
-            )
+            pairs = numbers, seeds
+            return tf.map_fn(lambda p: image(*p), pairs, fn_output_signature=tf.uint8)
 
         return cls(count, images, conditions)
 
@@ -115,8 +106,7 @@ class ImageSplit:
 
     def select(self, numbers: np.ndarray) -> ImageSplit:
         """Returns the images of these numbers, renumbered from 0."""
-        with tf.device("CPU:0"):
-            chosen = tf.constant(numbers, tf.int64)
+        chosen = _on_cpu(numbers, tf.int64)
         return ImageSplit(
             len(numbers),
             lambda i, seeds: self.images(tf.gather(chosen, i), seeds),
@@ -129,8 +119,7 @@ class ImageSplit:
         They are spread evenly, since neighbours are often alike, and always the same.
 
         Args:
-          count: Python `int`, how many to take out; `None` is a tenth, but from 1 to
-            1,000.
+          count: Python `int`, how many; `None` is a tenth, but from 1 to 1,000.
 
         Raises:
           ValueError: If `count` is not between 1 and one less than there are.
@@ -146,17 +135,14 @@ class ImageSplit:
         """Returns `images`, or with conditions a function that returns pairs."""
         if self.conditions is None:
             return self.images
-        with tf.device("CPU:0"):
-            conditions = tf.constant(self.conditions)
+        conditions = _on_cpu(self.conditions)
         return lambda numbers, seeds: (
             self.images(numbers, seeds),
             tf.gather(conditions, numbers),
         )
 
     def batches(self, batch_size: int, *, limit: int | None = None) -> tf.data.Dataset:
-        """Returns one pass in order, always of the same images.
-
-        With conditions, batches are pairs (images, conditions).
+        """Returns one pass in order; with conditions, of pairs (images, conditions).
 
         Args:
           batch_size: Python `int`; the last batch may be smaller.
@@ -171,18 +157,8 @@ class ImageSplit:
             seeds = tf.stack([numbers, tf.zeros_like(numbers)], axis=1)
             return read(numbers, tf.cast(seeds, tf.int32))
 
-        options = tf.data.Options()
-        options.experimental_distribute.auto_shard_policy = (
-            tf.data.experimental.AutoShardPolicy.DATA
-        )
         count = self.count if limit is None else min(limit, self.count)
-        return (
-            tf.data.Dataset.range(count)
-            .batch(batch_size)
-            .map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-            .prefetch(tf.data.AUTOTUNE)
-            .with_options(options)
-        )
+        return pipeline(tf.data.Dataset.range(count).batch(batch_size), batch, "DATA")
 
     def take(self, count: int) -> np.ndarray:
         """Returns the first `count` images, or all if there are fewer, as `uint8`."""
@@ -194,13 +170,25 @@ class ImageSplit:
         return None if self.conditions is None else self.conditions[:count]
 
 
+def pipeline(
+    numbers: tf.data.Dataset, batch: Callable[[tf.Tensor], Any], sharding: str
+) -> tf.data.Dataset:
+    """Returns the batches that a function makes of numbers, in their order."""
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = getattr(
+        tf.data.experimental.AutoShardPolicy, sharding
+    )
+    return (
+        numbers.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(tf.data.AUTOTUNE)
+        .with_options(options)
+    )
+
+
 def random_squares(
     read: Callable[[int], np.ndarray], count: int, event_shape: tuple[int, int, int]
 ) -> ImageSplit:
-    """Returns squares of images that `read` returns by number, larger or as large.
-
-    Seeds draw their places.
-    """
+    """Returns squares, at places drawn from seeds, of images that `read` returns."""
     size, _, channels = event_shape
 
     def cut(numbers: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -221,6 +209,13 @@ def random_squares(
         return _from_numpy(cut, [numbers, places], event_shape)
 
     return ImageSplit(count, images)
+
+
+def _on_cpu(array: np.ndarray, dtype: tf.DType | None = None) -> tf.Tensor:
+    # Pipelines run on the CPU. An eager tensor is held by their graph, where an array
+    # would become a copy, of 2 GB at most.
+    with tf.device("CPU:0"):
+        return tf.constant(array, dtype)
 
 
 def _from_numpy(

@@ -1,36 +1,42 @@
-"""Digits and photographs of scikit-learn; CIFAR-10, CelebA and ImageNet of TFDS."""
+"""Digits and photographs of scikit-learn; CIFAR-10, CelebA, ImageNet of TFDS; LSUN."""
 
 from __future__ import annotations
 
+import functools
+import itertools
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from tfp_realnvp.arguments import check_int, require
 from tfp_realnvp.choices import SPLITS
 from tfp_realnvp.data.cache import kept_array
 from tfp_realnvp.data.image_data import ImageData
-from tfp_realnvp.data.image_split import ImageSplit
+from tfp_realnvp.data.image_file import UnreadableImage, decode_image
+from tfp_realnvp.data.image_split import ImageSplit, random_squares
 from tfp_realnvp.data.progress import ProgressBar
 
-_GREY_LEVELS = 17
 _CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 _FACE = 148
+# With the size of the archive to download.
+LSUN = {"bedroom": "42.8 GiB", "church_outdoor": "2.3 GiB", "tower": "11.2 GiB"}
+_LSUN_URL = "http://dl.yf.io/lsun/scenes"
+_SMALLEST_SIDE = 96
 # What makes TFDS look for downloaded files in a folder of the user's.
-_MANUAL_CONFIG = "tfds.download.DownloadConfig(manual_dir='FOLDER')"
+_MANUAL = "download_config=tfds.download.DownloadConfig(manual_dir='FOLDER')"
 _READ_AT_ONCE = 500
+_Folder = str | os.PathLike | None
 
 
 def load_digits() -> ImageData:
-    """Returns scikit-learn's 1,797 real digits as 8 x 8 x 1 images, with their classes.
+    """Returns scikit-learn's 1,797 digits, each of 17 grey levels spread evenly.
 
-    To be modelled as 8-bit images, each of their 17 grey levels is spread evenly over
-    its 256 / 17 values: the noise of the paper, at the depth these images really have.
-    No density over them can then gain by finding 17 spikes.
+    A density could otherwise gain by finding 17 spikes.
     """
     datasets = require("sklearn.datasets", "the digits data set", extra="demo")
     bunch = datasets.load_digits()
@@ -39,60 +45,47 @@ def load_digits() -> ImageData:
 
     def image(number: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         noise = tf.random.stateless_uniform([8, 8, 1], seed)
-        spread = (tf.gather(levels, number) + noise) * (256 / _GREY_LEVELS)
+        spread = (tf.gather(levels, number) + noise) * (256 / 17)
         return tf.cast(spread, tf.uint8)
 
     labels = bunch.target.astype(np.int32)
     digits = ImageSplit.from_function(len(labels), image, labels)
     numbers = np.arange(len(labels))
     train, validation = digits.select(numbers[numbers % 6 > 0]).take_out()
-    return ImageData(
-        name="digits",
-        event_shape=(8, 8, 1),
-        train=train,
-        validation=validation,
-        test=digits.select(numbers[::6]),
-        condition_names=tuple("0123456789"),
-    )
+    test, names = digits.select(numbers[::6]), tuple("0123456789")
+    return ImageData("digits", (8, 8, 1), train, validation, test, False, names)
 
 
 def load_photos(image_size: int) -> ImageData:
-    """Returns random crops of scikit-learn's two photographs, as the paper's of LSUN.
+    """Returns random crops of scikit-learn's two photographs, new in every epoch.
 
-    Of 640 columns the left 400 are to train, the next 80 to validate and the right 160
-    to test with. Crops to train with are new in every epoch.
+    Of 640 columns 400 are to train, 80 to validate and the last 160 to test with.
     """
     datasets = require("sklearn.datasets", "the photos data set", extra="demo")
     photos = np.stack(datasets.load_sample_images().images)
     check_int("image_size", image_size, most=80)
-    train, validation, test = (
-        _random_crops(strip, image_size, count)
-        for strip, count in zip(
-            np.split(photos, [400, 480], axis=2), (4096, 256, 512), strict=True
-        )
-    )
     shape = (image_size, image_size, 3)
+
+    def crops(strip: np.ndarray, count: int) -> ImageSplit:
+        with tf.device("CPU:0"):
+            pixels = tf.constant(strip)
+        room = np.subtract(strip.shape[1:3], image_size - 1)
+        limits = tf.constant([len(strip), *room], tf.float32)
+
+        def crop(number: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+            uniform = tf.random.stateless_uniform([3], seed)
+            which, top, left = tf.unstack(tf.cast(uniform * limits, tf.int32))
+            image = pixels[which, top : top + image_size, left : left + image_size]
+            return tf.ensure_shape(image, shape)
+
+        return ImageSplit.from_function(count, crop)
+
+    strips = np.split(photos, [400, 480], axis=2)
+    train, validation, test = map(crops, strips, (4096, 256, 512))
     return ImageData("photos", shape, train, validation, test, flips=True)
 
 
-def _random_crops(photos: np.ndarray, size: int, count: int) -> ImageSplit:
-    with tf.device("CPU:0"):
-        photos = tf.constant(photos)
-    height, width = photos.shape[1:3]
-    limits = [photos.shape[0], height - size + 1, width - size + 1]
-
-    def crop(number: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        uniform = tf.random.stateless_uniform([3], seed)
-        which, top, left = tf.unstack(
-            tf.cast(uniform * tf.constant(limits, tf.float32), tf.int32)
-        )
-        image = photos[which, top : top + size, left : left + size]
-        return tf.ensure_shape(image, [size, size, 3])
-
-    return ImageSplit.from_function(count, crop)
-
-
-def load_cifar10(data_dir: str | os.PathLike | None) -> ImageData:
+def load_cifar10(data_dir: _Folder) -> ImageData:
     """Returns CIFAR-10; 1,000 of its 50,000 training images are for validation."""
     train, test = (
         _in_memory(
@@ -108,18 +101,17 @@ def load_cifar10(data_dir: str | os.PathLike | None) -> ImageData:
     return ImageData("cifar10", (32, 32, 3), train, validation, test, True, names)
 
 
-def load_celeb_a(data_dir: str | os.PathLike | None, image_size: int) -> ImageData:
+def load_celeb_a(data_dir: _Folder, image_size: int) -> ImageData:
     """Returns CelebA, 202,599 faces in its own three splits, with their 40 attributes.
 
-    The central 148 x 148 pixels of each are taken and scaled: of 218 rows and 178
-    columns, rows 35 to 182 and columns 15 to 162. The paper's crop is "approximately
-    central", and its released code takes the same columns from 5 rows further down.
+    The central 148 x 148 of 218 x 178 pixels are scaled. The paper says "approximately
+    central"; its code takes the same columns from 5 rows further down.
     """
     check_int("image_size", image_size, most=_FACE)
     advice = (
         "which downloads 1.4 GiB from Google Drive (if that refuses, fetch the files "
         "yourself, put them into a FOLDER and write "
-        f"download_and_prepare(download_config={_MANUAL_CONFIG}))"
+        f"download_and_prepare({_MANUAL}))"
     )
     opened = [_prepared("celeb_a", s, data_dir, advice=advice) for s in SPLITS]
     names = sorted(opened[0].element_spec["attributes"])
@@ -140,62 +132,47 @@ def load_celeb_a(data_dir: str | os.PathLike | None, image_size: int) -> ImageDa
     return ImageData("celeb_a", shape, train, validation, test, True, tuple(names))
 
 
-def load_downsampled_imagenet(
-    data_dir: str | os.PathLike | None, image_size: int
-) -> ImageData:
+def load_downsampled_imagenet(data_dir: _Folder, image_size: int) -> ImageData:
     """Returns downsampled ImageNet, 1,281,149 training and 49,999 test images.
 
-    These are the images of PixelRNN and Real NVP, which ImageNet's own site has since
-    replaced by others, easier to model, of the same sizes. The papers report on what
-    the data set calls validation. As in the paper, none is mirrored.
+    ImageNet's own site has since replaced them by others, easier to model. As in the
+    paper, its validation images are for testing, and none is mirrored.
     """
-    train, test = (
-        _mapped_imagenet(split, data_dir, image_size)
-        for split in ("train", "validation")
+    import tensorflow_datasets as tfds
+
+    sides = f"{image_size}x{image_size}"
+    name, shape = f"downsampled_imagenet/{sides}", (image_size, image_size, 3)
+    size = {32: "4.0", 64: "11.7"}[image_size]
+    advice = (
+        f"from train_{sides}.tar and valid_{sides}.tar ({size} GiB). They are no "
+        "longer at http://image-net.org/small/; "
+        "https://github.com/tensorflow/datasets/issues/4662 says where they are. Put "
+        "both into a FOLDER, for TFDS to check"
     )
+
+    def mapped(split: str) -> ImageSplit:
+        examples = _prepared(name, split, data_dir, advice=advice, config=_MANUAL)
+        images = examples.map(
+            # TFDS does not know the sizes.
+            lambda example: tf.ensure_shape(example["image"], shape),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        pixels = kept_array(
+            pathlib.Path(tfds.builder(name, data_dir=data_dir).data_dir),
+            f"downsampled_imagenet-{sides}-{split}",
+            (len(examples), *shape),
+            np.uint8,
+            images.batch(_READ_AT_ONCE).prefetch(1).as_numpy_iterator,
+        )
+        return ImageSplit.from_array(pixels)
+
+    train, test = map(mapped, ("train", "validation"))
     train, validation = train.take_out()
-    shape = (image_size, image_size, 3)
     return ImageData(f"imagenet{image_size}", shape, train, validation, test)
 
 
-def _mapped_imagenet(
-    split: str, data_dir: str | os.PathLike | None, size: int
-) -> ImageSplit:
-    import tensorflow_datasets as tfds
-
-    name, download = f"downsampled_imagenet/{size}x{size}", {32: "4.0", 64: "11.7"}
-    examples = _prepared(
-        name,
-        split,
-        data_dir,
-        advice=f"from train_{size}x{size}.tar and valid_{size}x{size}.tar "
-        f"({download[size]} GiB). They are no longer at http://image-net.org/small/; "
-        "https://github.com/tensorflow/datasets/issues/4662 says where they are. Put "
-        "both into a FOLDER, for TFDS to check",
-        config=f"download_config={_MANUAL_CONFIG}",
-    )
-    images = examples.map(
-        # TFDS does not know the sizes.
-        lambda example: tf.ensure_shape(example["image"], [size, size, 3]),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
-    pixels = kept_array(
-        pathlib.Path(tfds.builder(name, data_dir=data_dir).data_dir),
-        f"{name.replace('/', '-')}-{split}",
-        (len(examples), size, size, 3),
-        np.uint8,
-        images.batch(_READ_AT_ONCE).prefetch(1).as_numpy_iterator,
-    )
-    return ImageSplit.from_array(pixels)
-
-
 def _prepared(
-    name: str,
-    split: str,
-    data_dir: str | os.PathLike | None,
-    *,
-    advice: str,
-    config: str = "",
+    name: str, split: str, data_dir: _Folder, *, advice: str, config: str = ""
 ) -> tf.data.Dataset:
     """Returns the examples of a split as TFDS has them, or says how to prepare them."""
     # Importing TFDS takes a second that the other data sets need not pay.
@@ -222,7 +199,6 @@ def _in_memory(
     convert: Callable[[tf.Tensor], tf.Tensor],
     condition: Callable[[dict[str, Any]], tf.Tensor],
 ) -> ImageSplit:
-    """Returns the converted images of prepared examples, and their conditions."""
     pairs = examples.map(
         lambda example: (convert(example["image"]), condition(example)),
         num_parallel_calls=tf.data.AUTOTUNE,
@@ -237,3 +213,85 @@ def _in_memory(
         done += len(batch)
         progress.update(done)
     return ImageSplit.from_array(images, conditions)
+
+
+def load_lsun(category: str, data_dir: _Folder, image_size: int = 64) -> ImageData:
+    """Returns LSUN's photographs of one category, out of LSUN's own databases.
+
+    As in the paper, the smaller side is scaled to 96 pixels, and a random crop taken;
+    the 300 validation images are for testing. Of Pillow's filters Hamming's comes
+    closest to the paper's code (a mean difference of 1 in 256).
+    """
+    check_int("image_size", image_size, most=_SMALLEST_SIDE)
+    require("lmdb", "an LSUN data set", extra="lsun")
+    shape = (image_size, image_size, 3)
+    folders = []
+    for part in ("train", "val"):
+        name = f"{category}_{part}_lmdb"
+        folder = pathlib.Path(data_dir or "").expanduser() / name
+        if data_dir is None or not (folder / "data.mdb").is_file():
+            where = "FOLDER" if data_dir is None else data_dir
+            archives = (f"{category}_{part}_lmdb.zip" for part in ("train", "val"))
+            commands = "; ".join(
+                f"curl -L -C - -O {_LSUN_URL}/{archive} && unzip {archive} -d {where}"
+                for archive in archives
+            )
+            raise FileNotFoundError(
+                f"dataset: expected {name}/data.mdb in the folder that data_dir "
+                f"(--data-dir) names, got {data_dir}. Download LSUN's {category} once, "
+                f"{LSUN[category]} and as much again unpacked: {commands}"
+            )
+        folders.append(folder.resolve())
+    train, test = (_lsun_crops(folder, shape) for folder in folders)
+    train, validation = train.take_out()
+    return ImageData(f"lsun_{category}", shape, train, validation, test, flips=True)
+
+
+def _lsun_crops(folder: pathlib.Path, shape: tuple[int, int, int]) -> ImageSplit:
+    keys = _lsun_keys(folder)
+
+    def photo(number: int) -> np.ndarray:
+        key = bytes(keys[number])
+        with _lsun_environment(folder).begin() as transaction:
+            encoded = transaction.get(key, b"")
+        try:
+            image = decode_image(encoded)
+        except UnreadableImage as error:
+            raise ValueError(
+                f"dataset: expected a whole image {key.decode()} in {folder}, got "
+                f"{len(encoded)} bytes that cannot be read ({error}). Unpack or "
+                f"download the archive again, and remove {folder.name}-keys*.npy, the "
+                "list of its images."
+            ) from error
+        scale = _SMALLEST_SIDE / min(image.size)
+        width, height = (max(_SMALLEST_SIDE, round(s * scale)) for s in image.size)
+        return np.asarray(image.resize((width, height), Image.Resampling.HAMMING))
+
+    return random_squares(photo, len(keys), shape)
+
+
+@functools.cache
+def _lsun_environment(folder: pathlib.Path) -> Any:
+    """Returns the database, which LMDB lets a process open once."""
+    import lmdb
+
+    # Nobody writes: without locks a folder that is read-only will do.
+    return lmdb.open(str(folder), readonly=True, lock=False)
+
+
+def _lsun_keys(folder: pathlib.Path) -> np.ndarray:
+    """Returns the names of all images, a list that takes long to make and is kept."""
+    with _lsun_environment(folder).begin() as transaction:
+        count = transaction.stat()["entries"]
+        first = next(transaction.cursor().iternext(values=False), b"")
+    if not first:
+        raise ValueError(f"dataset: expected images in {folder}, got none.")
+    dtype = f"S{len(first)}"
+
+    def pieces() -> Iterator[np.ndarray]:
+        with _lsun_environment(folder).begin() as transaction:
+            keys = transaction.cursor().iternext(values=False)
+            while piece := list(itertools.islice(keys, 10_000)):
+                yield np.array(piece, dtype)
+
+    return kept_array(folder, f"{folder.name}-keys", (count,), dtype, pieces)

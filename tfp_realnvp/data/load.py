@@ -13,13 +13,14 @@ from tfp_realnvp.choices import CROPS, DATA_SETS
 from tfp_realnvp.data.folder import load_folder
 from tfp_realnvp.data.image_data import ImageData
 from tfp_realnvp.data.known_sets import (
+    LSUN,
     load_celeb_a,
     load_cifar10,
     load_digits,
     load_downsampled_imagenet,
+    load_lsun,
     load_photos,
 )
-from tfp_realnvp.data.lsun import CATEGORIES, load_lsun
 
 
 class _Known(NamedTuple):
@@ -32,19 +33,16 @@ class _Known(NamedTuple):
 
 
 _KNOWN = {
-    "digits": _Known(lambda folder, size: load_digits(), 8, has_conditions=True),
-    "photos": _Known(lambda folder, size: load_photos(size), 32, any_size=True),
-    "cifar10": _Known(
-        lambda folder, size: load_cifar10(folder), 32, has_conditions=True
-    ),
+    "digits": _Known(lambda _, size: load_digits(), 8, has_conditions=True),
+    "photos": _Known(lambda _, size: load_photos(size), 32, any_size=True),
+    "cifar10": _Known(lambda path, size: load_cifar10(path), 32, has_conditions=True),
     "imagenet32": _Known(load_downsampled_imagenet, 32),
     "imagenet64": _Known(load_downsampled_imagenet, 64),
     "celeb_a": _Known(load_celeb_a, 64, any_size=True, has_conditions=True),
-    **{
-        f"lsun_{name}": _Known(functools.partial(load_lsun, name), 64, any_size=True)
-        for name in CATEGORIES
-    },
 }
+for _name in LSUN:
+    _load = functools.partial(load_lsun, _name)
+    _KNOWN[f"lsun_{_name}"] = _Known(_load, 64, any_size=True)
 
 
 def load_images(
@@ -62,11 +60,10 @@ def load_images(
     """Returns the data set of that name.
 
     Of your own images, subfolders `train`, `validation` and `test` (`val`, `Train` and
-    the like too) are the splits. What of validation and test is not there is taken out
-    of the training images, a tenth each, as the bytes of each file decide. Neither
-    images nor archives need be trusted. What is left out (hidden files, other files,
-    links that lead out of the folder) is counted and printed, and so are images that
-    are in two splits.
+    the like too) are the splits. A validation or test split without a folder is a tenth
+    of the training images, as the bytes of each file decide. Neither images nor
+    archives need be trusted. What is left out is counted and printed, and so are images
+    in two splits.
 
     Args:
       dataset: `"digits"`, `"photos"`, `"cifar10"`, `"imagenet32"`, `"imagenet64"`,
@@ -74,18 +71,15 @@ def load_images(
         `"folder:PATH"` for your own: a folder of images, at any depth, of any format
         that Pillow reads; or an archive of them (`.zip`, `.tar`, `.tar.gz`, `.tgz`).
       image_size: Python `int`, side of the images, for data sets that come in any
-        size; `None` is 32 (`"celeb_a"` and LSUN: 64), or the size that the data set
-        has.
+        size; `None` is 32 (`"celeb_a"` and LSUN: 64), or the size that there is.
       data_dir: Folder of prepared TFDS data, or of LSUN's unpacked databases; or, of
-        your own images, the folder or archive that has come in the place of PATH.
-      conditional: Python `bool`, whether to keep the images' classes or attributes,
-        for a flow that is conditioned on them. Of your own, the class is the first
-        subfolder of the split that an image is in, or what `labels` says.
-      channels: Of your own images: 3 for colours, 1 for grey, `None` for grey if all
-        are.
-      crop: Of your own images: `"center"`, the central square of each; `"random"`,
-        another square of it in every epoch; or `"none"`, all of it, its sides scaled
-        apart.
+        your own images, the folder or archive that has taken the place of PATH.
+      conditional: Python `bool`, whether to keep classes or attributes, for a flow that
+        is conditioned on them. The class of your own image is its first subfolder below
+        the split, or what `labels` says.
+      channels: Of your own images: 3, 1, or `None` for 1 if all are grey.
+      crop: Of your own images: `"center"`, the central square; `"random"`, another
+        square in every epoch; or `"none"`, all of it, each side scaled separately.
       augment: `"flip"` if a mirrored image is as good as the original; `None` is what
         is known of the data set.
       skip_damaged: Python `bool`, whether to go on without files that cannot be read.
@@ -95,9 +89,8 @@ def load_images(
     Raises:
       FileNotFoundError: If the data are not there.
       ImportError: If they need a package that is not installed.
-      ValueError: If there is no such data set, or not of that size, or it has neither
-        classes nor attributes and is to be `conditional`; or if your own images are
-        too few or damaged.
+      ValueError: If there is no such data set, or not of that size, or not with classes
+        or attributes; or if your own images are too few or damaged.
 
     #### Example
 
@@ -120,7 +113,11 @@ def load_images(
         "labels": labels,
     }
     # Before anything is loaded, which can take hours.
-    if dataset.startswith("folder:"):
+    if not dataset.startswith("folder:"):
+        _check_known(dataset, image_size, conditional, own)
+        known = _KNOWN[dataset]
+        data = known.load(data_dir, known.size if image_size is None else image_size)
+    else:
         path = dataset.removeprefix("folder:")
         if not path.strip():
             # As a shell leaves it of a variable that is not set.
@@ -134,10 +131,6 @@ def load_images(
         data = load_folder(data_dir or path, size, conditional=conditional, **own)
         # The name of a run's images stays when they are moved.
         data = dataclasses.replace(data, name=dataset)
-    else:
-        _check_known(dataset, image_size, conditional, own)
-        known = _KNOWN[dataset]
-        data = known.load(data_dir, known.size if image_size is None else image_size)
     if augment == "flip":
         data = dataclasses.replace(data, flips=True)
     return data if conditional else data.unconditional()

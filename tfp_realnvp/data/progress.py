@@ -12,10 +12,7 @@ _ON_A_TERMINAL, _IN_A_FILE = 0.2, 10.0
 
 
 class ProgressLine:
-    """A line that a terminal shows in one place, and a file gets now and then.
-
-    There are no colours and no escape codes in it.
-    """
+    """A plain line that a terminal shows in one place, and a file gets now and then."""
 
     def __init__(self) -> None:
         is_terminal = sys.stdout is not None and sys.stdout.isatty()

@@ -2,8 +2,11 @@
 
 from tfp_realnvp.evaluation.evaluation import Evaluation, score_split, summarize
 from tfp_realnvp.evaluation.image_scores import ImageScores, score_images
-from tfp_realnvp.evaluation.paper_table import paper_results
-from tfp_realnvp.evaluation.runs_evaluation import RunsEvaluation, evaluate_runs
+from tfp_realnvp.evaluation.runs_evaluation import (
+    RunsEvaluation,
+    evaluate_runs,
+    paper_results,
+)
 
 __all__ = [
     "Evaluation",

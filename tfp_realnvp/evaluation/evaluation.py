@@ -32,8 +32,7 @@ def score_split(
     """Returns the bits/dim of every image of a split under several draws of the noise.
 
     Normalization is by running statistics. The noise of an image is a function of
-    `seed`, of the draw and of the image's number, and so the same for every model,
-    `limit` and `batch_size`.
+    `seed`, of the draw and of the image's number, and so the same for every model.
 
     Args:
       model: Model of a flow over pixels.
@@ -41,7 +40,7 @@ def score_split(
       draws: Python `int`, how often noise is added to each image.
       seed: Python `int`, of the noise.
       limit: Python `int`, only the first so many images; `None` is all of them.
-      batch_size: Python `int`; a matter of memory and speed alone.
+      batch_size: Python `int`, for memory and speed alone.
 
     Returns:
       `float64` array of shape [images, draws].
@@ -59,10 +58,7 @@ def score_split(
     check_int("batch_size", batch_size)
     check_seed("seed", seed, optional=False)
     count = split.count if limit is None else limit
-    if not 1 <= count <= split.count:
-        raise ValueError(
-            f"limit: expected 1 to {split.count}, the images there are; got {limit}."
-        )
+    check_int("limit", count, most=split.count, unit=", the images there are")
     batches = split.batches(batch_size, limit=count)
     number = tf.TensorSpec([], tf.int64)
 
@@ -78,7 +74,6 @@ def score_split(
     result = np.empty([count, draws], np.float64)
     progress, done = ProgressBar(count), 0
     for batch in batches:
-        end = min(done + batch_size, count)
         for draw in range(draws):
             found = log_prob(batch, done, draw).numpy()
             if not np.isfinite(found).all():
@@ -87,18 +82,14 @@ def score_split(
                     f"log_prob: expected finite numbers, got {found[image]} for "
                     f"image {done + image} (draw {draw} of its noise)."
                 )
-            result[done:end, draw] = found
-        done = end
+            result[done : done + len(found), draw] = found
+        done += len(found)
         progress.update(done)
     return bits_per_dim(result, model.flow.event_shape)
 
 
 def dequantized(
-    model: FlowModel,
-    images: tf.Tensor,
-    numbers: tf.Tensor,
-    draw: tf.Tensor,
-    seed: int,
+    model: FlowModel, images: tf.Tensor, numbers: tf.Tensor, draw: tf.Tensor, seed: int
 ) -> tf.Tensor:
     """Returns `uint8` images with noise that depends on number, draw and seed alone."""
     shape, dtype = model.flow.event_shape, model.flow.dtype
@@ -117,7 +108,7 @@ class Evaluation:
     """What images cost under a flow, or under several that differ in their seed.
 
     Standard errors are standard deviations of the means of single images or flows,
-    divided by the square root of how many there are; `None` where there is one only.
+    divided by the square root of their number; `None` if there is only one.
 
     Attributes:
       flows: Python `int`, how many flows.
@@ -126,9 +117,9 @@ class Evaluation:
       bits_per_dim: Mean over flows, images and draws; what the paper reports.
       standard_error_over_images: Of `bits_per_dim`, for the choice of images.
       standard_error_over_seeds: Of `bits_per_dim`, for the choice of training seeds.
-      spread_over_draws: Standard deviation of what single draws of the noise give
-        for the whole split; `None` for a single draw.
-      importance_samples: Number `K` of draws in the bound, or `None` for no bound.
+      spread_over_draws: Standard deviation, over draws of the noise, of the mean of the
+        whole split; `None` for a single draw.
+      importance_samples: Number of draws in the bound, or `None` for no bound.
       bound_bits_per_dim: The importance-weighted bound, see `summarize`.
       bound_standard_error_over_images: Of the bound.
       bound_standard_error_over_seeds: Of the bound.
@@ -165,8 +156,7 @@ def summarize(
 
     The left side is what the paper reports, as bits/dim; the middle, with
     `K = importance_samples`, is a tighter bound on the log-likelihood of the discrete
-    images, and grows with `K` (Burda et al., 2016). It is another quantity than that
-    in the paper's table, and never worse.
+    images, and grows with `K` (Burda et al., 2016).
 
     Args:
       scores: For each flow, bits/dim of shape [images, draws], of the same images
@@ -198,23 +188,16 @@ def summarize(
     by_draw = values.mean(axis=(0, 1))
     mean, errors = float(values.mean()), _standard_errors(values.mean(axis=2))
     spread = float(by_draw.std(ddof=1)) if draws > 1 else None
-    found = Evaluation(flows, images, draws, mean, *errors, spread)
-    if importance_samples is None:
-        return found
-    check_importance_samples(importance_samples, draws)
-    nats_per_bit_per_dim = math.prod(event_shape) * math.log(2)
-    log_prob = -values * nats_per_bit_per_dim
-    groups = log_prob.reshape([flows, images, -1, importance_samples])
-    mean_prob = np.logaddexp.reduce(groups, axis=3) - math.log(importance_samples)
-    bound = -mean_prob.mean(axis=2) / nats_per_bit_per_dim
-    over_images, over_seeds = _standard_errors(bound)
-    return dataclasses.replace(
-        found,
-        importance_samples=importance_samples,
-        bound_bits_per_dim=float(bound.mean()),
-        bound_standard_error_over_images=over_images,
-        bound_standard_error_over_seeds=over_seeds,
-    )
+    of_bound: tuple[Any, ...] = ()
+    if importance_samples is not None:
+        check_importance_samples(importance_samples, draws)
+        nats_per_bit_per_dim = math.prod(event_shape) * math.log(2)
+        log_prob = -values * nats_per_bit_per_dim
+        groups = log_prob.reshape([flows, images, -1, importance_samples])
+        mean_prob = np.logaddexp.reduce(groups, axis=3) - math.log(importance_samples)
+        bound = -mean_prob.mean(axis=2) / nats_per_bit_per_dim
+        of_bound = importance_samples, float(bound.mean()), *_standard_errors(bound)
+    return Evaluation(flows, images, draws, mean, *errors, spread, *of_bound)
 
 
 def check_importance_samples(importance_samples: int, draws: int) -> None:

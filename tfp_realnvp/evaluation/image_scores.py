@@ -26,6 +26,8 @@ from tfp_realnvp.training.flow_model import FlowModel
 
 # How many of the strangest images are kept to be shown, and of the most ordinary.
 SHOWN = 24
+# Of images, log-densities in nats of shape [N, draws, scales]; the scales add up.
+_Score = Callable[[np.ndarray], np.ndarray]
 
 
 class ImageScores(NamedTuple):
@@ -97,20 +99,18 @@ def score_images(
 ) -> ImageScores:
     """Scores image files by the flow of a run.
 
-    They are made into images of the run's size as its own were, read a few at a time.
-    An image gets the same noise, and so the same scores, whatever is scored beside it.
-    Under a flow that is conditioned on classes, the density is the mean over them: of
-    new images the class is not known.
+    They are scaled as the run's own images were. An image gets the same noise, and so
+    the same scores, whatever is scored beside it. Under a flow that is conditioned on
+    classes, the density is the mean over them.
 
     Args:
       run: Folder of the run.
       paths: Folders, archives, image files, lists of them (`.txt`), or patterns.
       normal: The same, of images that are known to be of the run's kind; those in
-        `paths` are the others then, and `ImageScores.roc_auc` tells how well the
-        scores tell them apart.
+        `paths` are the others then, see `ImageScores.roc_auc`.
       draws: Python `int`, how often noise is added to each image.
       seed: Python `int`, of the noise.
-      batch_size: Python `int`; a matter of memory and speed alone.
+      batch_size: Python `int`, for memory and speed alone.
       weights: Which weights, see `RunDirectory.weights`.
       data_dir: Where the run's own images are now; `None` is where they were. They are
         needed once, for `ImageScores.reference`.
@@ -143,26 +143,24 @@ def score_images(
         data_dir=data_dir,
         batch_size=batch_size,
     )
-    crop: Literal["center", "none"] = "none" if config.crop == "none" else "center"
+    crop = "none" if config.crop == "none" else "center"
+    options = {"image_size": shape[0], "channels": shape[2], "crop": crop}
     count = sum(len(f.stamps) for found in groups.values() for f in found.values())
     progress, done = ProgressBar(count), 0
     columns: dict[str, np.ndarray] = {}
     pictures: dict[int, np.ndarray] = {}
     with written_rows(output) as write:
         for group, found in groups.items():
-            images = read_images(
-                found, image_size=shape[0], channels=shape[2], crop=crop
-            )
+            images = read_images(found, **options)
             while batch := list(itertools.islice(images, batch_size)):
                 if not skip_damaged:
                     _check_damaged(batch)
-                rows = slice(done, done + len(batch))
                 told = group if len(groups) > 1 else None
                 scored = _columns(batch, score, reference, shape, group=told)
                 for name, values in scored.items():
                     if name not in columns:
                         columns[name] = np.empty([count], values.dtype)
-                    columns[name][rows] = values
+                    columns[name][done : done + len(batch)] = values
                 write(scored)
                 # Those of what is strangest and most ordinary so far.
                 new = {done + i: decoded.pixels for i, (_, decoded) in enumerate(batch)}
@@ -170,9 +168,8 @@ def score_images(
                 numbers = np.array(list(candidates))
                 some = {name: column[numbers] for name, column in columns.items()}
                 order = numbers[ImageScores(some, reference, {}).order()].tolist()
-                shown_ones = (*order[:SHOWN], *order[-SHOWN:])
-                pictures = {i: candidates[i] for i in shown_ones}
-                done = rows.stop
+                pictures = {i: candidates[i] for i in order[:SHOWN] + order[-SHOWN:]}
+                done += len(batch)
                 progress.update(done)
     return ImageScores(columns, reference, pictures)
 
@@ -183,13 +180,7 @@ def _listed(
     return [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
 
 
-def _scorer(
-    model: FlowModel, draws: int, seed: int
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns a function of images that returns log-densities in nats.
-
-    They are of shape [N, draws, scales]; the scales add up.
-    """
+def _scorer(model: FlowModel, draws: int, seed: int) -> _Score:
     classes = model.condition_size
     signature = [
         tf.TensorSpec([None, *model.flow.event_shape], tf.uint8),
@@ -227,7 +218,7 @@ def _scorer(
 
 def _columns(
     batch: Sequence[tuple[str, Decoded]],
-    score: Callable[[np.ndarray], np.ndarray],
+    score: _Score,
     reference: np.ndarray,
     event_shape: Sequence[int],
     *,
@@ -254,8 +245,8 @@ def _columns(
     }
     if scales > 1:
         by_scale = bits_per_dim(nats.mean(axis=1), event_shape).T
-        numbered = enumerate(by_scale, start=1)
-        columns |= {f"bits_per_dim_scale_{i}": values for i, values in numbered}
+        for i, values in enumerate(by_scale, start=1):
+            columns[f"bits_per_dim_scale_{i}"] = values
     if group is not None:
         columns["group"] = np.full([len(batch)], group, object)
     return {**columns, "error": errors}

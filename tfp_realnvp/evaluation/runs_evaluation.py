@@ -18,9 +18,118 @@ from tfp_realnvp.evaluation.evaluation import (
     score_split,
     summarize,
 )
-from tfp_realnvp.evaluation.paper_table import paper_results
 from tfp_realnvp.files import write_json
 from tfp_realnvp.runs.run_directory import RunDirectory
+
+
+class PaperRow(NamedTuple):
+    """What the paper reports on a data set, in bits/dim."""
+
+    title: str
+    event_shape: tuple[int, int, int]
+    # As the paper calls it, with the number of its images.
+    split: str
+    images: int
+    real_nvp: str
+    real_nvp_train: str | None
+    pixel_rnn: str | None
+    source: str
+
+
+_V1 = "arXiv:1605.08803v1, Table 1"
+_LATER = "the later version of arXiv:1605.08803"
+_BOTH = f"{_LATER}; in v1: 4.01 (3.93)"
+_32, _64, _VAL = (32, 32, 3), (64, 64, 3), "validation"
+
+# Splits are told by their size, which no other has.
+# fmt: off
+PAPER = {
+    "cifar10": PaperRow("CIFAR-10", _32, "test", 10_000, "3.49", None, "3.00", _V1),
+    "imagenet32": PaperRow(
+        "ImageNet 32x32", _32, _VAL, 49_999, "4.28", "4.26", "3.86 (3.83)", _V1
+    ),
+    "imagenet64": PaperRow(
+        "ImageNet 64x64", _64, _VAL, 49_999, "3.98", "3.75", "3.63 (3.57)", _BOTH
+    ),
+    "lsun_bedroom": PaperRow(
+        "LSUN bedroom", _64, _VAL, 300, "2.72", "2.70", None, _LATER
+    ),
+    "lsun_tower": PaperRow("LSUN tower", _64, _VAL, 300, "2.81", "2.78", None, _LATER),
+    "lsun_church_outdoor": PaperRow(
+        "LSUN church outdoor", _64, _VAL, 300, "3.08", "2.94", None, _LATER
+    ),
+    "celeb_a": PaperRow("CelebA", _64, _VAL, 19_867, "3.02", "2.97", None, _LATER),
+}
+# fmt: on
+
+
+class Comparison(NamedTuple):
+    """What the paper reports on some images.
+
+    Attributes:
+      title: Python `str`, what to call the images.
+      real_nvp: Python `str`, bits/dim, those of training images in parentheses; `None`
+        if the paper has no figure on these very images.
+      pixel_rnn: The same for the Pixel RNN.
+      remark: Python `str`, a sentence.
+    """
+
+    title: str
+    real_nvp: str | None
+    pixel_rnn: str | None
+    remark: str
+
+
+def paper_results(data: ImageData, split: str, images: int | None = None) -> Comparison:
+    """Returns what the paper reports on these very images.
+
+    That is nothing for other images, even if they have the name of the paper's, and for
+    flows that are given classes or attributes.
+
+    Args:
+      data: The data set, with conditions if the flow takes them.
+      split: Python `str`, `"train"`, `"validation"` or `"test"`.
+      images: Python `int`, how many of its images are meant; `None` is all.
+
+    #### Example
+
+    ```python
+    >>> from tfp_realnvp.data import load_images
+    >>> from tfp_realnvp.evaluation import paper_results
+    >>> paper_results(load_images("digits"), "test").remark
+    'The paper has no figure on digits.'
+
+    ```
+    """
+    row = PAPER.get(data.name)
+    is_conditional = data.condition_names is not None
+    which = f"{split}, conditional" if is_conditional else split
+    if row is None:
+        remark = f"The paper has no figure on {data.name}."
+        return Comparison(f"{data.name}, {which}", None, None, remark)
+    counts = data.validation.count, data.test.count
+    is_theirs = data.event_shape == row.event_shape and row.images in counts
+    name = row.title if is_theirs else f"{data.name} (not the paper's images)"
+    title = f"{name}, {which}"
+    count = getattr(data, split).count
+    if is_theirs and images in (None, count) and not is_conditional:
+        train = row.real_nvp_train and f"({row.real_nvp_train})"
+        if split == "train" and train:
+            remark = f"The paper's figure is that on training images of {row.source}."
+            return Comparison(title, train, None, remark)
+        if count == row.images:
+            figure = f"{row.real_nvp} {train}" if train else row.real_nvp
+            remark = (
+                f"The paper's figures are those on {row.split} images"
+                f"{' (training images)' if train else ''} of {row.source}."
+            )
+            return Comparison(title, figure, row.pixel_rnn, remark)
+    sides = " x ".join(map(str, row.event_shape))
+    remark = (
+        f"The paper's {row.real_nvp} is on all {row.images} {row.split} images of "
+        f"{row.title}, {sides}, under a flow without conditions, and not on these."
+    )
+    return Comparison(title, None, None, remark)
 
 
 class RunsEvaluation(NamedTuple):
@@ -79,11 +188,34 @@ def evaluate_runs(
     for directory in directories:
         directory.check_weights(weights)
     data = data or directories[0].load_config().load_data(data_dir)
-    settings = {"split": split, "weights": weights, "noise_seed": seed}
-    scores: list[np.ndarray] = []
+
+    def report(scores: dict[RunDirectory, np.ndarray]) -> RunsEvaluation:
+        of_all = summarize(
+            [*scores.values()], data.event_shape, importance_samples=importance_samples
+        )
+        by_seed = {d.load_config().seed: float(s.mean()) for d, s in scores.items()}
+        values = {
+            "dataset": data.name,
+            "split": split,
+            "weights": weights,
+            "noise_seed": seed,
+            "images_in_split": getattr(data, split).count,
+            "is_conditional": data.condition_names is not None,
+            "training_seeds": list(by_seed),
+            "bits_per_dim_by_seed": list(by_seed.values()),
+            **dataclasses.asdict(of_all),
+            "paper": paper_results(data, split, of_all.images)._asdict(),
+        }
+        means = ", ".join(f"{mean:.3f} of seed {s}" for s, mean in by_seed.items())
+        remarks = [f"With {weights} weights: {means}."]
+        unfinished = (d.path for d in scores if not d.is_finished)
+        remarks += [f"Training of {path} has not ended." for path in unfinished]
+        return RunsEvaluation(values, markdown_table(data, split, of_all, remarks))
+
+    scores: dict[RunDirectory, np.ndarray] = {}
     unwritten: OSError | None = None
     for directory in directories:
-        found = score_split(
+        scores[directory] = score_split(
             directory.load_model(weights),
             getattr(data, split),
             draws=draws,
@@ -91,71 +223,36 @@ def evaluate_runs(
             limit=limit,
             batch_size=batch_size,
         )
-        scores.append(found)
-        single = _report(data, [found], [directory], importance_samples, settings)
+        values = report({directory: scores[directory]}).values
         try:
-            write_json(directory.path / "evaluation.json", single.values)
+            write_json(directory.path / "evaluation.json", values)
         except OSError as error:
             unwritten = unwritten or error
-    report = _report(data, scores, directories, importance_samples, settings)
+    found = report(scores)
     if unwritten is not None:
         # Scores take hours, and their caller has yet to see them.
-        print(report.table, flush=True)
+        print(found.table, flush=True)
         raise unwritten
-    return report
+    return found
 
 
 def _check_alike(directories: Sequence[RunDirectory]) -> None:
     first, *others = (directory.load_config() for directory in directories)
     seeds = {first.seed}
     for directory, config in zip(directories[1:], others, strict=True):
-        differences = first.differences(config)
-        differences.pop("seed", None)
         if config.seed in seeds:
             raise ValueError(
                 f"run: expected runs of different seeds, got several of {config.seed}."
             )
+        seeds.add(config.seed)
+        differences = first.differences(config)
+        differences.pop("seed", None)
         for name, (there, here) in differences.items():
             raise ValueError(
                 "run: expected runs of one configuration that differ in their seed; in "
                 f"{directories[0].path} and {directory.path} {name} is {there!r} and "
                 f"{here!r}."
             )
-        seeds.add(config.seed)
-
-
-def _report(
-    data: ImageData,
-    scores: Sequence[np.ndarray],
-    directories: Sequence[RunDirectory],
-    importance_samples: int | None,
-    settings: dict[str, Any],
-) -> RunsEvaluation:
-    split = settings["split"]
-    evaluation = summarize(
-        scores, data.event_shape, importance_samples=importance_samples
-    )
-    by_seed = {
-        directory.load_config().seed: float(score.mean())
-        for directory, score in zip(directories, scores, strict=True)
-    }
-    values = {
-        "dataset": data.name,
-        **settings,
-        "images_in_split": getattr(data, split).count,
-        "is_conditional": data.condition_names is not None,
-        "training_seeds": list(by_seed),
-        "bits_per_dim_by_seed": list(by_seed.values()),
-        **dataclasses.asdict(evaluation),
-        "paper": paper_results(data, split, evaluation.images)._asdict(),
-    }
-    of_seeds = ", ".join(f"{mean:.3f} of seed {seed}" for seed, mean in by_seed.items())
-    unfinished = [d.path for d in directories if not d.is_finished]
-    remarks = [
-        f"With {settings['weights']} weights: {of_seeds}.",
-        *(f"Training of {path} has not ended." for path in unfinished),
-    ]
-    return RunsEvaluation(values, markdown_table(data, split, evaluation, remarks))
 
 
 def markdown_table(
@@ -188,11 +285,11 @@ def markdown_table(
             "and is not what the paper reports."
         )
     found = _with_errors(evaluation.bits_per_dim, over_images, over_seeds)
+    figures = f"{paper.pixel_rnn or '--'} | {paper.real_nvp or '--'}"
     lines = [
         "| data | Pixel RNN, paper | Real NVP, paper | Real NVP, here |",
         "| --- | --- | --- | --- |",
-        f"| {paper.title} | {paper.pixel_rnn or '--'} | {paper.real_nvp or '--'} | "
-        f"{found} |",
+        f"| {paper.title} | {figures} | {found} |",
         "",
         *(f"- {line}" for line in [*below, paper.remark, *remarks]),
     ]

@@ -18,7 +18,7 @@ from tfp_realnvp.runs.run_directory import REFERENCE_SCORES, RunDirectory
 from tfp_realnvp.training.flow_model import FlowModel
 
 # The smallest p-value is then 0.002.
-_MOST_IMAGES = 1000
+_MOST_IN_REFERENCE = 1000
 
 
 def typicality(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -28,11 +28,9 @@ def typicality(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
     p(s) = min(1, 2 (1 + min(#{r <= s}, #{r >= s})) / (n + 1))
     ```
 
-    for the `n` scores `r` of the reference; NaN gives NaN. If an image comes from where
-    the reference does, p is at most `a` with a probability of at most `a`, whatever the
-    flow; to be too likely is as strange as to be too unlikely (Nalisnick et al.,
-    Detecting Out-of-Distribution Inputs to Deep Generative Models Using Typicality,
-    2019).
+    Of an image like the `n` of the reference, it is at most `a` with a probability of
+    at most `a` (Nalisnick et al., Detecting Out-of-Distribution Inputs to Deep
+    Generative Models Using Typicality, 2019). NaN gives NaN.
     """
     reference = np.sort(reference)
     below = np.searchsorted(reference, scores, "right")
@@ -68,11 +66,8 @@ def reference_scores(
 ) -> np.ndarray:
     """Returns the bits/dim of the run's validation images, at most 1,000 of them.
 
-    Training images would do worse: the flow was fitted to them, so that images of the
-    same kind that it has not seen look strange beside them.
-
-    They are kept in the run's folder, where that can be written to, for as long as
-    the model's weights, the images and the settings are the same.
+    Beside training images, which the flow was fitted to, all others would look strange.
+    They are kept in the run's folder as long as weights, images and settings last.
     """
     config = directory.load_config()
     version = importlib.metadata.version("tfp_realnvp")
@@ -92,7 +87,7 @@ def reference_scores(
             "run: expected one without conditions, or conditioned on a class, over "
             "which its density can be averaged; got one conditioned on numbers."
         )
-    count = min(split.count, _MOST_IMAGES)
+    count = min(split.count, _MOST_IN_REFERENCE)
     print(f"Scoring {count} validation images of the run, once.", flush=True)
     progress, found = ProgressBar(count), np.empty([0])
     batches = split.unconditional().batches(batch_size, limit=count)

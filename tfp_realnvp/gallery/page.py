@@ -91,29 +91,32 @@ def gallery_page(rows: Sequence[Row], *, title: str = "Real NVP gallery") -> str
 
     ```
     """
-    files = importlib.resources.files("tfp_realnvp.gallery")
-    template, style, script = (
-        (files / name).read_text(encoding="utf-8")
-        for name in ("page.html", "page.css", "page.js")
-    )
+    script = page_file("page.js")
     digest = hashlib.sha256(script.encode("utf-8")).digest()
-    return string.Template(template).substitute(
+    return string.Template(page_file("page.html")).substitute(
         title=html.escape(title),
-        style=style,
+        style=page_file("page.css"),
         script=script,
         script_hash=base64.b64encode(digest).decode("ascii"),
         rows="\n".join(_section(i, row) for i, row in enumerate(rows, start=1)),
     )
 
 
+def page_file(name: str) -> str:
+    """Returns the text of a file beside this one."""
+    files = importlib.resources.files("tfp_realnvp.gallery")
+    return (files / name).read_text(encoding="utf-8")
+
+
 def _section(number: int, row: Row) -> str:
+    title = html.escape(row.title)
     figures = "\n".join(
-        _figure(f"run-{number}-{name}", name, shown, html.escape(row.title))
+        _figure(f"run-{number}-{name}", name, shown, title)
         for name, shown in row.figures.items()
     )
     return (
         f'<section class="run" aria-labelledby="run-{number}">\n'
-        f'<h2 id="run-{number}">{html.escape(row.title)}</h2>\n'
+        f'<h2 id="run-{number}">{title}</h2>\n'
         f'<p class="caption">{html.escape(row.caption)}</p>\n'
         f'<div class="columns">\n{figures}\n</div>\n</section>'
     )
@@ -127,32 +130,31 @@ def _figure(identifier: str, name: str, figure: Figure | str, run: str) -> str:
             f"<figcaption>{heading}</figcaption></figure>"
         )
     label = f"{heading} of {run}"
-    shown = _film if figure.picture.ndim == 4 else image_tag
+    if figure.picture.ndim == 4:
+        first, *others = figure.picture
+        images = image_tag(first, f"Play: {label}, {len(figure.picture)} frames")
+        images += "".join(image_tag(frame, "") for frame in others)
+        shown = (
+            '<button type="button" class="film" aria-pressed="false" '
+            f'aria-describedby="about-animation">{images}</button>'
+        )
+    else:
+        shown = image_tag(figure.picture, label)
     height, width = figure.picture.shape[-3:-1]
     return (
         f'<div class="cell {name}" style="--aspect: {width / height:.4f}">'
-        f'<figure id="{identifier}" popover>{shown(figure.picture, label)}'
+        f'<figure id="{identifier}" popover>{shown}'
         f'<figcaption>{heading} <button type="button" class="enlarge" '
         f'popovertarget="{identifier}" aria-label="Enlarge or close: {label}"></button>'
         "</figcaption></figure></div>"
     )
 
 
-def _film(frames: np.ndarray, label: str) -> str:
-    first, *others = frames
-    images = image_tag(first, f"Play: {label}, {len(frames)} frames")
-    images += "".join(image_tag(frame, "") for frame in others)
-    return (
-        '<button type="button" class="film" aria-pressed="false" '
-        f'aria-describedby="about-animation">{images}</button>'
-    )
-
-
 def image_tag(picture: np.ndarray, text: str) -> str:
     """Returns a `uint8` picture as HTML, a PNG, or a JPEG if that is smaller.
 
-    Drawings are smaller as PNG, which loses nothing; photographs are three times as
-    large, and a page of them too slow to open on a phone.
+    Photographs are three times as large as PNG, and a page of them too slow to open on
+    a phone.
     """
     png = tf.io.encode_png(picture).numpy()
     jpeg = tf.io.encode_jpeg(
@@ -181,31 +183,19 @@ def run_facts(directory: RunDirectory, config: RunConfig, weights: str) -> list[
         facts += [f"{weights} weights"]
         file = directory.path / "summary.json"
         if file.is_file():
-            return facts + _finished(file, weights)
+            summary = json.loads(file.read_text(encoding="utf-8"))
+            key, split = SCORES_IN_SUMMARY[weights]
+            facts += [f"{summary[key]:.3f} bits/dim on {split} images"]
+            return [*facts, f"{summary['steps']:,} steps"]
         file = directory.history
-        if file.is_file():
-            return facts + _unfinished(file, weights)
+        if not file.is_file():
+            return [*facts, "training was cut off and has left no figures"]
+        with open(file, newline="", encoding="utf-8") as lines:
+            history = list(csv.DictReader(lines))
+        average = "average_" if weights == "average" else ""
+        scores = [float(row[f"val_{average}bits_per_dim"]) for row in history]
+        bits = min(scores) if weights == "best" else scores[-1]
+        facts += [f"{bits:.3f} bits/dim on validation images"]
+        return [*facts, f"training not finished after epoch {len(history)}"]
     except (ValueError, LookupError, TypeError, RecursionError, csv.Error) as error:
         raise ValueError(f"run: {file} is damaged: {error!r}") from error
-    return [*facts, "training was cut off and has left no figures"]
-
-
-def _finished(file: pathlib.Path, weights: str) -> list[str]:
-    summary = json.loads(file.read_text(encoding="utf-8"))
-    key, split = SCORES_IN_SUMMARY[weights]
-    return [
-        f"{summary[key]:.3f} bits/dim on {split} images",
-        f"{summary['steps']:,} steps",
-    ]
-
-
-def _unfinished(file: pathlib.Path, weights: str) -> list[str]:
-    with open(file, newline="", encoding="utf-8") as lines:
-        history = list(csv.DictReader(lines))
-    average = "average_" if weights == "average" else ""
-    scores = [float(row[f"val_{average}bits_per_dim"]) for row in history]
-    bits = min(scores) if weights == "best" else scores[-1]
-    return [
-        f"{bits:.3f} bits/dim on validation images",
-        f"training not finished after epoch {len(history)}",
-    ]

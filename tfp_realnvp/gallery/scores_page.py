@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import html
-import importlib.resources
 import string
 
 import numpy as np
 
 from tfp_realnvp.evaluation.image_scores import SHOWN, ImageScores
 from tfp_realnvp.figures.grid import image_grid, side_by_side, with_headings
-from tfp_realnvp.gallery.page import image_tag
+from tfp_realnvp.gallery.page import image_tag, page_file
 
 _COLUMNS = 8
 _BINS = 48
@@ -31,25 +30,20 @@ def scores_sheet(scores: ImageScores) -> np.ndarray:
 
 
 def scores_page(scores: ImageScores, *, title: str, summary: str = "") -> str:
-    """Returns a web page in one string, which loads nothing from anywhere.
+    """Returns a web page in one string, with a summary in a few sentences.
 
-    Args:
-      scores: What `score_images` returned, of at least one image that could be read.
-      title: Python `str`, heading of the page.
-      summary: Python `str`, a few sentences below it.
+    At least one of the scores is of an image that could be read.
     """
-    files = importlib.resources.files("tfp_realnvp.gallery")
     sections = [
         f'<section class="run"><h2>{heading}</h2>\n<div class="cards">\n'
         + "\n".join(_card(scores, number) for number in numbers)
         + "\n</div></section>"
         for heading, numbers in _shown(scores).items()
     ]
-    template = (files / "scores.html").read_text(encoding="utf-8")
-    return string.Template(template).substitute(
+    return string.Template(page_file("scores.html")).substitute(
         title=html.escape(title),
         summary=html.escape(summary),
-        style=(files / "page.css").read_text(encoding="utf-8"),
+        style=page_file("page.css"),
         chart=_chart(scores),
         count=f"{len(scores.order()):,}",
         own=f"{len(scores.reference):,}",
@@ -70,10 +64,10 @@ def _shown(scores: ImageScores) -> dict[str, list[int]]:
 
 def _card(scores: ImageScores, number: int) -> str:
     columns = {name: column[number] for name, column in scores.columns.items()}
-    picture = scores.pictures[number][np.newaxis]
-    picture = image_grid(picture, columns=1, scale=None)
+    images = scores.pictures[number][np.newaxis]
+    picture = image_grid(images, columns=1, scale=None)
     # The page may be shown to others, whom the folder's place does not concern; and a
-    # name of a stranger's file may be no text.
+    # file name need not be valid text.
     name = "/".join(columns["file"].split("/")[-2:])
     name = name.encode("utf-8", "backslashreplace").decode("utf-8")
     bits, error = columns["bits_per_dim"], columns["standard_error"]
