@@ -42,6 +42,11 @@ class Case:
         )
 
 
+MODES: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    "eager": lambda function: function,
+    "graph": functools.partial(tf.function, autograph=False),
+    "xla": functools.partial(tf.function, autograph=False, jit_compile=True),
+}
 LABEL = {"condition": 1}
 FEATURES = {"condition": np.array([0.5, -1.0, 2.0])}
 

@@ -22,38 +22,32 @@ def flow_of(size, **sizes):
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     size=st.integers(2, 9),
-    num_couplings=st.integers(2, 5),
     widths=st.lists(st.integers(1, 9), min_size=1, max_size=3),
-    residual=st.booleans(),
-    condition_size=st.none() | st.integers(1, 4),
-    batch_norm=st.sampled_from([None, "batch", "moving"]),
     leading=st.lists(st.integers(0, 3), max_size=3),
-    dtype=st.sampled_from(["float32", "float64"]),
+    options=st.fixed_dictionaries(
+        {
+            "num_couplings": st.integers(2, 5),
+            "residual": st.booleans(),
+            "condition_size": st.none() | st.integers(1, 4),
+            "batch_norm": st.sampled_from([None, "batch", "moving"]),
+            "dtype": st.sampled_from(["float32", "float64"]),
+        }
+    ),
 )
-def test_any_sizes_round_trip_with_opposite_log_dets(
-    size, num_couplings, widths, residual, condition_size, batch_norm, leading, dtype
-):
-    flow = flow_of(
-        size,
-        num_couplings=num_couplings,
-        hidden_units=widths[:1] * len(widths) if residual else widths,
-        residual=residual,
-        condition_size=condition_size,
-        batch_norm=batch_norm,
-        dtype=dtype,
-    )
+def test_any_sizes_round_trip_with_opposite_log_dets(size, widths, leading, options):
+    hidden_units = widths[:1] * len(widths) if options["residual"] else widths
+    flow = flow_of(size, hidden_units=hidden_units, **options)
     perturb(flow)
-    rng = np.random.default_rng(0)
-    x = tf.constant(rng.normal(size=(*leading, size)), dtype)
+    dtype, condition_size = options["dtype"], options["condition_size"]
+    x = tf.constant(np.random.default_rng(0).normal(size=(*leading, size)), dtype)
     kwargs = {} if condition_size is None else {"condition": condition_size - 1}
     y = flow.forward(x, **kwargs)
     back = flow.inverse(tf.identity(y), **kwargs)
     fldj = flow.forward_log_det_jacobian(tf.identity(x), **kwargs)
     ildj = flow.inverse_log_det_jacobian(tf.identity(y), **kwargs)
-    tolerance = 1e-4 if dtype == "float32" else 1e-10
     assert y.dtype == fldj.dtype == dtype
-    assert y.shape == (*leading, size)
-    assert fldj.shape == tuple(leading)
+    assert y.shape == (*leading, size) and fldj.shape == tuple(leading)
+    tolerance = 1e-4 if dtype == "float32" else 1e-10
     np.testing.assert_allclose(back, x, atol=tolerance)
     np.testing.assert_allclose(fldj, -ildj, atol=tolerance)
 
