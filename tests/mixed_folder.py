@@ -157,17 +157,10 @@ def write_mixed_folder(folder):
     outside = folder.with_name(f"{folder.name}-outside")
     outside.mkdir()
     (outside / "1.png").write_bytes(plain)
-    links = {
-        "cat/outside": outside,
-        "cat/outside.png": outside / "1.png",
-        "dog/around": folder,
-        "dog/turned/around": folder / "dog",
-    }
-    inside = {
-        "bird/linked.png": "../cat/turned/1.jpg",
-        "bird/linked": "../cat/turned",
-        "bird/nowhere.png": "nothing.png",
-    }
+    links = {"cat/outside": outside, "cat/outside.png": outside / "1.png"}
+    links |= {"dog/around": folder, "dog/turned/around": folder / "dog"}
+    inside = {"bird/linked.png": "../cat/turned/1.jpg", "bird/linked": "../cat/turned"}
+    inside["bird/nowhere.png"] = "nothing.png"
     for name, target in {**links, **inside}.items():
         (folder / name).symlink_to(target)
     images["bird/linked.png"] = images["cat/turned/1.jpg"]

@@ -69,10 +69,10 @@ def _check_density(subject, flow, shape):
 
 
 def images(subject):
-    return _first(subject.images, functools.partial(_checked_image_flow, subject))
+    return _first(subject.images, functools.partial(_check_images, subject))
 
 
-def _checked_image_flow(subject, attempt):
+def _check_images(subject, attempt):
     flow, tools = attempt.make(), subject.tools
     x = _check_density(subject, flow, tools.IMAGE_SHAPE)
     tools.disturb(flow)
@@ -94,12 +94,10 @@ def vectors(subject):
 def conditions(subject):
     def check(attempt):
         x, log_prob = attempt.make()
-        shape = (len(x), CONDITION_SIZE)
-        a, b = (
-            subject.tools.to_numpy(log_prob(subject.tools.normal(shape, seed)))
-            for seed in (1, 2)
+        given = (
+            subject.tools.normal((len(x), CONDITION_SIZE), seed) for seed in (1, 2)
         )
-        if np.allclose(a, b):
+        if np.allclose(*(subject.tools.to_numpy(log_prob(c)) for c in given)):
             raise Unfit("the density does not depend on the condition")
 
     return _first(subject.conditions, check)
@@ -109,7 +107,7 @@ def larger(subject):
     flows = []
     for attempt in subject.images:
         with contextlib.suppress(Exception):  # told by the row of images
-            _checked_image_flow(subject, attempt)
+            _check_images(subject, attempt)
             flows.append(attempt.make())  # that one's weights were moved
     if not flows:
         return Cell(NOT_ASKED)
@@ -136,17 +134,19 @@ def sample_and_score_runs(subject):
     if flow.joint is None:
         return Cell(text)
     name, draw_and_score = flow.joint
-    at_once = _runs(subject, flow, lambda: draw_and_score(4))
-    if at_once == text:
-        return Cell(text)
-    return Cell(f"{text}, or {at_once}", [f"{at_once} by {name}"])
+    once = _runs(subject, flow, lambda: draw_and_score(4))
+    return (
+        Cell(text)
+        if once == text
+        else Cell(f"{text}, or {once}", [f"{once} by {name}"])
+    )
 
 
 def _runs(subject, flow, call):
     """Returns how often each network runs in a call, as text."""
-    with subject.tools.counting(flow.networks) as runs:
-        call()
-    return f"{len(runs) / len(flow.networks):g}"
+    runs = subject.tools.count_calls(flow.networks)
+    call()
+    return f"{runs() / len(flow.networks):g}"
 
 
 def keras_weights(subject):

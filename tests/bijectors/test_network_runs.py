@@ -167,17 +167,6 @@ def test_a_tensor_seen_by_one_graph_can_be_scored_in_another():
     tf.debugging.assert_near(first, flow.inverse(x))
 
 
-def test_two_tapes_one_after_the_other_both_get_gradients():
-    flow, x, kept = image_bijector(num_scales=1), tf.ones([2, 4, 4, 1]), []
-    for _ in range(2):
-        with tf.GradientTape() as tape:
-            kept.append(flow.inverse(x))
-            log_det = flow.inverse_log_det_jacobian(x)
-            loss = tf.reduce_sum(kept[-1]) + tf.reduce_sum(log_det)
-        gradients = tape.gradient(loss, flow.trainable_variables)
-        assert all(g is not None for g in gradients)
-
-
 def traced_network():
     flow = nvp.RealNVPBijector((2,), num_couplings=2, hidden_units=(4,))
     tf.function(flow.inverse_log_det_jacobian)(tf.ones([3, 2]))
