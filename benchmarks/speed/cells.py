@@ -72,15 +72,10 @@ def _served(*batches):
 
 
 def _vectors():
-    splines = ("nflows splines", "normflows splines", "zuko NSF", "zuko NSF coupling")
-    contenders = {
-        "vectors": (*VECTOR_OURS, "tfb.RealNVP", "normflows", "nflows", "zuko"),
-        "splines": ("our splines", "our splines XLA", *splines),
-    }
+    contenders = (*VECTOR_OURS, "tfb.RealNVP", "normflows", "nflows", "zuko")
     sizes = {"num_couplings": 8, "hidden_units": [64, 64]}
     return [
-        Cell(f"{kind} of {size}", {"size": size, **sizes}, 512, contenders[kind])
-        for kind in contenders
+        Cell(f"vectors of {size}", {"size": size, **sizes}, 512, contenders)
         for size in (8, 64)
     ]
 

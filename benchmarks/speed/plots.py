@@ -6,8 +6,7 @@ from harness.tables import Spread
 from matplotlib.figure import Figure
 
 from speed.cells import OPERATIONS
-from speed.report import events_in
-from speed.series import LABELS, batches_of, points, seconds_of
+from speed.report import LABELS, batches_of, events_in, points, seconds_of
 from tfp_realnvp.files import atomic_path
 
 

@@ -10,8 +10,7 @@ from harness.tables import Spread
 from speed.cells import Cell, all_cells, quick_cells
 from speed.contenders import CONTENDERS, floor, ours
 from speed.plots import draw_plots
-from speed.report import report
-from speed.series import exponents
+from speed.report import exponents, report
 
 import tfp_realnvp as nvp
 

@@ -23,7 +23,6 @@ class Contender:
         return self.module in ("image_peer", "torch_vectors")
 
 
-_SPLINES = {"spline": (8, 5.0)}  # bins and bound
 _BFLOAT16, _LAST = {"dtype": "bfloat16"}, {"channels_last": True}
 CONTENDERS = {
     "ours": Contender("ours"),
@@ -40,16 +39,6 @@ CONTENDERS = {
     "normflows": Contender("torch_vectors", {"library": "normflows"}),
     "nflows": Contender("torch_vectors", {"library": "nflows"}),
     "zuko": Contender("torch_vectors", {"library": "zuko"}),
-    "our splines": Contender("tf_vectors", _SPLINES),
-    "our splines XLA": Contender("tf_vectors", {**_SPLINES, "jit_compile": True}),
-    "nflows splines": Contender("torch_vectors", {"library": "nflows", **_SPLINES}),
-    "normflows splines": Contender(
-        "torch_vectors", {"library": "normflows", **_SPLINES}
-    ),
-    "zuko NSF": Contender("torch_vectors", {"library": "zuko", **_SPLINES}),
-    "zuko NSF coupling": Contender(
-        "torch_vectors", {"library": "zuko coupling", **_SPLINES}
-    ),
     "served": Contender("ours", {}, "prepare_served"),
     "served frozen": Contender("ours", {"frozen": True}, "prepare_served"),
     "image peer served": Contender("image_peer"),

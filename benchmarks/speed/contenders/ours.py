@@ -127,9 +127,7 @@ def couplings_of(flow):
 
 
 def networks_of(flow):
-    kinds = (nvp.AffineCoupling, nvp.Coupling)
-    networks = [m.network for m in flow.submodules if isinstance(m, kinds)]
-    return [getattr(network, "network", network) for network in networks]
+    return [coupling.network.network for coupling in couplings_of(flow)]
 
 
 def count_calls(layers):
