@@ -155,7 +155,7 @@ def test_log_scale_is_bounded_by_the_gain_and_starts_at_it():
 def test_the_penalty_covers_magnitudes_and_gain():
     regularizer = keras.regularizers.L2(0.5)
     network = res_net(magnitude_regularizer=regularizer)
-    head = nvp.ShiftAndLogScale(network, 2.0, gain_regularizer=regularizer)
+    head = nvp.ShiftAndLogScale(network, initial_gain=2.0, gain_regularizer=regularizer)
     head.build((None, 8, 8, 3))
     # Two skips and one block of 6 channels start at 1, the output's 4 at 0.1.
     expected = 0.5 * (3 * 6 + 4 * 0.1**2 + 2.0**2)
