@@ -94,17 +94,6 @@ def in_joint_distribution():
     return Subject(joint, prepare=lambda x: [x, tf.zeros([3])])
 
 
-def in_chain():
-    """With TFP's own cache around ours, which a copy gets by."""
-    chain = tfb.Chain([tfb.Shift(1.0), vector_bijector()])
-    return over(chain, 2, prepare=tf.identity)
-
-
-def in_blockwise():
-    blocks = tfb.Blockwise([vector_bijector(), tfb.Exp()], block_sizes=[2, 1])
-    return over(blocks, 3, prepare=tf.identity)
-
-
 def assign(subject):
     for variable in subject.weights:
         variable.assign(1.1 * variable + 0.05)
@@ -297,8 +286,6 @@ MAKERS = [
     recomputed,
     with_a_variable_of_tfp,
     in_joint_distribution,
-    in_chain,
-    in_blockwise,
 ]
 
 
