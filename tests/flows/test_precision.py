@@ -103,21 +103,6 @@ def test_a_model_trains_and_comes_back_from_its_file(tmp_path):
     assert again.flow.bijector.parameters["network_dtype"] == "mixed_bfloat16"
 
 
-@pytest.mark.parametrize("normalize_by", ["batch", "moving"])
-def test_batch_normalization_in_bfloat16_has_float32_moments(normalize_by):
-    # The mean is large beside the deviation, so that bfloat16 moments would be noise.
-    x = tf.random.stateless_normal([16, 8, 8, 3], [0, 0], mean=8.0)
-    x = tf.cast(x, tf.bfloat16)
-    outputs, moments = [], []
-    for dtype in ("float32", "mixed_bfloat16"):
-        layer = nvp.BatchNormalization(normalize_by, momentum=0.5, dtype=dtype)
-        outputs.append(tf.cast(layer(x, training=True), tf.float32))
-        moments.append([layer.moments.moving_mean, layer.moments.moving_variance])
-    np.testing.assert_allclose(outputs[1], outputs[0], rtol=0.01, atol=0.01)
-    for actual, expected in zip(moments[1], moments[0], strict=True):
-        np.testing.assert_allclose(actual, expected, rtol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("layer", "shape"),
     [
