@@ -83,6 +83,7 @@ def test_another_number_of_dimensions_is_refused():
 def test_unknown_shapes_are_taken_and_found_out():
     flow = flow_of(3)
     x = tf.ones([2, 4, 3])
+    assert flow.inverse(tf.ones([2, 0, 3])).shape == (2, 0, 3)
     for spec in (None, [None, None, None]):
         forward = tf.function(
             flow.forward, input_signature=[tf.TensorSpec(spec, tf.float32)]
