@@ -73,15 +73,11 @@ def print_tables(flows, pixels, vectors, arguments):
         summaries = [Errors.of(of(trips)) for trips in found.values()]
         return [name, *(f"{v:.1e}" for e in summaries for v in (e.max, e.mean))]
 
-    scales = range(len(found["float32"].on_samples))
-    rows = [
-        row("data, pixel values", lambda trips: trips.on_data),
-        *(
-            row(f"samples, latents of scale {i + 1}", lambda t, i=i: t.on_samples[i])
-            for i in scales
-        ),
-        row("log-det, nats", lambda trips: trips.log_det_drift),
-    ]
+    rows = [row("data, pixel values", lambda trips: trips.on_data)]
+    for i in range(len(found["float32"].on_samples)):
+        name = f"samples, latents of scale {i + 1}"
+        rows.append(row(name, lambda trips, i=i: trips.on_samples[i]))
+    rows.append(row("log-det, nats", lambda trips: trips.log_det_drift))
     print(table(["error", *columns("largest", "mean")], rows))
     single, double = (trips.log_prob.astype(float) for trips in found.values())
     shape = flows["float32"].event_shape
@@ -99,11 +95,9 @@ def columns(*names):
 
 
 def measured(flow, pixels, vectors, batch_size, seed=0):
-    dtype = flow.dtype.name
+    dtype, options = flow.dtype.name, {"seed": seed, "batch_size": batch_size}
     given = None if vectors is None else vectors.astype(dtype)
-    return measure_round_trips(
-        flow, pixels.astype(dtype), given, seed=seed, batch_size=batch_size
-    )
+    return measure_round_trips(flow, pixels.astype(dtype), given, **options)
 
 
 def by_depth(flows, pixels, vectors, size):

@@ -6,7 +6,6 @@ more, `view` of tensors that are not contiguous, is replaced as the files are re
 
 import contextlib
 import importlib.machinery
-import importlib.util
 import pathlib
 import sys
 
@@ -34,13 +33,7 @@ class _Finder(importlib.machinery.PathFinder):
             return None
         spec = super().find_spec(fullname, path or [cls.root], target)
         if spec is not None and spec.origin:
-            places = spec.submodule_search_locations
-            spec = importlib.util.spec_from_file_location(
-                fullname,
-                spec.origin,
-                loader=_Reshaping(fullname, spec.origin),
-                submodule_search_locations=places,
-            )
+            spec.loader = _Reshaping(fullname, spec.origin)
         return spec
 
 
@@ -64,11 +57,7 @@ def make_step(net, run=None, context=contextlib.nullcontext):
     """Returns a function that trains the flow on a batch, as its `train.py` does.
 
     Its defaults are Adam at 1e-3, clipping at 100, weight decay of 5e-5 on magnitudes.
-
-    Args:
-      net: A `RealNVP` of the checkout.
-      run: The same, compiled.
-      context: What forward passes are to be in.
+    `run` is the same flow compiled, `context` what forward passes are to be in.
     """
     import torch
     import util  # the checkout's

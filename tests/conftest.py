@@ -12,7 +12,7 @@ SLOW = re.compile(
         (
             r"tests/benchmarks/",
             r"tests/examples/",
-            r"robustness/test_values.*(predict|jacobian|images|forward|latents)",
+            r"robustness/test_values.*(predict|log_det|images|forward|latents)",
             r"test_never_stale.*\[(?!vector)\w+-graph-",
             r"test_graph_and_xla_.*(xla|graph-real_nvp|image-)",
             r"test_recompute.*graph_and_xla|gallery/test_browser",

@@ -32,24 +32,21 @@ class Case:
         return self.bijector.inverse(y, **self.kwargs)
 
     def forward_log_det(self, x: tf.Tensor, extra_ndims: int = 0) -> tf.Tensor:
-        return self.bijector.forward_log_det_jacobian(
-            x, len(self.latent_shape) + extra_ndims, **self.kwargs
-        )
+        ndims = len(self.latent_shape) + extra_ndims
+        return self.bijector.forward_log_det_jacobian(x, ndims, **self.kwargs)
 
-    def inverse_log_det(self, y: tf.Tensor, extra_ndims: int = 0) -> tf.Tensor:
-        return self.bijector.inverse_log_det_jacobian(
-            y, len(self.latent_shape) + extra_ndims, **self.kwargs
-        )
+    def inverse_log_det(self, y: tf.Tensor) -> tf.Tensor:
+        ndims = len(self.latent_shape)
+        return self.bijector.inverse_log_det_jacobian(y, ndims, **self.kwargs)
 
 
+MODES: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
+    "eager": lambda function: function,
+    "graph": functools.partial(tf.function, autograph=False),
+    "xla": functools.partial(tf.function, autograph=False, jit_compile=True),
+}
 LABEL = {"condition": 1}
 FEATURES = {"condition": np.array([0.5, -1.0, 2.0])}
-
-
-def _res_net(outputs, dtype, **condition):
-    sizes = {"filters": 4, "num_blocks": 1, "seed": 0}
-    network = nvp.ResNet(outputs, dtype=dtype, **sizes, **condition)
-    return nvp.ShiftAndLogScale(network, initial_gain=0.5, dtype=dtype)
 
 
 def _plain(units, dtype, activation="tanh"):
@@ -57,9 +54,9 @@ def _plain(units, dtype, activation="tanh"):
     return keras.Sequential([hidden, keras.layers.Dense(units, dtype=dtype)])
 
 
-def _dense(units, dtype):
-    network = _plain(units, dtype)
-    return nvp.ShiftAndLogScale(network, initial_gain=0.5, dtype=dtype)
+def _affine(shape, network, mask, dtype, **condition):
+    head = nvp.ShiftAndLogScale(network, initial_gain=0.5, dtype=dtype)
+    return nvp.AffineCoupling(shape, head, mask, **condition)
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -75,10 +72,15 @@ def dense_network(outputs, dtype, activation):
     return _plain(outputs, dtype, activation)
 
 
-def _image_coupling(shape, mask, dtype, outputs=None, kwargs=None, **condition):
-    network = _res_net(outputs or 2 * shape[-1], dtype, **condition)
-    coupling = nvp.AffineCoupling(shape, network, mask, **condition)
-    return Case(coupling, shape, kwargs or {})
+def _image_coupling(mask, dtype, outputs=6, kwargs=None, **condition):
+    sizes = {"filters": 4, "num_blocks": 1, "seed": 0}
+    network = nvp.ResNet(outputs, dtype=dtype, **sizes, **condition)
+    coupling = _affine((4, 4, 3), network, mask, dtype, **condition)
+    return Case(coupling, (4, 4, 3), kwargs or {})
+
+
+def _vector_coupling(size, outputs, mask, dtype):
+    return Case(_affine((size,), _plain(outputs, dtype), mask, dtype), (size,))
 
 
 def _batch_norm(shape, mask, dtype):
@@ -114,7 +116,7 @@ def _fused_chain(dtype):
         nvp.PixelLogit(),
         _batch_norm((4, 4, 3), None, dtype).bijector,
         tfb.Scale(tf.constant(0.5, dtype)),
-        _image_coupling((4, 4, 3), nvp.checkerboard_mask, dtype).bijector,
+        _image_coupling(_BOARD, dtype).bijector,
         tfb.Invert(nvp.Squeeze()),
     ]
     return Case(nvp.FusedChain(members), (2, 2, 12))
@@ -142,10 +144,15 @@ def _coupling(shape, network, mask, *transform):
     return Case(nvp.Coupling(shape, network, mask, *transform), shape)
 
 
+_BOARD = nvp.checkerboard_mask
 _INVERTED = functools.partial(nvp.channel_mask, invert=True)
 _ODD_MASK = np.random.default_rng(0).uniform(size=(4, 4, 3)) < 0.5
 _COMB = np.arange(20) % 2 == 0
 _SPLINE = nvp.RationalQuadraticSpline(num_bins=3, bound=3.0)
+
+_ONE_SCALE = {"num_scales": 1}
+_RESIDUAL = {"residual": True, "hidden_units": (8, 8, 8), "activation": "tanh"}
+_MOVING = {"condition_size": 3, "batch_norm": "moving"}
 
 # Shapes and options of `RealNVPBijector`, and what its methods are given.
 _FLOWS: dict[str, tuple[tuple[int, ...], dict[str, Any], dict[str, Any]]] = {
@@ -153,27 +160,15 @@ _FLOWS: dict[str, tuple[tuple[int, ...], dict[str, Any], dict[str, Any]]] = {
     "real_nvp_3_scales": ((8, 8, 1), {"num_scales": 3}, {}),
     "real_nvp_oblong_of_labels": ((4, 8, 2), {"condition_size": 3}, LABEL),
     "real_nvp_moving": ((4, 4, 3), {"num_scales": 1, "batch_norm": "moving"}, {}),
-    "real_nvp_without_batch_norm": (
-        (4, 4, 3),
-        {"num_scales": 1, "batch_norm": None},
-        {},
-    ),
+    "real_nvp_without_batch_norm": ((4, 4, 3), {**_ONE_SCALE, "batch_norm": None}, {}),
     "real_nvp_plus": ((4, 4, 3), {"invertible_conv": True, "crelu": False}, {}),
     "real_nvp_of_splines": ((4, 4, 2), {"transform": _SPLINE}, {}),
     "vector": ((5,), {}, {}),
     "vector_of_two": ((2,), {"num_couplings": 3}, {}),
-    "vector_residual": (
-        (4,),
-        {"residual": True, "hidden_units": (8, 8, 8), "activation": "tanh"},
-        {},
-    ),
+    "vector_residual": ((4,), _RESIDUAL, {}),
     "vector_recompute": ((5,), {"batch_norm": "batch", "memory": "recompute"}, {}),
     "vector_of_labels": ((5,), {"condition_size": 3}, LABEL),
-    "vector_of_features": (
-        (4,),
-        {"condition_size": 3, "batch_norm": "moving"},
-        FEATURES,
-    ),
+    "vector_of_features": ((4,), _MOVING, FEATURES),
 }
 
 
@@ -183,38 +178,28 @@ def _of_table(name, dtype):
 
 
 CONSTRUCTORS: dict[str, Callable[[str], Case]] = {
-    "coupling_checkerboard": lambda dtype: _image_coupling(
-        (4, 4, 3), nvp.checkerboard_mask, dtype
-    ),
-    "coupling_any_mask": lambda dtype: _image_coupling((4, 4, 3), _ODD_MASK, dtype),
-    "coupling_channel_inverted_odd": lambda dtype: _image_coupling(
-        (4, 4, 3), _INVERTED, dtype, 2
-    ),
+    "coupling_checkerboard": lambda dtype: _image_coupling(_BOARD, dtype),
+    "coupling_any_mask": lambda dtype: _image_coupling(_ODD_MASK, dtype),
+    "coupling_channel_inverted_odd": lambda dtype: _image_coupling(_INVERTED, dtype, 2),
     "coupling_of_features": lambda dtype: _image_coupling(
-        (4, 4, 3), nvp.checkerboard_mask, dtype, kwargs=FEATURES, condition_size=3
+        _BOARD, dtype, kwargs=FEATURES, condition_size=3
     ),
-    "coupling_vector": lambda dtype: Case(
-        nvp.AffineCoupling((5,), _dense(6, dtype), nvp.channel_mask), (5,)
-    ),
-    "coupling_vector_comb": lambda dtype: Case(
-        nvp.AffineCoupling((20,), _dense(20, dtype), _COMB), (20,)
-    ),
+    "coupling_vector": lambda dtype: _vector_coupling(5, 6, nvp.channel_mask, dtype),
+    "coupling_vector_comb": lambda dtype: _vector_coupling(20, 20, _COMB, dtype),
     "coupling_additive": lambda dtype: _coupling(
         (5,), _plain(3, dtype), nvp.channel_mask, nvp.Additive()
     ),
     "coupling_spline": lambda dtype: _coupling(
         (4, 4, 3),
         keras.layers.Conv2D(3 * 8, 3, padding="same", dtype=dtype),
-        nvp.checkerboard_mask,
+        _BOARD,
         _SPLINE,
     ),
     "coupling_of_the_user": lambda dtype: _coupling(
         (4,), _plain(4, dtype), nvp.channel_mask, sinh_arcsinh
     ),
     "batch_norm_image": lambda dtype: _batch_norm((4, 4, 3), None, dtype),
-    "batch_norm_checkerboard": lambda dtype: _batch_norm(
-        (4, 4, 3), nvp.checkerboard_mask, dtype
-    ),
+    "batch_norm_checkerboard": lambda dtype: _batch_norm((4, 4, 3), _BOARD, dtype),
     "batch_norm_channel": lambda dtype: _batch_norm((4, 4, 4), nvp.channel_mask, dtype),
     "squeeze": lambda dtype: Case(nvp.Squeeze(), (4, 4, 3)),
     "factor_out": _factor_out,

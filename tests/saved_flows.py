@@ -94,18 +94,15 @@ def save(name, directory):
 def load(name, directory):
     """Returns the log-densities that each format gives, by its name."""
     path, arguments = f"{directory}/{name}", examples(name)
-    from_checkpoint, from_weights = FLOWS[name](seed=2), FLOWS[name](seed=3)
-    checkpoint = tf.train.Checkpoint(flow=from_checkpoint)
+    flows = {"checkpoint": FLOWS[name](seed=2), "weights": FLOWS[name](seed=3)}
+    checkpoint = tf.train.Checkpoint(flow=flows["checkpoint"])
     checkpoint.read(f"{path}.checkpoint").assert_consumed()
-    nvp.FlowModel(from_weights, seed=0).load_weights(f"{path}.weights.h5")
-    from_keras = keras.saving.load_model(f"{path}.keras").flow
+    nvp.FlowModel(flows["weights"], seed=0).load_weights(f"{path}.weights.h5")
+    flows["keras"] = keras.saving.load_model(f"{path}.keras").flow
+    found = {kind: log_prob(flow, *arguments).numpy() for kind, flow in flows.items()}
     served = tf.saved_model.load(f"{path}.saved_model")
-    return {
-        "checkpoint": log_prob(from_checkpoint, *arguments).numpy(),
-        "weights": log_prob(from_weights, *arguments).numpy(),
-        "keras": log_prob(from_keras, *arguments).numpy(),
-        "saved_model": served.log_prob(*map(tf.constant, arguments)).numpy(),
-    }
+    served = served.log_prob(*map(tf.constant, arguments)).numpy()
+    return {**found, "saved_model": served}
 
 
 if __name__ == "__main__":

@@ -145,10 +145,8 @@ def _run(task, output):
     log["load_average_at_end"] = os.getloadavg()[0]
     log["seconds"] = time.monotonic() - begin
     write_json(path, log)
-    return (
-        f"{name}: {log['test']:.4f} bits/dim after {log['updates_made']} updates in "
-        f"{log['training_seconds']:.0f} s"
-    ), True
+    took = f"{log['updates_made']} updates in {log['training_seconds']:.0f} s"
+    return f"{name}: {log['test']:.4f} bits/dim after {took}", True
 
 
 def _report(output):

@@ -13,22 +13,16 @@ PEER = "PyTorch peer"
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One way to train a flow.
-
-    Attributes:
-      about: What is different, in words.
-      trainer: Module that trains it.
-      preset: Its flow and recipe are used, in the sizes of the task.
-      flow: Arguments of `image_flow` that differ.
-      recipe: Arguments of `RunConfig` that differ.
-      changes: Keys of `CHANGES`, what is replaced inside of the package.
-    """
+    """One way to train a flow, in the sizes of the task."""
 
     about: str
+    # Module that trains it.
     trainer: str = "ours"
     preset: str = BASE
+    # Arguments of `image_flow` and of `RunConfig` that differ from the preset's.
     flow: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    # Keys of `CHANGES`, what is replaced inside of the package.
     changes: tuple[str, ...] = ()
 
 

@@ -43,14 +43,13 @@ def train(task):
         progress = _fit(model, data, task, recipe)
         if recipe["average_decay"] is not None:
             stack.enter_context(model.averaged_weights())
+        splits = {"validation": (data.validation, None)}
+        splits["test"] = data.test, task["images"]
         scores = {
             name: float(
                 score_split(model, split, draws=1, seed=seed, limit=limit).mean()
             )
-            for name, split, limit in (
-                ("validation", data.validation, None),
-                ("test", data.test, task["images"]),
-            )
+            for name, (split, limit) in splits.items()
         }
         digest = hashlib.sha256()
         for weight in model.weights:

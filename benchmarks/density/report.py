@@ -7,17 +7,8 @@ from harness.tables import filled, mean_and_error, table
 
 from density.arms import ARMS, BASE
 
-HEADER = (
-    "arm",
-    "seeds",
-    "test bits/dim",
-    f"minus {BASE}",
-    "validation",
-    "updates",
-    "seconds",
-    "s/update",
-    "parameters",
-)
+HEADER = f"arm|seeds|test bits/dim|minus {BASE}|validation".split("|")
+HEADER += ["updates", "seconds", "s/update", "parameters"]
 
 
 def report(logs, arms=tuple(ARMS)):

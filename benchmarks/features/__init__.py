@@ -24,10 +24,8 @@ LIBRARIES = {
 
 # Cells that tell who puts the flow together.
 READY, PARTS = "yes", "from parts"
-
 # Small enough for a Jacobian; a side of 4 leaves one pixel after two squeezes.
 SIDE, SIZE, CONDITION_SIZE = 4, 6, 3
-
 # By how much weights are moved off their first values; by 0.1 Glow overflows.
 DISTURBANCE = 0.03
 
@@ -36,8 +34,7 @@ class Flow(NamedTuple):
     """A flow that is built.
 
     `module` holds the weights, `inverse` returns latents and log-determinants, and
-    `joint` is how the library draws events and scores them at once, in words and as a
-    call.
+    `joint` is how the library draws and scores events at once, in words and as a call.
     """
 
     module: Any
@@ -49,8 +46,9 @@ class Flow(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """One way to do something: what the table says if it works, and what a footnote
-    says of it otherwise; `note` is a footnote if it works.
+    """What the table says if something works, and what a footnote says if not.
+
+    `note` is a footnote if it works.
     """
 
     cell: str
@@ -63,9 +61,9 @@ class Attempt(NamedTuple):
 class Subject:
     """A library under the probes, with the tools of its framework.
 
-    Attempts come in order, the best first; where there is none, a library has nothing
-    that could be tried. Those of `conditions` make events, and what scores them given
-    conditions; those of `larger` draw images with sides twice as long from a flow.
+    Attempts come in order, the best first; none if a library has nothing to try. Those
+    of `conditions` make events, and what scores them given conditions; those of
+    `larger` draw images with sides twice as long from a flow.
     """
 
     tools: ModuleType

@@ -25,9 +25,8 @@ def images():
 
 
 def conditional():
-    log_prob = vectors(condition_size=CONDITION_SIZE).log_prob
     x = tools.normal([4, SIZE])
-    return x, lambda c: log_prob(tools.copied(x), bijector_kwargs={"condition": c})
+    return x, tools.given_conditions(vectors(condition_size=CONDITION_SIZE), x)
 
 
 def larger(flow):

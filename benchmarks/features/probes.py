@@ -18,8 +18,6 @@ from torch_checkout import use_checkout
 
 from features import CONDITION_SIZE, IMAGE_PEER, LIBRARIES, SIDE, SIZE, Attempt
 
-NOT_ASKED = "-"
-
 
 class Cell(NamedTuple):
     """What the table says, and what its footnotes say."""
@@ -69,10 +67,10 @@ def _check_density(subject, flow, shape):
 
 
 def images(subject):
-    return _first(subject.images, functools.partial(_checked_image_flow, subject))
+    return _first(subject.images, functools.partial(_check_images, subject))
 
 
-def _checked_image_flow(subject, attempt):
+def _check_images(subject, attempt):
     flow, tools = attempt.make(), subject.tools
     x = _check_density(subject, flow, tools.IMAGE_SHAPE)
     tools.disturb(flow)
@@ -85,21 +83,16 @@ def _checked_image_flow(subject, attempt):
 
 
 def vectors(subject):
-    def check(attempt):
-        _check_density(subject, attempt.make(), (SIZE,))
-
-    return _first(subject.vectors, check)
+    return _first(subject.vectors, lambda a: _check_density(subject, a.make(), (SIZE,)))
 
 
 def conditions(subject):
     def check(attempt):
         x, log_prob = attempt.make()
-        shape = (len(x), CONDITION_SIZE)
-        a, b = (
-            subject.tools.to_numpy(log_prob(subject.tools.normal(shape, seed)))
-            for seed in (1, 2)
+        given = (
+            subject.tools.normal((len(x), CONDITION_SIZE), seed) for seed in (1, 2)
         )
-        if np.allclose(a, b):
+        if np.allclose(*(subject.tools.to_numpy(log_prob(c)) for c in given)):
             raise Unfit("the density does not depend on the condition")
 
     return _first(subject.conditions, check)
@@ -109,17 +102,16 @@ def larger(subject):
     flows = []
     for attempt in subject.images:
         with contextlib.suppress(Exception):  # told by the row of images
-            _checked_image_flow(subject, attempt)
+            _check_images(subject, attempt)
             flows.append(attempt.make())  # that one's weights were moved
     if not flows:
-        return Cell(NOT_ASKED)
+        return Cell("-")
 
     def check(attempt):
         x = subject.tools.to_numpy(attempt.make(flows[0]))
-        if sorted(x.shape) != sorted((2, 2 * SIDE, 2 * SIDE, 3)):
-            raise Unfit(f"drew {x.shape}")
-        if not np.isfinite(x).all():
-            raise Unfit("drew values that are not finite")
+        shape_is_right = sorted(x.shape) == [2, 3, 2 * SIDE, 2 * SIDE]
+        if not (shape_is_right and np.isfinite(x).all()):
+            raise Unfit(f"drew {x.shape}, {np.isfinite(x).mean():.0%} of it finite")
 
     return _first(subject.larger, check)
 
@@ -136,28 +128,30 @@ def sample_and_score_runs(subject):
     if flow.joint is None:
         return Cell(text)
     name, draw_and_score = flow.joint
-    at_once = _runs(subject, flow, lambda: draw_and_score(4))
-    if at_once == text:
-        return Cell(text)
-    return Cell(f"{text}, or {at_once}", [f"{at_once} by {name}"])
+    once = _runs(subject, flow, lambda: draw_and_score(4))
+    return (
+        Cell(text)
+        if once == text
+        else Cell(f"{text}, or {once}", [f"{once} by {name}"])
+    )
 
 
 def _runs(subject, flow, call):
     """Returns how often each network runs in a call, as text."""
-    with subject.tools.counting(flow.networks) as runs:
-        call()
-    return f"{len(runs) / len(flow.networks):g}"
+    runs = subject.tools.count_calls(flow.networks)
+    call()
+    return f"{runs() / len(flow.networks):g}"
 
 
 def keras_weights(subject):
     if subject.keras_flow is None:
-        return Cell(NOT_ASKED)
+        return Cell("-")
     return Cell("{} of {}".format(*subject.tools.seen_weights(subject.keras_flow())))
 
 
 def unknown_batch(subject):
     if subject.keras_flow is None:
-        return Cell(NOT_ASKED)
+        return Cell("-")
     try:
         subject.tools.score_batches_unknown_to_the_graph(subject.flow())
     except Exception as error:
@@ -173,10 +167,9 @@ def log_det(subject):
     expected = np.linalg.slogdet(subject.tools.jacobian(flow, x).astype(float))[1]
     if abs(expected) < 1e-3:
         raise Unfit(f"a flow that scales nothing, log-determinant {expected:.2g}")
-    error = abs(found - expected) / abs(expected)
-    if not error < 1e-3:  # NaN neither
-        return Cell("no", [f"relative error {error:.1e}"])
-    return Cell("yes")
+    error = abs(found / expected - 1)
+    # NaN is neither.
+    return Cell("yes") if error < 1e-3 else Cell("no", [f"relative error {error:.1e}"])
 
 
 def artifact(subject):

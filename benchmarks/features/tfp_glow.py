@@ -5,20 +5,17 @@ import tensorflow_probability as tfp
 
 from features import READY, Attempt, Subject
 from features import with_tensorflow as tools
+from features.tfp_real_nvp import convolutions
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
+def keras_exit(input_shape, output_chan):
+    return keras.Sequential([keras.Input(input_shape), *convolutions(2 * output_chan)])
+
+
 def keras_coupling(input_shape):
     return keras_exit(input_shape, input_shape[-1])
-
-
-def keras_exit(input_shape, output_chan):
-    layers = [
-        keras.layers.Conv2D(4, 3, padding="same", activation="relu"),
-        keras.layers.Conv2D(2 * output_chan, 3, padding="same"),
-    ]
-    return keras.Sequential([keras.Input(input_shape), *layers])
 
 
 def small_coupling(input_shape):

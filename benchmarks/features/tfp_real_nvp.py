@@ -33,12 +33,15 @@ def dense(outputs):
     return ShiftAndLogScale(keras.Sequential(layers))
 
 
-def convolutional(outputs):
-    layers = [
+def convolutions(outputs):
+    return [
         keras.layers.Conv2D(4, 3, padding="same", activation="relu"),
         keras.layers.Conv2D(outputs, 3, padding="same"),
     ]
-    return ShiftAndLogScale(keras.Sequential(layers))
+
+
+def convolutional(outputs):
+    return ShiftAndLogScale(keras.Sequential(convolutions(outputs)))
 
 
 def default_template(outputs):
@@ -74,11 +77,7 @@ def conditional(make=dense):
     flow = tfd.TransformedDistribution(tools.base([SIZE]), coupling)
     x = tools.normal([4, SIZE])
 
-    def log_prob(condition):
-        kwargs = {"condition": condition}
-        return flow.log_prob(tools.copied(x), bijector_kwargs=kwargs)
-
-    return x, log_prob
+    return x, tools.given_conditions(flow, x)
 
 
 def _attempts(make):

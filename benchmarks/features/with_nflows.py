@@ -1,5 +1,7 @@
 """nflows."""
 
+import functools
+
 import torch
 from nflows.distributions.normal import StandardNormal
 from nflows.flows.base import Flow as NFlow
@@ -27,9 +29,8 @@ def _flow(flow):
 
 
 def ready(features=SIZE):
-    return _flow(
-        SimpleRealNVP(features, hidden_features=8, num_layers=4, num_blocks_per_layer=1)
-    )
+    sizes = {"hidden_features": 8, "num_layers": 4, "num_blocks_per_layer": 1}
+    return _flow(SimpleRealNVP(features, **sizes))
 
 
 def _couplings(features, make_network):
@@ -39,9 +40,8 @@ def _couplings(features, make_network):
 
 
 def images():
-    def make_network(ins, outs):
-        return ConvResidualNet(ins, outs, hidden_channels=4, num_blocks=1)
-
+    sizes = {"hidden_channels": 4, "num_blocks": 1}
+    make_network = functools.partial(ConvResidualNet, **sizes)
     transforms = [SqueezeTransform(), *_couplings(CHANNELS, make_network)]
     return _flow(NFlow(CompositeTransform(transforms), _image_base(SIDE)))
 
@@ -50,19 +50,13 @@ def _image_base(side):
     return StandardNormal([CHANNELS, side // 2, side // 2])
 
 
-def conditional(flow):
-    x = tools.normal([4, SIZE])
-    return x, lambda c: flow.log_prob(x, context=c)
-
-
-def with_context():
-    def make_network(ins, outs):
-        return ResidualNet(
-            ins, outs, hidden_features=8, context_features=CONDITION_SIZE, num_blocks=1
-        )
-
+def conditional():
+    sizes = {"hidden_features": 8, "num_blocks": 1, "context_features": CONDITION_SIZE}
+    make_network = functools.partial(ResidualNet, **sizes)
     transform = CompositeTransform(_couplings(SIZE, make_network))
-    return NFlow(transform, StandardNormal([SIZE]))
+    flow = NFlow(transform, StandardNormal([SIZE]))
+    x = tools.normal([4, SIZE])
+    return x, lambda condition: flow.log_prob(x, context=condition)
 
 
 def larger(flow):
@@ -77,8 +71,6 @@ SUBJECT = Subject(
         Attempt(PARTS, "couplings of channels", images),
     ],
     vectors=[Attempt(READY, "`SimpleRealNVP`", ready)],
-    conditions=[
-        Attempt(PARTS, "context_features", lambda: conditional(with_context()))
-    ],
+    conditions=[Attempt(PARTS, "context_features", conditional)],
     larger=[Attempt("yes", "the transform over a larger base", larger)],
 )

@@ -1,16 +1,16 @@
 """What the probes do with flows of TensorFlow Probability."""
 
-import contextlib
-
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from speed.contenders.ours import count_calls as count_calls
 
 from features import DISTURBANCE, SIDE, Flow
 
-tfb, tfd = tfp.bijectors, tfp.distributions
+tfd = tfp.distributions
 
 IMAGE_SHAPE = (SIDE, SIDE, 3)
+tensor = tf.constant
 
 
 def flow_of(distribution, networks):
@@ -31,6 +31,13 @@ def flow_of(distribution, networks):
     )
 
 
+def given_conditions(flow, x):
+    """Returns the density of events as a function of conditions."""
+    return lambda condition: flow.log_prob(
+        copied(x), bijector_kwargs={"condition": condition}
+    )
+
+
 def base(shape):
     return tfd.Independent(tfd.Normal(tf.zeros(shape), 1.0), len(shape))
 
@@ -48,29 +55,8 @@ def copied(x):
     return tf.constant(x.numpy())
 
 
-def tensor(x):
-    return tf.constant(x)
-
-
 def to_numpy(x):
     return x.numpy()
-
-
-@contextlib.contextmanager
-def counting(networks):
-    """Yields a list that grows by one whenever one of the networks runs."""
-    runs = []
-    for network in networks:
-        call = network.call
-
-        def counted(*args, call=call, **kwargs):
-            runs.append(None)
-            return call(*args, **kwargs)
-
-        network.call = counted
-    yield runs
-    for network in networks:
-        del network.call
 
 
 def disturb(flow):
@@ -90,11 +76,7 @@ def jacobian(flow, x):
 
 
 def seen_weights(flow):
-    """Returns how many weights of Keras 3 networks the distribution lists, of how many.
-
-    Raises:
-      TypeError: If a network is none of Keras 3.
-    """
+    """Returns how many weights of Keras 3 networks are listed, of how many."""
     for network in flow.networks:
         if not isinstance(network, keras.Layer):
             raise TypeError(f"networks: expected a keras.Layer, got {network!r}.")

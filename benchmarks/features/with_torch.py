@@ -1,6 +1,5 @@
 """What the probes do with flows of PyTorch."""
 
-import contextlib
 import warnings
 
 import torch
@@ -8,6 +7,7 @@ import torch
 from features import DISTURBANCE, SIDE
 
 IMAGE_SHAPE = (3, SIDE, SIDE)
+tensor = torch.from_numpy
 
 
 def named(module, name):
@@ -27,25 +27,16 @@ def copied(x):
     return x.detach().clone()
 
 
-def tensor(x):
-    return torch.from_numpy(x)
-
-
 def to_numpy(x):
     return x.detach().numpy()
 
 
-@contextlib.contextmanager
-def counting(networks):
-    """Yields a list that grows by one whenever one of the networks runs."""
+def count_calls(networks):
+    """Returns how often these networks have run since now."""
     runs = []
-    hooks = [
+    for network in networks:
         network.register_forward_hook(lambda *_: runs.append(None))
-        for network in networks
-    ]
-    yield runs
-    for hook in hooks:
-        hook.remove()
+    return lambda: len(runs)
 
 
 def disturb(flow):

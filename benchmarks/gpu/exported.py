@@ -15,12 +15,7 @@ _FOR_NOISE, _FOR_FLIPS = 1, 2
 
 
 class Plan(NamedTuple):
-    """What is decided on the GPU machine, where it is known how fast it is.
-
-    Attributes:
-      learning_rate: `float64` scalar, the highest.
-      steps: `float64` scalar, length of the schedule.
-    """
+    """Highest rate and length of the schedule, decided where the speed is known."""
 
     learning_rate: tf.Variable
     steps: tf.Variable
@@ -34,8 +29,7 @@ def learning_rate_at(step, plan, schedule, warmup_steps):
     """Returns what `LearningRate` sets before step number `step`, in `float64`."""
     step = tf.cast(step, tf.float64)
     progress = tf.minimum(step / plan.steps, 1)
-    warmup = tf.minimum((step + 1) / max(1, warmup_steps), 1)
-    rate = plan.learning_rate * warmup
+    rate = plan.learning_rate * tf.minimum((step + 1) / max(1, warmup_steps), 1)
     if schedule == "cosine":
         return rate * 0.5 * (1 + tf.cos(math.pi * progress))
     if schedule == "trapezoid":
@@ -46,16 +40,9 @@ def learning_rate_at(step, plan, schedule, warmup_steps):
 def make_step(model, plan, config, *, flips):
     """Returns a function that trains the model on a batch.
 
-    Args:
-      model: `FlowModel`, compiled.
-      plan: Of the learning rate.
-      config: Whose schedule it follows.
-      flips: Python `bool`, whether to mirror images at random.
-
-    Returns:
-      Function of `uint8` images and `int32` (seed, number of the step), which alone
-      decides on noise and mirroring. It returns `STEP_RESULTS`, scalars of this batch;
-      loss and bits_per_dim are 0 for a batch that was refused.
+    It takes `uint8` images and `int32` (seed, number of the step), which alone decides
+    on noise and mirroring, and returns `STEP_RESULTS`, scalars of this batch; loss and
+    bits_per_dim are 0 for a batch that was refused.
     """
 
     def step(image, seed):
@@ -100,33 +87,28 @@ def make_evaluation(model, *, of_average):
     return evaluate
 
 
+def average_of(model):
+    """Returns the variables of a model's average, of which the first counts updates."""
+    return [] if model.average is None else model.average.variables
+
+
 def extra_variables(model, plan):
     """Returns what the steps use besides the model's and the optimizer's variables."""
     metrics = [variable for metric in model.metrics for variable in metric.variables]
-    average = [] if model.average is None else model.average.variables
-    return [*metrics, *plan, *average]
+    return [*metrics, *plan, *average_of(model)]
 
 
 def names_of(model, plan, variables):
-    """Returns the names that the GPU machine has to know.
+    """Returns the names, of all variables, that the GPU machine has to know.
 
-    Args:
-      model: `FlowModel`, compiled.
-      plan: Of the learning rate.
-      variables: All variables by name, as the bridge names them.
-
-    Returns:
-      `dict` of learning_rate and steps, names, and of weights and average, lists of
-      names in the order of `model.weights`; average is empty without one.
+    Those of weights and average are in the order of `model.weights`.
     """
     names = {id(variable): name for name, variable in variables.items()}
-    # The first of an average's variables is the number of updates.
-    average = [] if model.average is None else model.average.variables[1:]
     return {
         "learning_rate": names[id(plan.learning_rate)],
         "steps": names[id(plan.steps)],
         "weights": [names[id(weight.value)] for weight in model.weights],
-        "average": [names[id(variable)] for variable in average],
+        "average": [names[id(variable)] for variable in average_of(model)[1:]],
     }
 
 

@@ -1,14 +1,16 @@
 """Exports training with all that it needs, in folders that fit a transfer."""
 
 import dataclasses
+import importlib
 import json
 import pathlib
 import shutil
 import sys
 import tempfile
 import time
+import types
 import zipfile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import tensorflow as tf
 from harness.machine import describe_run
@@ -18,6 +20,7 @@ from gpu.exported import (
     EVALUATION_RESULTS,
     STEP_RESULTS,
     Plan,
+    average_of,
     extra_variables,
     make_evaluation,
     make_step,
@@ -40,14 +43,6 @@ EVALUATION_BATCH = 500
 _UNPLANNED_STEPS = 10_000
 
 
-class Bridge(NamedTuple):
-    """Modules of the folder that exports a TensorFlow step."""
-
-    tf_export: Any
-    state_parts: Any
-    batch_order: Any
-
-
 class Prepared(NamedTuple):
     """A model with its plan, all variables by name, and what they begin with."""
 
@@ -58,14 +53,11 @@ class Prepared(NamedTuple):
 
 
 def load_bridge(folder):
-    """Returns the modules; the folder is read and never written to."""
+    """Returns the modules that export a step; their folder is never written to."""
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(folder.resolve()))
-    import batch_order
-    import state_parts
-    import tf_export
-
-    return Bridge(tf_export, state_parts, batch_order)
+    names = ("tf_export", "state_parts", "batch_order")
+    return types.SimpleNamespace(**{n: importlib.import_module(n) for n in names})
 
 
 def run_config(arguments):
@@ -73,13 +65,10 @@ def run_config(arguments):
     flow = {**nvp.PRESETS[arguments.preset], "network_dtype": arguments.network_dtype}
     flow["event_shape"] = list(flow["event_shape"])
     recipe = {**recipe_of(arguments.preset), "average_decay": arguments.average_decay}
-    for options, names in (
-        (flow, ("filters", "num_blocks")),
-        (recipe, ("learning_rate",)),
-    ):
-        for name in names:
-            if getattr(arguments, name) is not None:
-                options[name] = getattr(arguments, name)
+    for name in ("filters", "num_blocks", "learning_rate"):
+        if getattr(arguments, name) is not None:
+            options = recipe if name == "learning_rate" else flow
+            options[name] = getattr(arguments, name)
     # How many epochs there will be is known afterwards.
     seed = arguments.seed
     return RunConfig(dataset="cifar10", flow=flow, epochs=1, seed=seed, **recipe)
@@ -93,7 +82,7 @@ def prepare(config, bridge):
         model, model.optimizer, extra=extra_variables(model, plan)
     )
     # The first update of an average takes the weights, whatever was there.
-    for average in [] if model.average is None else model.average.variables:
+    for average in average_of(model):
         average.assign(tf.zeros_like(average))
     initial = {
         name: describe(number, variable.numpy())

@@ -16,17 +16,10 @@ _SAMPLES = 64
 def unpack(arguments):
     """Writes a run's folder with the trained weights, their score, and samples.
 
-    Returns:
-      What is written to evaluation_of_gpu.json.
-
-    Raises:
-      ValueError: If parts of the weights are missing, or belong to another run.
+    Returns what is written to evaluation_of_gpu.json.
     """
-    about, back, bridge = (
-        read_about(arguments.pack),
-        arguments.back,
-        load_bridge(arguments.bridge),
-    )
+    about, back = read_about(arguments.pack), arguments.back
+    bridge = load_bridge(arguments.bridge)
     report = json.loads((back / "report.json").read_text(encoding="utf-8"))
     paths = sorted(map(str, back.glob("weights-[0-9]*.npz")))
     state, extra = bridge.state_parts.read_parts(paths)

@@ -10,26 +10,14 @@ import sys
 
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile")
 PACKAGES = (
-    "tfp-realnvp",
-    "tensorflow",
-    "tensorflow-cpu",
-    "tensorflow-probability",
-    "keras",
-    "tf-keras",
-    "numpy",
-    "torch",
-    "normflows",
-    "nflows",
-    "zuko",
+    *("tfp-realnvp", "tensorflow", "tensorflow-cpu", "tensorflow-probability"),
+    *("keras", "tf-keras", "numpy", "torch", "normflows", "nflows", "zuko"),
 )
 
 
 def describe_run(image_peer=None):
     """Returns machine, versions, commits, command line and date."""
-    try:
-        info = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        info = ""
+    info = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8")
     pairs = (line.partition(":") for line in info.splitlines())
     fields = {key.strip(): value.strip() for key, _, value in pairs}
     flags = fields.get("flags", "").split()
@@ -39,7 +27,7 @@ def describe_run(image_peer=None):
     return {
         "date": now(),
         "command": " ".join([pathlib.Path(sys.executable).name, *sys.argv]),
-        "cpu": fields.get("model name") or platform.processor(),
+        "cpu": fields.get("model name", platform.machine()),
         "cores": len(os.sched_getaffinity(0)),
         "flags": {flag: flag in flags for flag in FLAGS},
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),

@@ -60,13 +60,8 @@ def table(header, rows):
 def filled(text, mark, render):
     """Returns a document's text with what `render` gives between its marks.
 
-    Args:
-      text: Has `<!-- MARK ARGUMENTS -->` before, and `<!-- end -->` after each block.
-      mark: Name of the blocks to fill.
-      render: Function of the arguments.
-
-    Raises:
-      ValueError: If there is no such block.
+    Before each block is a line `<!-- MARK ARGUMENTS -->`, whose arguments `render` is
+    given, and after it a line `<!-- end -->`.
     """
     pattern = re.compile(
         rf"(<!-- {mark}(?: ([^\n]*?))? -->\n).*?(<!-- end -->)", re.DOTALL

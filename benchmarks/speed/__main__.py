@@ -71,10 +71,6 @@ def _parse():
     arguments = parser.parse_args()
     if arguments.output is None and not arguments.list:
         parser.error("--output: expected a folder, got none.")
-    if arguments.repetitions < 1:
-        parser.error(
-            f"--repetitions: expected at least 1, got {arguments.repetitions}."
-        )
     if arguments.image_peer is not None:
         check_checkout(arguments.image_peer)
     return arguments

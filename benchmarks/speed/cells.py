@@ -15,35 +15,26 @@ IMAGE_CONTENDERS = (
     "floor with relu and additions",
 )
 VECTOR_OURS = ("vector ours", "vector ours XLA")
-VECTOR_PEERS = ("normflows", "nflows", "zuko")
-SPLINES = ("nflows splines", "normflows splines", "zuko NSF", "zuko NSF coupling")
 SERVED_BATCHES = (1, 4, 16, 64, 256)
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """Contenders at one size.
-
-    Attributes:
-      name: What `--only` takes.
-      sizes: What the contenders are made from.
-      batch: Events in a batch.
-      contenders: Names; ratios are to the first.
-      operations: What is timed; one can end with a batch of its own.
-      repetitions: Number of timings of each; `None` is the command's.
-      beside: How many at a time run beside the first, for all must fit into memory.
-      memory: Contenders whose training step's memory is measured as well.
-      series: The plots the cell belongs to.
-    """
+    """Contenders, of which ratios are to the first, at one size."""
 
     name: str
     sizes: dict[str, Any]
     batch: int
     contenders: tuple[str, ...]
+    # An operation can end with a batch of its own.
     operations: tuple[str, ...] = OPERATIONS
+    # `None` is the command's.
     repetitions: int | None = None
+    # So many at a time run beside the first, for all must fit into memory.
     beside: int = 9
+    # Contenders whose training step's memory is measured as well.
     memory: tuple[str, ...] = ()
+    # The plots that the cell belongs to.
     series: tuple[str, ...] = ()
 
 
@@ -54,22 +45,15 @@ def all_cells():
 
 def quick_cells():
     """Returns a cell of each kind, tiny and with few contenders, to try the command."""
-    images = {"sizes": _images(8, 4, 1, num_scales=1), "batch": 4}
+    sizes = _images(8, 4, 1, num_scales=1)
+    images, beside = {"sizes": sizes, "batch": 4}, ("ours", "image peer", "floor")
+    vectors = {"size": 8, "num_couplings": 2, "hidden_units": [8, 8]}
+    peers = (*VECTOR_OURS, "tfb.RealNVP", "zuko")
     replaced = {
-        "vectors of 8": {
-            "sizes": {"size": 8, "num_couplings": 2, "hidden_units": [8, 8]},
-            "batch": 16,
-            "contenders": (*VECTOR_OURS, "tfb.RealNVP", "zuko"),
-        },
-        "32x32, 2 blocks, batch 16": {
-            **images,
-            "contenders": ("ours", "image peer", "floor"),
-        },
+        "vectors of 8": {"sizes": vectors, "batch": 16, "contenders": peers},
+        "32x32, 2 blocks, batch 16": {**images, "contenders": beside},
         "serving": {**images, "operations": _served(1, 4)},
-        "10 couplings": {
-            **images,
-            "sizes": {**_images(8, 4, 1, num_scales=1), "num_couplings": 2},
-        },
+        "10 couplings": {"sizes": {**sizes, "num_couplings": 2}, "batch": 4},
     }
     return [
         dataclasses.replace(cell, repetitions=2, **replaced[cell.name])
@@ -79,12 +63,8 @@ def quick_cells():
 
 
 def _images(side, filters, num_blocks, num_scales=2):
-    return {
-        "event_shape": [side, side, 3],
-        "filters": filters,
-        "num_blocks": num_blocks,
-        "num_scales": num_scales,
-    }
+    sizes = {"filters": filters, "num_blocks": num_blocks, "num_scales": num_scales}
+    return {"event_shape": [side, side, 3], **sizes}
 
 
 def _served(*batches):
@@ -92,14 +72,10 @@ def _served(*batches):
 
 
 def _vectors():
-    contenders = {
-        "vectors": (*VECTOR_OURS, "tfb.RealNVP", *VECTOR_PEERS),
-        "splines": ("our splines", "our splines XLA", *SPLINES),
-    }
+    contenders = (*VECTOR_OURS, "tfb.RealNVP", "normflows", "nflows", "zuko")
     sizes = {"num_couplings": 8, "hidden_units": [64, 64]}
     return [
-        Cell(f"{kind} of {size}", {"size": size, **sizes}, 512, contenders[kind])
-        for kind in contenders
+        Cell(f"vectors of {size}", {"size": size, **sizes}, 512, contenders)
         for size in (8, 64)
     ]
 
@@ -124,38 +100,27 @@ def _serving():
 
 def _chains():
     contenders = ("chain stored", "chain recompute")
+    sizes = _images(32, 64, 2, num_scales=1)
+    options = {"memory": contenders, "series": ("couplings",)}
     return [
         Cell(
             f"{count} couplings",
-            {**_images(32, 64, 2, num_scales=1), "num_couplings": count},
+            {**sizes, "num_couplings": count},
             32,
             contenders,
-            operations=("train",),
-            memory=contenders,
-            series=("couplings",),
+            ("train",),
+            **options,
         )
         for count in (10, 20, 40)
     ]
 
 
 def _whole():
-    measured = (
-        "ours",
-        "ours bfloat16",
-        "image peer",
-        "image peer channels_last",
-        "ours recompute",
-    )
+    flows, floors = IMAGE_CONTENDERS[:4], ("floor", "floor bfloat16")
+    contenders = (*flows, *floors, "ours recompute")
+    options = {"repetitions": 5, "beside": 2, "memory": (*flows, "ours recompute")}
     preset = {"preset": "cifar10"}
     return [
         Cell("first step", preset, 64, ("ours",), ("train",), repetitions=1),
-        Cell(
-            "shipped",
-            _images(32, 64, 8),
-            64,
-            (*measured[:4], "floor", "floor bfloat16", *measured[4:]),
-            repetitions=5,
-            beside=2,
-            memory=measured,
-        ),
+        Cell("shipped", _images(32, 64, 8), 64, contenders, **options),
     ]

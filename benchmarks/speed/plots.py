@@ -6,8 +6,7 @@ from harness.tables import Spread
 from matplotlib.figure import Figure
 
 from speed.cells import OPERATIONS
-from speed.report import events_in
-from speed.series import LABELS, batches_of, points, seconds_of
+from speed.report import LABELS, batches_of, events_in, points, seconds_of
 from tfp_realnvp.files import atomic_path
 
 
@@ -38,16 +37,12 @@ def _growth(cells, series, batch):
             found = points(cells, series, batch, name, operation)
             if len(found) < 2:
                 continue
-            sizes = [size for size, _ in found]
+            sizes, timings = zip(*found, strict=True)
             ticks.update(sizes)
-            spreads = [
-                Spread.of([1e3 * s / batch for s in seconds]) for _, seconds in found
-            ]
+            spreads = [Spread.of([1e3 * s / batch for s in times]) for times in timings]
             medians = [s.median for s in spreads]
-            errors = [
-                [s.median - s.lower for s in spreads],
-                [s.upper - s.median for s in spreads],
-            ]
+            ends = [(s.median - s.lower, s.upper - s.median) for s in spreads]
+            errors = list(zip(*ends, strict=True))
             panel.errorbar(sizes, medians, errors, marker="o", capsize=2, label=name)
             if name == "ours":
                 straight = [medians[-1] * size / sizes[-1] for size in sizes]

@@ -1,11 +1,13 @@
 """The results as tables in Markdown."""
 
+import math
 import statistics
 
 from harness.tables import Spread, ratios, table
 
-from speed.series import exponents
+from speed.cells import OPERATIONS
 
+LABELS = {"pixels": "pixels of the image", "blocks": "residual blocks in each network"}
 NO_RESULTS = (
     "**These figures are no results**: `--quick` tries the command out on tiny sizes, "
     "where what is timed is mostly overhead."
@@ -94,22 +96,14 @@ def _times(cell, group):
 def _contenders(group):
     rows = []
     for name, entry in group.items():
-        failed = [f"FAILED: {entry['error']}"] if entry["error"] else []
+        failed, told = [f"FAILED: {entry['error']}"] * bool(entry["error"]), 3 * [""]
+        if "parameters" in entry:
+            threads = (f"{kind} {count}" for kind, count in entry["threads"].items())
+            told = [f"{entry['parameters']:,}", ", ".join(threads)]
+            told.append(f"{entry['build_seconds']:.1f}")
+        peak = _gigabytes(entry.get("resident_peak_bytes"))
         notes = "; ".join([*failed, *entry.get("notes", [])])
-        if "parameters" not in entry:
-            rows.append([name, "", "", "", "", notes])
-            continue
-        threads = entry["threads"].items()
-        rows.append(
-            [
-                name,
-                f"{entry['parameters']:,}",
-                ", ".join(f"{kind} {count}" for kind, count in threads),
-                f"{entry['build_seconds']:.1f}",
-                _gigabytes(entry.get("resident_peak_bytes")),
-                notes,
-            ]
-        )
+        rows.append([name, *told, peak, notes])
     header = ["contender", "parameters", "threads (0: all cores)", "building, s"]
     return table([*header, "peak of the process, GB", "note"], rows)
 
@@ -127,3 +121,44 @@ def _memory(memory):
 
 def _gigabytes(count):
     return "" if count is None else f"{count / 2**30:.2f}"
+
+
+def seconds_of(cell, contender, operation):
+    """Returns the timings in the first group with a contender; empty if none."""
+    groups = (group[contender] for group in cell["groups"] if contender in group)
+    return next(groups, {}).get("seconds", {}).get(operation, [])
+
+
+def batches_of(cells, series):
+    return sorted({c["batch"] for c in cells.values() if series in c["series"]})
+
+
+def points(cells, series, batch, contender, operation):
+    """Returns the sizes of a series, in order, with the seconds at each."""
+    found = []
+    for cell in cells.values():
+        seconds, sizes = seconds_of(cell, contender, operation), cell["sizes"]
+        if series in cell["series"] and cell["batch"] == batch and seconds:
+            if series == "pixels":
+                size = math.prod(sizes["event_shape"][:2])
+            else:
+                size = sizes[f"num_{series}"]
+            found.append((size, seconds))
+    return sorted(found)
+
+
+def exponents(cells):
+    """Yields series, batch, operation and the b of `seconds = a * size**b` of ours."""
+    for series in LABELS:
+        for batch in batches_of(cells, series):
+            for operation in OPERATIONS:
+                found = points(cells, series, batch, "ours", operation)
+                if len(found) < 2:
+                    continue
+                sizes = [math.log(size) for size, _ in found]
+                # One fit in logarithms for each repetition.
+                fits = [
+                    statistics.linear_regression(sizes, list(map(math.log, s))).slope
+                    for s in zip(*(s for _, s in found), strict=False)
+                ]
+                yield series, batch, operation, Spread.of(fits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
+import sys
 import time
 from collections.abc import Callable
 
@@ -21,28 +22,21 @@ TIME_LIMIT = 1800.0
 
 @dataclasses.dataclass
 class Run:
-    """What a cell is run with.
-
-    Attributes:
-      output: Folder of the results.
-      image_peer: The user's checkout, or `None`.
-      torch_python: Interpreter of PyTorch's contenders.
-      repetitions: Number of timings of each operation.
-      say: Takes what to show of the progress.
-    """
+    """What a cell is run with."""
 
     output: pathlib.Path
+    # The user's checkout.
     image_peer: str | None
     torch_python: str
     repetitions: int
+    # Takes what to show of the progress.
     say: Callable[[str], None]
 
     def process(self, cell, contender, purpose="times"):
         name = f"{cell.name}, {contender}, {purpose}".replace(" ", "_")
         log = self.output / "logs" / f"{name}.log"
-        if CONTENDERS[contender].is_torch:
-            return Process(log, self.torch_python)
-        return Process(log)
+        is_torch = CONTENDERS[contender].is_torch
+        return Process(log, self.torch_python if is_torch else sys.executable)
 
     def prepare(self, process, cell, contender, wanted):
         """Returns what a contender says that has been built in the process."""
@@ -97,8 +91,7 @@ def _training_peaks(cell, run):
 
 
 def _run_group(cell, run, names):
-    group = {}
-    alive = {}
+    group, alive = {}, {}
     with contextlib.ExitStack() as stack:
         for name in names:
             empty = {"first_seconds": {}, "network_runs": {}, "seconds": {}}

@@ -62,13 +62,12 @@ def test_a_changed_flow_goes_back_and_all_of_it_can_be_trained(name):
     assert name in WITHIN or not is_same
 
 
-@pytest.mark.parametrize("gain", [0, 1])
-def test_initial_gains_are_those_of_the_change(gain):
-    with CHANGES[f"gain {gain}"]():
-        flow = small_flow()
-    gains = [v for v in flow.trainable_variables if v.shape == ()]
-    assert len(gains) == 4
-    assert {float(value) for value in gains} == {gain}
+def test_initial_gains_are_those_of_the_change():
+    for gain in (0, 1):
+        with CHANGES[f"gain {gain}"]():
+            flow = small_flow()
+        gains = [float(v) for v in flow.trainable_variables if v.shape == ()]
+        assert gains == 4 * [gain]
 
 
 def test_centres_of_pixels_take_the_place_of_noise_in_training_alone():
@@ -78,21 +77,6 @@ def test_centres_of_pixels_take_the_place_of_noise_in_training_alone():
     centres = nvp.FlowModel.log_prob_parts(model, x + 0.5, training=True)[0]
     np.testing.assert_allclose(model.log_prob_parts(x, training=True)[0], centres)
     assert not np.allclose(model.log_prob_parts(x)[0], model.log_prob_parts(x + 0.5)[0])
-
-
-def test_a_plain_convolution_starts_as_the_normalized_one_and_is_not_normalized():
-    def make():
-        options = {"initial_magnitude": 0.3, "direction_initializer": "ones"}
-        layer = nvp.WeightNormConv2D(5, **options)
-        layer.build((None, 4, 4, 3))
-        return layer
-
-    x, normalized = tf.random.stateless_normal([2, 4, 4, 3], (0, 1)), make()
-    with CHANGES["plain convolutions"]():
-        plain = make()
-    np.testing.assert_allclose(plain(x), normalized(x), rtol=1e-5)
-    plain.direction.assign(2 * plain.direction)
-    np.testing.assert_allclose(plain(x), 2 * normalized(x), rtol=1e-5)
 
 
 def log(arm, seed, test):

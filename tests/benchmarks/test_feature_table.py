@@ -1,29 +1,22 @@
-import sys
-
 import pytest
 from features import probes
-from features.__main__ import features_table, main
+from features.__main__ import features_table
 from features.ours import SUBJECT as OURS
 from features.tfp_real_nvp import SUBJECT as TFP
 from harness.tables import filled
 
+
+def library(first, second, **versions):
+    cells = {
+        row: {"text": text, "notes": notes}
+        for row, (text, *notes) in {"first": first, "second": second}.items()
+    }
+    return {"cells": cells, "versions": {"tensorflow": "2", **versions}, "python": "3"}
+
+
 FOUND = {
-    "a": {
-        "cells": {
-            "first": {"text": "yes", "notes": []},
-            "second": {"text": "no", "notes": ["why", "more"]},
-        },
-        "versions": {"tensorflow": "2", "a": "1"},
-        "python": "3",
-    },
-    "b": {
-        "cells": {
-            "first": {"text": "no", "notes": ["else"]},
-            "second": {"text": "no", "notes": ["more"]},
-        },
-        "versions": {"tensorflow": "2"},
-        "python": "3",
-    },
+    "a": library(["yes"], ["no", "why", "more"], a="1"),
+    "b": library(["no", "else"], ["no", "more"]),
 }
 
 
@@ -52,18 +45,6 @@ def test_why_an_attempt_failed_is_told_in_a_footnote():
     assert notes[1:] == ["around networks that the user writes"]
 
 
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (ValueError("what\nand where"), "`ValueError: what`"),
-        (TypeError("in user code:\n\n  File x\n    TypeError: y\n"), "`TypeError: y`"),
-        (probes.Unfit("it drew nothing"), "it drew nothing"),
-    ],
-)
-def test_an_exception_is_told_in_one_line(error, expected):
-    assert probes.said_by(error) == expected
-
-
 def test_the_table_numbers_its_footnotes_and_says_none_twice():
     assert features_table(FOUND).splitlines() == [
         "|  | a | b |",
@@ -90,27 +71,3 @@ def test_the_marked_block_is_replaced_and_no_other():
     new = filled(text, "features", lambda _: "new \\1")
     new_block = block.format("new \\1")
     assert new == f"{other}{new_block}{other}"
-
-
-def test_a_library_that_is_not_there_is_left_out_and_told(
-    monkeypatch, capsys, tmp_path
-):
-    path = tmp_path / "page.md"
-    path.write_text("<!-- features -->\n<!-- end -->\n")
-    names = ["tfb.RealNVP", "chrischute/real-nvp"]
-    monkeypatch.setattr("features.__main__.LIBRARIES", dict.fromkeys(names, ("", ())))
-    monkeypatch.setattr(sys, "argv", ["features", "--document", str(path)])
-
-    def probe(name, options):
-        if name == "tfb.RealNVP":
-            return FOUND["a"]
-        raise main.__globals__["ChildError"]("no checkout given")
-
-    monkeypatch.setattr("features.__main__.probe", probe)
-    main()
-    assert "left out: no checkout given" in capsys.readouterr().out
-    written = path.read_text()
-    assert features_table({"tfb.RealNVP": FOUND["a"]}) in written
-    assert (
-        "With tensorflow 2, a 1, Python 3, by `python benchmarks/features`." in written
-    )

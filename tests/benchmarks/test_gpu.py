@@ -63,15 +63,21 @@ def test_the_learning_rate_is_that_of_a_run(schedule, warmup_steps):
         np.testing.assert_allclose(found, optimizer.learning_rate, rtol=1e-14)
 
 
+def assert_all_close(found, expected, **tolerance):
+    for value, wanted in zip(found, expected, strict=True):
+        np.testing.assert_allclose(value, wanted, **tolerance)
+
+
 def test_steps_and_evaluations_do_what_fit_and_the_average_do():
     model, plan = CONFIG.build_model(), Plan.of(CONFIG.learning_rate, 4)
     step = tf.function(make_step(model, plan, CONFIG, flips=True), autograph=False)
+
+    def results(number):
+        return dict(zip(STEP_RESULTS, step(images(), seed_of(number)), strict=True))
+
     # As `fit` does, or graphs would round differently.
     with functions.as_traced():
-        found = [
-            dict(zip(STEP_RESULTS, step(images(), seed_of(i)), strict=True))
-            for i in range(4)
-        ]
+        found = [results(number) for number in range(4)]
 
     def pixels(count):
         for i in range(count):
@@ -86,12 +92,9 @@ def test_steps_and_evaluations_do_what_fit_and_the_average_do():
     history = expected.fit(batches, callbacks=[rate], **options).history
     for name in ("loss", "bits_per_dim"):
         np.testing.assert_allclose([f[name] for f in found], history[name], rtol=1e-6)
-    for values, wanted in (
-        (model.weights, expected.weights),
-        (model.average.variables, expected.average.variables),
-    ):
-        for value, want in zip(values, wanted, strict=True):
-            np.testing.assert_allclose(value, want, rtol=1e-5, atol=1e-6)
+    assert_all_close(model.weights, expected.weights, rtol=1e-5, atol=1e-6)
+    averages = (m.average.variables for m in (model, expected))
+    assert_all_close(*averages, rtol=1e-5, atol=1e-6)
 
     x = dequantized(tf.cast(images(), tf.float32), noise_seed(seed_of(-1)))
     plain = model.to_units(model(x))
@@ -104,7 +107,7 @@ def test_steps_and_evaluations_do_what_fit_and_the_average_do():
 
     first = model.trainable_variables[0]
     first.assign(first * np.nan)
-    refused = dict(zip(STEP_RESULTS, step(images(), seed_of(9)), strict=True))
+    refused = results(9)
     assert refused["is_finite"] == 0 and refused["loss"] == 0
 
 
@@ -123,14 +126,14 @@ def test_weights_are_drawn_alike_everywhere_and_as_wide_as_they_were():
     for value in (np.ones([2, 3], np.int64), np.arange(3), np.asarray(0.5)):
         about = json.loads(json.dumps(describe(0, value)))
         np.testing.assert_array_equal(make(0, about), value, strict=True)
-    value = np.float32(0.3) * np.random.default_rng(0).standard_normal([200, 100])
-    initial = {name: describe(i, np.float32(value)) for i, name in enumerate("ab")}
-    state = make_all(7, initial)
+    value = np.float32(0.3 * np.random.default_rng(0).standard_normal([200, 100]))
+    initial = {name: describe(i, value) for i, name in enumerate("ab")}
+    state, again = (make_all(7, initial) for _ in range(2))
     assert state["a"].shape == value.shape and abs(state["a"].std() - 0.3) < 0.01
     assert not np.array_equal(state["a"], state["b"])
-    assert digest_of(state) == digest_of(make_all(7, initial))
+    assert digest_of(state) == digest_of(again)
     state["b"][0, 0] = np.nextafter(state["b"][0, 0], np.float32(1))
-    assert digest_of(state) != digest_of(make_all(7, initial))
+    assert digest_of(state) != digest_of(again)
 
 
 def test_a_sheet_holds_images_row_by_row(tmp_path):
@@ -193,39 +196,26 @@ def call(folder, *options):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-@pytest.fixture
-def brought(tmp_path):
-    folder = tmp_path / "1"
-    folder.mkdir()
-    (folder / "train.py").write_text(TRAIN)
-    return folder
-
-
-def test_training_outlives_the_call_that_starts_it(brought, tmp_path):
-    there, back = tmp_path / "there", tmp_path / "back"
-    with open(brought / "train.py", "a") as train:
-        print('(folder / "finished").touch()', file=train)
-    first = call(there, "--bring", brought)
-    assert first.returncode == 0 and "training goes on" in first.stdout
-    pid = (there / "pid").read_text()
-    options = ["--train-seconds", 30, "--wait", 30, "--output", back]
-    second = call(there, *options)
-    assert second.returncode == 0 and "training is finished" in second.stdout
-    assert (there / "pid").read_text() == pid
-    assert {"end", "peer_seconds"} == set(
-        json.loads((back / "report.json").read_text())
-    )
-
-
-def test_a_call_tells_of_training_that_fails_and_keeps_what_there_is(brought, tmp_path):
-    there, back = tmp_path / "there", tmp_path / "back"
-    with open(brought / "train.py", "a") as train:
-        print('raise RuntimeError("out of memory")', file=train)
-    options = ["--train-seconds", 30, "--wait", 30, "--output", back]
-    found = call(there, "--bring", brought, *options)
-    assert found.returncode == 1 and "training has failed" in found.stdout
-    assert "out of memory" in found.stdout
-    assert (back / "report.json").exists()
+def test_training_outlives_the_call_that_starts_it_and_failures_are_told(tmp_path):
+    options = ["--train-seconds", 30, "--wait", 30, "--output", tmp_path / "back"]
+    ends = {
+        "finished": '(folder / "finished").touch()',
+        "failed": 'raise RuntimeError("out of memory")',
+    }
+    for state, end in ends.items():
+        brought, there = tmp_path / f"1 {state}", tmp_path / f"there {state}"
+        brought.mkdir()
+        (brought / "train.py").write_text(TRAIN + end)
+        first = call(there, "--bring", brought)
+        assert first.returncode == 0 and "training goes on" in first.stdout
+        pid = (there / "pid").read_text()
+        second = call(there, *options)
+        assert state in second.stdout
+        assert second.returncode == int(state == "failed")
+        assert ("out of memory" in second.stdout) == (state == "failed")
+        assert (there / "pid").read_text() == pid
+        report = json.loads((tmp_path / "back" / "report.json").read_text())
+        assert {"end", "peer_seconds"} == set(report)
 
 
 BRIDGE, JAX, SHEETS, DATA = (
@@ -246,8 +236,8 @@ def by_fit(packed, bridge):
 
     It is given real-valued pixels: XLA draws other noise than TensorFlow.
     """
-    about, config = read_about(packed), RunConfig(**read_about(packed)["run"])
-    (size,), steps = about["batch_sizes"], about["steps"]
+    about = read_about(packed)
+    config, steps, (size,) = RunConfig(**about["run"]), 40, about["batch_sizes"]
     model = prepare(config, bridge).model
     sheet = pathlib.Path(os.environ[SHEETS], "train_0.webp")
     pixels = read_sheets([sheet], about["images"]["train"])
@@ -263,26 +253,18 @@ def by_fit(packed, bridge):
             yield noisy(tf.constant(pixels[chosen]), seed_of(number, seed=0))
 
     spec = tf.TensorSpec([size, 32, 32, 3], tf.float32)
-    rate = about["learning_rates"][str(size)]
-    schedule = LearningRate(
-        rate, steps, config.schedule, warmup_steps=config.warmup_steps
-    )
-    history = model.fit(
-        tf.data.Dataset.from_generator(batches, output_signature=spec),
-        steps_per_epoch=1,
-        epochs=steps,
-        callbacks=[schedule],
-        verbose=0,
-    )
+    data = tf.data.Dataset.from_generator(batches, output_signature=spec)
+    rate, warmup = about["learning_rates"][str(size)], config.warmup_steps
+    callbacks = [LearningRate(rate, steps, config.schedule, warmup_steps=warmup)]
+    options = {"steps_per_epoch": 1, "epochs": steps, "verbose": 0}
+    history = model.fit(data, callbacks=callbacks, **options)
     averages = [variable.numpy() for variable in model.average.variables[1:]]
     return np.array(history.history["loss"]), averages
 
 
 @needs(BRIDGE, JAX, SHEETS, DATA)
 def test_plan_a_trains_in_jax_as_in_tensorflow(monkeypatch, tmp_path):
-    packed, there, back, run = (
-        tmp_path / n for n in ("packed", "there", "back", "run")
-    )
+    packed, there, back, run = (tmp_path / n for n in ("pack", "there", "back", "run"))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.delenv("PYTHONPATH", raising=False)
 
@@ -329,7 +311,7 @@ def test_plan_a_trains_in_jax_as_in_tensorflow(monkeypatch, tmp_path):
     assert first["bits_per_dim"] < last["bits_per_dim"]
 
 
-@needs(SHEETS, "TFP_REALNVP_GPU_BRIDGE")
+@needs(SHEETS, BRIDGE)
 def test_plan_b_finds_no_difference_between_a_cpu_and_itself(tmp_path):
     sheet = pathlib.Path(os.environ[SHEETS], "train_0.webp")
     with Image.open(sheet) as image:
@@ -338,8 +320,7 @@ def test_plan_b_finds_no_difference_between_a_cpu_and_itself(tmp_path):
     small = ["--filters", 4, "--num-blocks", 1, 1, "--batch-sizes", 8]
     device = ["--device", "CPU:0", "--images", tmp_path / "images.webp"]
     options = [*device, *small, "--output", tmp_path, "--seconds", 3000]
-    command = [sys.executable, native, *options]
-    subprocess.run([str(word) for word in command], check=True)
+    subprocess.run(list(map(str, [sys.executable, native, *options])), check=True)
     lines = (tmp_path / "native.jsonl").read_text(encoding="utf-8").splitlines()
     found = [json.loads(line) for line in lines]
     assert [line for line in found if "error" in line] == []

@@ -13,28 +13,24 @@ def batch(shape, seed=0):
     "mask", [None, nvp.checkerboard_mask, nvp.channel_mask], ids=lambda m: str(m)[:25]
 )
 def test_training_normalizes_what_the_mask_does_not_pass_through(mask):
-    norm = nvp.BatchNorm((8, 8, 4), mask=mask)
+    norm = nvp.BatchNorm((8, 8, 4), mask=mask, epsilon=1e-5)
     y = batch([64, 8, 8, 4]) * [1.0, 2.0, 3.0, 4.0]
     x = norm.inverse(y, training=True).numpy()
     passes = np.zeros(x.shape, bool)
     if mask is not None:
         passes = np.broadcast_to(mask((8, 8, 4)), x.shape)
     np.testing.assert_array_equal(x[passes], y.numpy()[passes])
+    log_det = 0
     for channel in range(4):
-        values = x[..., channel][~passes[..., channel]]
-        if values.size:
+        changed = ~passes[..., channel]
+        if changed.any():
+            values = x[..., channel][changed]
             assert abs(values.mean()) < 1e-4
             assert abs(values.std() - 1) < 1e-3
-
-
-def test_log_det_is_minus_half_the_sum_of_log_variances():
-    norm = nvp.BatchNorm((8, 8, 2), mask=nvp.checkerboard_mask, epsilon=1e-3)
-    y = batch([64, 8, 8, 2])
-    ildj = norm.inverse_log_det_jacobian(y, training=True)
-    changed = ~np.broadcast_to(nvp.checkerboard_mask((8, 8, 2)), y.shape)
-    variances = [y.numpy()[..., c][changed[..., c]].var() for c in range(2)]
-    expected = -0.5 * 32 * np.sum(np.log(np.array(variances) + 1e-3))
-    np.testing.assert_allclose(ildj, np.full(64, expected), rtol=1e-5)
+            variance = y.numpy()[..., channel][changed].var() + 1e-5
+            log_det -= 0.5 * changed[0].sum() * np.log(variance)
+    found = norm.inverse_log_det_jacobian(y, training=True)
+    np.testing.assert_allclose(found, np.full(64, log_det), rtol=1e-5)
 
 
 def test_moving_averages_follow_equations_15_and_16():
@@ -64,15 +60,6 @@ def test_gradients_of_moving_averages_flow_through_the_current_batch_only():
 
 
 def test_sampling_uses_the_moving_averages_even_in_training():
-    norm = nvp.BatchNorm((3,))
-    x = batch([10, 3])
-    np.testing.assert_array_equal(
-        norm.forward(x, training=True), norm.forward(tf.identity(x))
-    )
-
-
-def test_an_unknown_way_to_normalize_is_refused():
-    with pytest.raises(ValueError, match="normalize_by: .* got 'layer'"):
-        nvp.BatchMoments("layer")
-    with pytest.raises(ValueError, match=r"momentum: .* got 1\.5"):
-        nvp.BatchMoments(momentum=1.5)
+    norm, x = nvp.BatchNorm((3,)), batch([10, 3])
+    expected = norm.forward(tf.identity(x))
+    np.testing.assert_array_equal(norm.forward(x, training=True), expected)

@@ -14,20 +14,21 @@ tfb = tfp.bijectors
 tfd = tfp.distributions
 
 
+def vector_flow(**options):
+    return nvp.RealNVPBijector((4,), num_couplings=4, hidden_units=(8,), **options)
+
+
 @pytest.fixture(scope="module")
 def vector():
-    flow = nvp.RealNVPBijector(
-        (4,), num_couplings=4, hidden_units=(8,), condition_size=3, seed=0
-    )
+    flow = vector_flow(condition_size=3, seed=0)
     perturb(flow)
     return flow
 
 
 @pytest.fixture(scope="module")
 def image():
-    flow = nvp.RealNVPBijector(
-        (4, 4, 1), filters=4, num_blocks=1, condition_size=3, seed=0
-    )
+    sizes = {"filters": 4, "num_blocks": 1}
+    flow = nvp.RealNVPBijector((4, 4, 1), condition_size=3, seed=0, **sizes)
     perturb(flow)
     return flow
 
@@ -47,16 +48,12 @@ def distribution_of(flow):
     return tfd.TransformedDistribution(base, flow)
 
 
-def test_labels_are_one_hot_vectors(flow):
-    x = events(flow, 3)
-    labels = [2, 0, 1]
-    by_label = flow.forward(x, condition=labels)
-    for dtype in ("float32", "float64", "bool"):
-        vectors = np.eye(3)[labels].astype(dtype)
-        tf.debugging.assert_equal(flow.forward(x, condition=vectors), by_label)
-    for dtype in ("uint8", "int64"):
-        same = flow.forward(x, condition=np.array(labels, dtype))
-        tf.debugging.assert_equal(same, by_label)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bool", "uint8", "int64"])
+def test_labels_are_one_hot_vectors(flow, dtype):
+    x, labels = events(flow, 3), [2, 0, 1]
+    given = np.array(labels) if "int" in dtype else np.eye(3)[labels]
+    found = flow.forward(x, condition=given.astype(dtype))
+    tf.debugging.assert_equal(found, flow.forward(x, condition=labels))
 
 
 @pytest.mark.parametrize(
@@ -74,33 +71,15 @@ def test_labels_are_one_hot_vectors(flow):
 def test_conditions_and_events_broadcast_against_each_other(
     vector, leading, condition_shape, result
 ):
-    rng = np.random.default_rng(1)
-    labels = rng.integers(0, 3, condition_shape)
+    labels = np.random.default_rng(1).integers(0, 3, condition_shape)
     x = events(vector, *leading)
     y = vector.forward(x, condition=labels)
     log_det = vector.forward_log_det_jacobian(tf.identity(x), condition=labels)
-    assert y.shape == (*result, 4)
-    assert log_det.shape == result
+    assert y.shape == (*result, 4) and log_det.shape == result
     xs = np.broadcast_to(x, (*result, 4)).reshape(-1, 4)
     for i, label in enumerate(np.broadcast_to(labels, result).ravel()):
         alone = vector.forward(tf.constant(xs[i]), condition=label)
         np.testing.assert_allclose(tf.reshape(y, [-1, 4])[i], alone, atol=1e-6)
-
-
-def test_distributions_pass_the_condition_on(flow):
-    distribution = distribution_of(flow)
-    kwargs = {"bijector_kwargs": {"condition": tf.constant([0, 1, 2])}}
-    x = distribution.sample([4, 3], seed=(0, 1), **kwargs)
-    assert x.shape == (4, 3, *flow.event_shape)
-    log_prob = distribution.log_prob(tf.identity(x), **kwargs)
-    latents = flow.inverse(tf.identity(x), condition=[0, 1, 2])
-    expected = distribution.distribution.log_prob(latents)
-    expected += flow.inverse_log_det_jacobian(tf.identity(x), condition=[0, 1, 2])
-    np.testing.assert_allclose(log_prob, expected, rtol=1e-4, atol=1e-4)
-    all_labels = distribution.log_prob(
-        x[:, :1], bijector_kwargs={"condition": tf.range(3)}
-    )
-    np.testing.assert_allclose(all_labels[:, 0], log_prob[:, 0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("examples", "count"), [(1, 3), (3, 1)])
@@ -128,21 +107,18 @@ def test_every_coupling_network_is_conditioned(flow):
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(flow.inverse(x, condition=[0, 1]) ** 2)
     for gradient in tape.gradient(loss, projections):
-        used, unused = gradient[:2], gradient[2:]
-        assert np.any(used)
-        assert not np.any(unused)
+        assert np.any(gradient[:2]) and not np.any(gradient[2:])
 
 
 def test_unconditional_members_of_a_conditional_chain_do_without(vector):
-    plain = nvp.RealNVPBijector((4,), num_couplings=2, hidden_units=(8,))
+    plain = vector_flow()
     chain = nvp.FusedChain([plain, nvp.BatchNorm((4,)), tfb.Invert(vector)])
     assert chain.condition_size == 3
     y = chain.forward(events(vector, 2), condition=[0, 1])
     back = chain.inverse(tf.identity(y), condition=[0, 1])
     np.testing.assert_allclose(back, events(vector, 2), atol=1e-4)
     composed = tfb.Chain([plain, vector.copy(name="second")])
-    kwargs = nested_kwargs(composed, training=True, condition=1)
-    assert kwargs == {
+    assert nested_kwargs(composed, training=True, condition=1) == {
         "real_nvp_bijector": {"training": True},
         "second": {"training": True, "condition": 1},
     }
@@ -175,73 +151,94 @@ def test_labels_out_of_range_are_refused_in_graphs_with_validate_args(vector):
 
 
 def test_an_unconditional_bijector_refuses_a_condition():
-    flow = nvp.RealNVPBijector((4,), num_couplings=2, hidden_units=(8,))
+    flow = vector_flow()
     message = "condition: expected none, .* without condition_size; got int64"
     for bijector in (flow, flow.body, flow.body.bijectors[0], nvp.BatchNorm((4,))):
         with pytest.raises(ValueError, match=message):
             bijector.forward(tf.zeros([4]), condition=1)
 
 
-def test_conditional_parts_that_do_not_fit_are_refused(vector):
-    dense = nvp.ShiftAndLogScale(keras.layers.Dense(2))
-    with pytest.raises(ValueError, match="condition_size: expected a positive int"):
-        nvp.AffineCoupling((2,), dense, nvp.channel_mask, condition_size=0)
-    with pytest.raises(ValueError, match="network: expected a layer whose call takes"):
-        nvp.AffineCoupling(
-            (2,), keras.layers.Dense(2), nvp.channel_mask, condition_size=2
-        )
-    other = nvp.RealNVPBijector(
-        (4,), num_couplings=2, hidden_units=(8,), condition_size=5
-    )
-    with pytest.raises(ValueError, match="one condition_size .* got 3, 5"):
-        nvp.FusedChain([vector, other])
+HEAD = nvp.ShiftAndLogScale(keras.layers.Dense(4))
 
 
-@pytest.fixture(scope="module")
-def small():
-    bijector = nvp.RealNVPBijector(
-        (2,), num_couplings=2, hidden_units=(4,), condition_size=3, seed=0
-    )
-    base = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
-    return tfd.TransformedDistribution(base, bijector)
+def coupling(network, size):
+    return nvp.AffineCoupling((4,), network, nvp.channel_mask, condition_size=size)
 
 
-def conditioned(small, condition):
-    return small.copy(bijector=nvp.Conditioned(small.bijector, condition))
+@pytest.mark.parametrize(
+    ("message", "make"),
+    [
+        ("condition_size: expected a positive", lambda flow: coupling(HEAD, 0)),
+        (
+            "network: expected a layer whose call",
+            lambda flow: coupling(HEAD.network, 2),
+        ),
+        ("network: expected a layer .* condition", lambda flow: coupling(HEAD, 2)),
+        (
+            "one condition_size .* got 3, 5",
+            lambda flow: nvp.FusedChain([flow, vector_flow(condition_size=5)]),
+        ),
+        (
+            r"bijectors: expected .* batch shape \(2,\)",
+            lambda flow: nvp.FusedChain([nvp.Conditioned(flow, [0, 1]), tfb.Exp()]),
+        ),
+        (
+            "bijector: expected one with a condition_size",
+            lambda flow: nvp.Conditioned(nvp.BatchNorm((2,)), 0),
+        ),
+        (
+            "condition: expected .* got a variable",
+            lambda flow: nvp.Conditioned(flow, tf.Variable([1.0, 0.0, 0.0])),
+        ),
+        ("condition: expected integer", lambda flow: nvp.Conditioned(flow, 3)),
+    ],
+)
+def test_conditional_parts_that_do_not_fit_are_refused(message, make, vector):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make(vector)
+
+
+def conditioned(flow, condition):
+    given = nvp.Conditioned(flow, condition)
+    return distribution_of(flow).copy(bijector=given)
 
 
 @pytest.mark.parametrize(
     ("condition", "shape"),
     [(1, ()), ([0, 2, 1], (3,)), ([[0], [1]], (2, 1)), (np.eye(3)[:2], (2,))],
 )
-def test_leading_dimensions_of_the_condition_are_a_batch_shape(small, condition, shape):
-    given = conditioned(small, condition)
+def test_leading_dimensions_of_the_condition_are_a_batch_shape(
+    vector, condition, shape
+):
+    given = conditioned(vector, condition)
     assert given.batch_shape == shape
     x = given.sample(5, seed=(0, 1))
-    assert x.shape == (5, *shape, 2)
-    expected = small.log_prob(tf.identity(x), bijector_kwargs={"condition": condition})
-    np.testing.assert_allclose(given.log_prob(x), expected, rtol=1e-5)
+    assert x.shape == (5, *shape, 4)
+    kwargs = {"bijector_kwargs": {"condition": condition}}
+    expected = distribution_of(vector).log_prob(tf.identity(x), **kwargs)
+    np.testing.assert_allclose(given.log_prob(x), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_each_of_several_labels_has_a_draw_of_its_own(small):
-    x = conditioned(small, [1, 1]).sample(seed=(0, 1))
+def test_each_of_several_labels_has_a_draw_of_its_own(vector):
+    x = conditioned(vector, [1, 1]).sample(seed=(0, 1))
     assert np.abs(x[0] - x[1]).max() > 1e-3
-    of_all = small.sample(seed=(0, 1), bijector_kwargs={"condition": [1, 1]})
+    kwargs = {"bijector_kwargs": {"condition": [1, 1]}}
+    of_all = distribution_of(vector).sample(seed=(0, 1), **kwargs)
     np.testing.assert_array_equal(of_all[0], of_all[1])
 
 
-def test_the_condition_can_be_another_variable_of_a_joint_distribution(small):
+def test_the_condition_can_be_another_variable_of_a_joint_distribution(vector):
     joint = tfd.JointDistributionSequential(
-        [tfd.Categorical(logits=tf.zeros(3)), lambda z: conditioned(small, z)]
+        [tfd.Categorical(logits=tf.zeros(3)), lambda z: conditioned(vector, z)]
     )
     label, x = joint.sample(7, seed=(0, 1))
-    expected = small.log_prob(x, bijector_kwargs={"condition": label}) - np.log(3.0)
+    kwargs = {"bijector_kwargs": {"condition": label}}
+    expected = distribution_of(vector).log_prob(x, **kwargs) - np.log(3.0)
     np.testing.assert_allclose(joint.log_prob([label, x]), expected, rtol=1e-4)
 
 
-def test_a_condition_watched_later_has_a_gradient(small):
-    vector, x = tf.constant([0.2, 0.3, 0.5]), tf.ones([4, 2])
-    given = conditioned(small, vector)
+def test_a_condition_watched_later_has_a_gradient(vector):
+    given, x = conditioned(vector, tf.constant([0.2, 0.3, 0.5])), tf.ones([4, 4])
     kept = given.log_prob(x)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(given.bijector.condition)
@@ -250,29 +247,15 @@ def test_a_condition_watched_later_has_a_gradient(small):
     np.testing.assert_array_equal(kept, log_prob)
 
 
-def test_a_chain_of_a_conditioned_and_a_conditional_flow(small):
-    chain = nvp.FusedChain([nvp.Conditioned(small.bijector, 0), small.bijector])
-    x = tf.ones([3, 2])
+def test_a_chain_of_a_conditioned_and_a_conditional_flow(vector):
+    chain, x = nvp.FusedChain([nvp.Conditioned(vector, 0), vector]), tf.ones([3, 4])
     y = chain.forward(x, condition=[0, 1, 2])
-    inner = small.bijector.forward(x, condition=[0, 1, 2])
-    np.testing.assert_allclose(y, small.bijector.forward(inner, condition=0), atol=1e-6)
-    with pytest.raises(ValueError, match="bijectors: expected .* batch shape \\(2,\\)"):
-        nvp.FusedChain([nvp.Conditioned(small.bijector, [0, 1]), tfb.Exp()])
+    inner = vector.forward(x, condition=[0, 1, 2])
+    np.testing.assert_allclose(y, vector.forward(inner, condition=0), atol=1e-6)
 
 
-def test_what_takes_no_condition_is_refused(small):
-    with pytest.raises(
-        ValueError, match="bijector: expected one with a condition_size"
-    ):
-        nvp.Conditioned(nvp.BatchNorm((2,)), 0)
-    with pytest.raises(TypeError, match="condition: expected .* got a variable"):
-        nvp.Conditioned(small.bijector, tf.Variable([1.0, 0.0, 0.0]))
-    with pytest.raises(ValueError, match="condition: expected integer labels in"):
-        nvp.Conditioned(small.bijector, 3)
-
-
-def test_a_frozen_copy_has_the_same_condition(small):
-    given = conditioned(small, [0, 2])
-    frozen, x = nvp.freeze(given), tf.ones([2, 2])
+def test_a_frozen_copy_has_the_same_condition(vector):
+    given, x = conditioned(vector, [0, 2]), tf.ones([2, 4])
+    frozen = nvp.freeze(given)
     assert frozen.trainable_variables == ()
     np.testing.assert_allclose(frozen.log_prob(x), given.log_prob(x), rtol=1e-5)

@@ -8,21 +8,13 @@ from tfp_realnvp.bijectors.masks import ChannelSplit, resolve_mask
 
 def test_checkerboard_is_true_where_the_coordinates_sum_to_an_odd_number():
     mask = nvp.checkerboard_mask((3, 4, 2)).numpy()
-    assert mask.shape == (3, 4, 1)
-    for row in range(3):
-        for column in range(4):
-            assert mask[row, column, 0] == ((row + column) % 2 == 1)
+    odd = np.add.outer(np.arange(3), np.arange(4)) % 2 == 1
+    np.testing.assert_array_equal(mask, odd[..., np.newaxis])
 
 
 def test_a_mask_of_known_size_is_a_constant_and_one_of_unknown_size_the_same():
-    @tf.function
-    def known():
-        return nvp.checkerboard_mask((3, 4, 2))
-
-    @tf.function
-    def unknown(shape):
-        return nvp.checkerboard_mask((shape[0], shape[1], 2))
-
+    known = tf.function(lambda: nvp.checkerboard_mask((3, 4, 2)))
+    unknown = tf.function(lambda s: nvp.checkerboard_mask((s[0], s[1], 2)))
     types = {op.type for op in known.get_concrete_function().graph.get_operations()}
     assert types == {"Const", "Identity"}
     np.testing.assert_array_equal(unknown(tf.constant([3, 4])), known())
@@ -32,16 +24,6 @@ def test_a_mask_of_known_size_is_a_constant_and_one_of_unknown_size_the_same():
 def test_inverted_masks_are_complements(mask):
     shape = (4, 6, 4)
     np.testing.assert_array_equal(mask(shape), ~mask(shape, invert=True).numpy())
-
-
-def test_checkerboard_takes_sizes_known_only_when_it_runs():
-    @tf.function(input_signature=[tf.TensorSpec([None, None, 3])])
-    def mask_of(image):
-        height, width = tf.unstack(tf.shape(image)[:2])
-        return nvp.checkerboard_mask((height, width, 3))
-
-    expected = nvp.checkerboard_mask((6, 4, 3))
-    np.testing.assert_array_equal(mask_of(tf.zeros([6, 4, 3])), expected)
 
 
 def test_diagonal_mask_takes_one_checkerboard_colour_of_each_block():
@@ -54,20 +36,16 @@ def test_diagonal_mask_takes_one_checkerboard_colour_of_each_block():
 
 
 @pytest.mark.parametrize(
-    ("mask", "error", "message"),
+    ("mask", "message"),
     [
-        (np.ones([4, 4, 1]), TypeError, "mask: expected dtype bool, got float64"),
-        (
-            np.ones([3, 4, 1], bool),
-            ValueError,
-            r"mask: .* \(4, 4, 3\), got \(3, 4, 1\)",
-        ),
-        (np.ones([1, 4, 4, 3], bool), ValueError, r"got \(1, 4, 4, 3\)"),
-        (lambda shape: np.ones([2], bool), ValueError, r"got \(2,\)"),
+        (np.ones([4, 4, 1]), "mask: expected dtype bool, got float64"),
+        (np.ones([3, 4, 1], bool), r"mask: .* \(4, 4, 3\), got \(3, 4, 1\)"),
+        (np.ones([1, 4, 4, 3], bool), r"got \(1, 4, 4, 3\)"),
+        (lambda shape: np.ones([2], bool), r"got \(2,\)"),
     ],
 )
-def test_bad_masks_are_refused(mask, error, message):
-    with pytest.raises(error, match=message):
+def test_bad_masks_are_refused(mask, message):
+    with pytest.raises((TypeError, ValueError), match=message):
         resolve_mask(mask, (4, 4, 3))
 
 
@@ -89,27 +67,19 @@ MASKS = {
 @pytest.mark.parametrize("name", MASKS)
 def test_split_parts_are_those_the_mask_says_and_merge_to_the_whole(name, shape):
     mask = np.array(MASKS[name], bool)
-    split = ChannelSplit(mask)
+    split, specified = ChannelSplit(mask), [None] * len(shape)
+
+    @tf.function(input_signature=[tf.TensorSpec([*specified, len(mask)], tf.float64)])
+    def parts_and_whole(x):
+        kept, changed = split.split(x)
+        merged = split.merge(kept, changed)
+        sizes = mask.sum(), (~mask).sum(), len(mask)
+        for part, size in zip((kept, changed, merged), sizes, strict=True):
+            assert part.shape.as_list() == [*specified, size]
+        return kept, changed, merged
+
     x = np.random.default_rng(0).normal(size=(*shape, len(mask)))
-    kept, changed = split.split(tf.constant(x))
+    kept, changed, merged = parts_and_whole(x)
     np.testing.assert_array_equal(kept, x[..., mask])
     np.testing.assert_array_equal(changed, x[..., ~mask])
-    np.testing.assert_array_equal(split.merge(kept, changed), x)
-
-
-@pytest.mark.parametrize("name", MASKS)
-def test_split_shapes_are_known_in_a_graph_as_far_as_those_of_the_input(name):
-    mask = np.array(MASKS[name], bool)
-    split = ChannelSplit(mask)
-
-    @tf.function(input_signature=[tf.TensorSpec([None, 3, len(mask)])])
-    def split_and_merge(x):
-        kept, changed = split.split(x)
-        assert kept.shape.as_list() == [None, 3, mask.sum()]
-        assert changed.shape.as_list() == [None, 3, (~mask).sum()]
-        merged = split.merge(kept, changed)
-        assert merged.shape.as_list() == [None, 3, len(mask)]
-        return merged
-
-    x = tf.random.normal([2, 3, len(mask)])
-    np.testing.assert_array_equal(split_and_merge(x), x)
+    np.testing.assert_array_equal(merged, x)

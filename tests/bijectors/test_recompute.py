@@ -1,36 +1,34 @@
 """Gradients of flows that keep no activations, against those of flows that do."""
 
+import dataclasses
 import functools
 
+import constructors
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from constructors import FEATURES, LABEL, perturb
+from constructors import MODES, perturb
 
 import tfp_realnvp as nvp
 from tfp_realnvp.nets.parts import structure
+from tfp_realnvp.training.cost import measure_cost
 
 tfb = tfp.bijectors
+tfd = tfp.distributions
 
-IMAGE = {"event_shape": (4, 4, 2), "filters": 3, "num_blocks": 1}
-ONE_SCALE = {**IMAGE, "num_scales": 1}
-VECTOR = {"event_shape": (4,), "num_couplings": 4, "hidden_units": (6,)}
-FLOWS = {
-    "image": (IMAGE, {}),
-    "image_of_3_scales": ({**IMAGE, "event_shape": (8, 4, 1), "num_scales": 3}, {}),
-    "image_moving": ({**ONE_SCALE, "batch_norm": "moving"}, {}),
-    "image_without_batch_norm": ({**ONE_SCALE, "batch_norm": None}, {}),
-    "image_plus": ({**ONE_SCALE, "invertible_conv": True, "crelu": False}, {}),
-    "image_of_labels": ({**ONE_SCALE, "condition_size": 3}, LABEL),
-    "vector": (VECTOR, {}),
-    "vector_of_features": (
-        {**VECTOR, "condition_size": 3, "batch_norm": "moving"},
-        FEATURES,
-    ),
-    "vector_batch_norm": ({**VECTOR, "batch_norm": "batch"}, {}),
-}
+FLOWS = [
+    "real_nvp_1_scale",
+    "real_nvp_3_scales",
+    "real_nvp_moving",
+    "real_nvp_without_batch_norm",
+    "real_nvp_plus",
+    "real_nvp_oblong_of_labels",
+    "vector",
+    "vector_of_features",
+    "vector_recompute",
+]
 DIRECTIONS = {
     "inverse_in_training": {"inverse": True, "training": True},
     "inverse": {"inverse": True, "training": False},
@@ -38,59 +36,44 @@ DIRECTIONS = {
 }
 
 
-def make(name, memory, dtype="float64", **kwargs):
-    flow = nvp.RealNVPBijector(
-        **FLOWS[name][0], seed=0, dtype=dtype, memory=memory, **kwargs
-    )
-    perturb(flow)
-    return flow
+def make(name, memory):
+    case = constructors.make(name, "float64")
+    return dataclasses.replace(case, bijector=case.bijector.copy(memory=memory))
 
 
-def values_for(flow, count=5, seed=1):
-    values = np.random.default_rng(seed).normal(size=(count, *flow.event_shape))
-    return tf.constant(values, flow.dtype)
+def values_for(case):
+    return constructors.latents(case, 5, dtype="float64")
 
 
-def a_loss(flow, value, condition=None, *, inverse, training):
+def a_loss(case, value, *, inverse, training, **kwargs):
     """Returns some number that depends on all of a pass."""
-    kwargs = {"training": training}
-    if condition is not None:
-        kwargs["condition"] = condition
-    run = flow.inverse if inverse else flow.forward
-    log_det = (
-        flow.inverse_log_det_jacobian if inverse else flow.forward_log_det_jacobian
-    )
-    ndims = len(flow.event_shape)
-    output = run(value, **kwargs)
-    weights = tf.linspace(tf.constant(0.5, flow.dtype), 1.5, value.shape[0])
+    kwargs = {**case.kwargs, **kwargs, "training": training}
+    name, ndims = "inverse" if inverse else "forward", len(case.latent_shape)
+    output = getattr(case.bijector, name)(value, **kwargs)
+    log_det = getattr(case.bijector, f"{name}_log_det_jacobian")
+    weights = tf.linspace(tf.constant(0.5, value.dtype), 1.5, value.shape[0])
     terms = tf.reduce_sum(tf.sin(output) ** 2, list(range(1, ndims + 1)))
     return tf.reduce_mean(weights * (terms - log_det(value, ndims, **kwargs)))
 
 
-def all_gradients(name, memory, *, dtype="float64", wrap=lambda f: f, **direction):
+def all_gradients(name, memory, *, mode="eager", **direction):
     """Returns the loss, every gradient, and all variables after the pass."""
-    flow = make(name, memory, dtype)
-    value = values_for(flow)
-    condition = FLOWS[name][1].get("condition")
-    sources = [value]
-    if isinstance(condition, np.ndarray):
-        condition = tf.constant(condition, dtype)
-        sources.append(condition)
+    case = make(name, memory)
+    sources = {"value": values_for(case)}
+    if isinstance(case.kwargs.get("condition"), np.ndarray):
+        sources["condition"] = tf.constant(case.kwargs["condition"])
 
-    def run(*sources):
+    @MODES[mode]
+    def run(sources):
         with tf.GradientTape() as tape:
             tape.watch(sources)
-            given = sources[1] if len(sources) > 1 else condition
-            loss = a_loss(flow, sources[0], given, **direction)
-        return loss, tape.gradient(loss, [*sources, *flow.trainable_variables])
+            loss = a_loss(case, **sources, **direction)
+        variables = case.bijector.trainable_variables
+        return loss, tape.gradient(loss, [*sources.values(), *variables])
 
-    loss, gradients = wrap(run)(*sources)
-    assert all(g is not None for g in gradients)
-    return (
-        loss.numpy(),
-        [g.numpy() for g in gradients],
-        [v.numpy() for v in flow.variables],
-    )
+    loss, gradients = run(sources)
+    variables = [v.numpy() for v in case.bijector.variables]
+    return loss.numpy(), [g.numpy() for g in gradients], variables
 
 
 def assert_close(actual, expected, rtol):
@@ -101,14 +84,17 @@ def assert_close(actual, expected, rtol):
         assert np.linalg.norm(a - e) <= rtol * scale
 
 
+def of_both(find):
+    """What is found with stored and with recomputed activations."""
+    return [find(memory) for memory in ("stored", "recompute")]
+
+
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("name", FLOWS)
 def test_gradients_are_those_of_stored_activations(name, direction):
-    results = [
-        all_gradients(name, memory, **DIRECTIONS[direction])
-        for memory in ("stored", "recompute")
-    ]
-    (loss, gradients, variables), (actual, found, after) = results
+    (loss, gradients, variables), (actual, found, after) = of_both(
+        lambda memory: all_gradients(name, memory, **DIRECTIONS[direction])
+    )
     assert actual == loss
     assert_close(found, gradients, 1e-9)
     # Moving averages have moved once.
@@ -117,55 +103,70 @@ def test_gradients_are_those_of_stored_activations(name, direction):
 
 
 @pytest.mark.parametrize(
-    ("name", "jit_compile"),
-    [("image", False), ("vector_of_features", False), ("vector_of_features", True)],
+    ("name", "mode"),
+    [
+        ("real_nvp_1_scale", "graph"),
+        ("vector_of_features", "graph"),
+        ("vector_of_features", "xla"),
+    ],
 )
-def test_graph_and_xla_give_the_same_gradients_and_averages(name, jit_compile):
-    direction = {"inverse": True, "training": True}
+def test_graph_and_xla_give_the_same_gradients_and_averages(name, mode):
+    direction = DIRECTIONS["inverse_in_training"]
     expected = all_gradients(name, "stored", **direction)
-
-    def wrap(function):
-        return tf.function(function, jit_compile=jit_compile)
-
-    actual = all_gradients(name, "recompute", wrap=wrap, **direction)
+    actual = all_gradients(name, "recompute", mode=mode, **direction)
     np.testing.assert_allclose(actual[0], expected[0], rtol=1e-12)
     assert_close(actual[1], expected[1], 1e-9)
     for a, e in zip(actual[2], expected[2], strict=True):
         np.testing.assert_allclose(a, e, rtol=1e-12, atol=1e-12)
 
 
+def test_what_is_not_kept_is_computed_again():
+    def flops(memory):
+        base = tfd.Sample(tfd.Normal(np.float64(0), 1), 5)
+        bijector = make("vector_recompute", memory).bijector
+        flow = tfd.TransformedDistribution(base, bijector)
+        model = nvp.FlowModel(flow, seed=0)
+        model.compile()
+        return measure_cost(model, 100).training_flops
+
+    stored, recomputed = of_both(flops)
+    # Forward, forward again, and twice as much backward.
+    assert 1.2 < recomputed / stored < 1.5
+
+
 def test_gradients_of_gradients_are_those_of_stored_activations():
-    found = []
-    for memory in ("stored", "recompute"):
-        flow = make("vector", memory)
-        value = values_for(flow)
+    def second_gradients(memory):
+        case = make("vector", memory)
+        value = values_for(case)
         with tf.GradientTape() as outer:
             outer.watch(value)
             with tf.GradientTape() as inner:
                 inner.watch(value)
-                loss = a_loss(flow, value, inverse=True, training=False)
+                loss = a_loss(case, value, inverse=True, training=False)
             squared = tf.reduce_sum(inner.gradient(loss, value) ** 2)
-        sources = [value, *flow.trainable_variables]
-        found.append(
-            [
-                g.numpy()
-                for g in outer.gradient(squared, sources, unconnected_gradients="zero")
-            ]
-        )
-    assert_close(found[1], found[0], 1e-9)
+        sources = [value, *case.bijector.trainable_variables]
+        found = outer.gradient(squared, sources, unconnected_gradients="zero")
+        return [g.numpy() for g in found]
+
+    stored, recomputed = of_both(second_gradients)
+    assert_close(recomputed, stored, 1e-9)
 
 
 def test_frozen_weights_have_the_gradients_of_stored_activations():
-    found = []
-    for memory in ("stored", "recompute"):
-        flow = make("vector_batch_norm", memory)
-        flow.body.bijectors[0].network.trainable = False
+    def gradients(memory):
+        case = make("vector_recompute", memory)
+        case.bijector.body.bijectors[0].network.trainable = False
         with tf.GradientTape() as tape:
-            loss = a_loss(flow, values_for(flow), inverse=True, training=True)
-        found.append(tape.gradient(loss, flow.variables))
-    assert [g is None for g in found[1]] == [g is None for g in found[0]]
-    given = [[g.numpy() for g in gs if g is not None] for gs in found]
-    assert_close(given[1], given[0], 1e-9)
+            loss = a_loss(case, values_for(case), inverse=True, training=True)
+        return tape.gradient(loss, case.bijector.variables)
+
+    stored, recomputed = of_both(gradients)
+    assert [g is None for g in recomputed] == [g is None for g in stored]
+    stored, recomputed = (
+        [g.numpy() for g in gradients if g is not None]
+        for gradients in (stored, recomputed)
+    )
+    assert_close(recomputed, stored, 1e-9)
 
 
 def dropping_chain():
@@ -187,78 +188,78 @@ def scaled_chain():
     return made
 
 
-@pytest.mark.parametrize("mode", [lambda f: f, tf.function])
+@pytest.mark.parametrize("mode", ["eager", "graph"])
 @pytest.mark.parametrize("make_chain", [dropping_chain, scaled_chain])
 def test_any_chain_can_recompute(make_chain, mode):
-    found = []
-    for recompute in (False, True):
+    def gradients(memory):
         made = make_chain()
         value = tf.constant(np.random.default_rng(0).normal(size=(5, 4)), tf.float32)
-        variables = made.trainable_variables
+        kwargs = {"training": True, "recompute": memory == "recompute"}
 
-        @mode
-        def differentiate(value, made=made, variables=variables, recompute=recompute):
-            kwargs = {"training": True, "recompute": recompute}
+        @MODES[mode]
+        def differentiate(value):
             with tf.GradientTape() as tape:
                 tape.watch(value)
                 output = made.forward(value, **kwargs)
                 log_det = made.forward_log_det_jacobian(value, 1, **kwargs)
                 loss = tf.reduce_mean(output**2) + tf.reduce_mean(log_det**2)
-            return loss, tape.gradient(loss, [value, *variables])
+            return [loss, *tape.gradient(loss, [value, *made.trainable_variables])]
 
-        loss, gradients = differentiate(value)
-        found.append([loss.numpy(), *(g.numpy() for g in gradients)])
-    assert_close(found[1], found[0], 1e-5)
+        return [found.numpy() for found in differentiate(value)]
+
+    stored, recomputed = of_both(gradients)
+    assert_close(recomputed, stored, 1e-5)
 
 
-@pytest.mark.parametrize("mode", [lambda f: f, tf.function])
+@pytest.mark.parametrize("mode", ["eager", "graph"])
 def test_forward_mode_is_that_of_stored_activations(mode):
-    found = []
-    for memory in ("stored", "recompute"):
-        flow = make("vector", memory)
-        value = values_for(flow)
+    def tangent(memory):
+        case = make("vector", memory)
 
-        @mode
-        def jvp(value, flow=flow):
-            variables = flow.trainable_variables
-            tangents = [tf.ones_like(v) for v in (value, *variables)]
-            with tf.autodiff.ForwardAccumulator([value, *variables], tangents) as acc:
-                loss = a_loss(flow, value, inverse=True, training=True)
-            return acc.jvp(loss)
+        @MODES[mode]
+        def jvp(value):
+            sources = [value, *case.bijector.trainable_variables]
+            tangents = [tf.ones_like(v) for v in sources]
+            with tf.autodiff.ForwardAccumulator(sources, tangents) as accumulator:
+                loss = a_loss(case, value, inverse=True, training=True)
+            return accumulator.jvp(loss)
 
-        found.append(jvp(value))
-    assert abs(found[0]) > 1e-3
-    np.testing.assert_allclose(found[1], found[0], rtol=1e-9)
+        return jvp(values_for(case))
+
+    stored, recomputed = of_both(tangent)
+    assert abs(stored) > 1e-3
+    np.testing.assert_allclose(recomputed, stored, rtol=1e-9)
 
 
 @pytest.mark.parametrize("memory", ["stored", "recompute"])
 def test_hessian_vector_products_by_forward_over_backward(memory):
-    flow = make("vector", memory)
-    value, direction = values_for(flow), tf.ones([5, 4], tf.float64)
-    with tf.GradientTape() as outer:
-        outer.watch(value)
-        with tf.GradientTape() as inner:
-            inner.watch(value)
-            loss = a_loss(flow, value, inverse=True, training=False)
-        product = tf.reduce_sum(inner.gradient(loss, value) * direction)
-    expected = outer.gradient(product, value)
-    with tf.autodiff.ForwardAccumulator(value, direction) as accumulator:
+    case = make("vector", memory)
+    value, direction = values_for(case), tf.ones([5, 5], tf.float64)
+
+    def gradient():
         with tf.GradientTape() as tape:
             tape.watch(value)
-            loss = a_loss(flow, value, inverse=True, training=False)
-        gradient = tape.gradient(loss, value)
-    np.testing.assert_allclose(accumulator.jvp(gradient), expected, rtol=1e-8)
+            loss = a_loss(case, value, inverse=True, training=False)
+        return tape.gradient(loss, value)
+
+    with tf.GradientTape() as outer:
+        outer.watch(value)
+        product = tf.reduce_sum(gradient() * direction)
+    expected = outer.gradient(product, value)
+    with tf.autodiff.ForwardAccumulator(value, direction) as accumulator:
+        found = accumulator.jvp(gradient())
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
 
 
 def test_couplings_of_one_kind_are_one_function_in_a_graph():
     flow = nvp.RealNVPBijector((4,), num_couplings=8, seed=0, memory="recompute")
-    value = values_for(flow)
+    value = tf.ones([5, 4])
 
     @tf.function
     def differentiate(value):
         with tf.GradientTape() as tape:
             tape.watch(value)
-            loss = a_loss(flow, value, inverse=True, training=False)
+            loss = tf.reduce_sum(flow.inverse_log_det_jacobian(value, 1))
         return tape.gradient(loss, value)
 
     graph = differentiate.get_concrete_function(value).graph

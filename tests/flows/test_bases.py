@@ -9,12 +9,11 @@ import tfp_realnvp as nvp
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
+SIZES = {"num_couplings": 2, "hidden_units": (4,)}
 
 
-def flow_over(base, size=2, **options):
-    bijector = nvp.RealNVPBijector(
-        (size,), num_couplings=2, hidden_units=(4,), seed=0, **options
-    )
+def flow_over(base, **options):
+    bijector = nvp.RealNVPBijector((2,), seed=0, **SIZES, **options)
     return tfd.TransformedDistribution(base, bijector)
 
 
@@ -47,10 +46,9 @@ def another_flow():
     return flow_over(tfd.MultivariateNormalDiag(tf.zeros(2)), batch_norm="batch")
 
 
-BASES = [sample, multivariate, mixture, autoregressive, another_flow]
-
-
-@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize(
+    "base", [sample, multivariate, mixture, autoregressive, another_flow]
+)
 def test_a_flow_over_any_base_samples_scores_and_trains_all_there_is(base):
     flow = flow_over(base())
     x = flow.sample(64, seed=(0, 1))
@@ -60,9 +58,8 @@ def test_a_flow_over_any_base_samples_scores_and_trains_all_there_is(base):
     np.testing.assert_allclose(flow.log_prob(x), expected, rtol=1e-3, atol=1e-3)
 
     model = nvp.FlowModel(flow)
-    assert {id(v.value) for v in model.trainable_variables} == {
-        id(v) for v in flow.trainable_variables
-    }
+    trained = {id(v.value) for v in model.trainable_variables}
+    assert trained == {id(v) for v in flow.trainable_variables}
     before = [v.numpy() for v in model.trainable_variables]
     model.compile()
     shifted = x.numpy() * 2.0 + 1.0
@@ -87,7 +84,7 @@ def test_bases_of_other_events_are_refused_with_what_to_do(base, got):
 
 
 def test_a_base_of_single_numbers_is_not_taken_for_one_of_events():
-    bijector = nvp.RealNVPBijector((3,), num_couplings=2, hidden_units=(4,))
+    bijector = nvp.RealNVPBijector((3,), **SIZES)
     message = "events of rank 1, got .* tfd.Independent"
     for around in (bijector, tfb.Chain([bijector]), nvp.FusedChain([bijector])):
         flow = tfd.TransformedDistribution(tfd.Normal(0.0, 1.0), around)

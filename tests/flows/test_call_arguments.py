@@ -15,10 +15,9 @@ tfd = tfp.distributions
 
 
 def flow(base=None, **arguments):
-    bijector = nvp.RealNVPBijector(
-        (2,), num_couplings=2, hidden_units=(4,), **arguments
-    )
+    sizes = {"num_couplings": 2, "hidden_units": (4,)}
     base = base or tfd.Sample(tfd.Normal(0.0, 1.0), 2)
+    bijector = nvp.RealNVPBijector((2,), **sizes, **arguments)
     return tfd.TransformedDistribution(base, bijector)
 
 

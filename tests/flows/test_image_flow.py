@@ -8,12 +8,19 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
+from tfp_realnvp.choices import DATA_SETS
+from tfp_realnvp.flows.presets import dataset_of, preset_for
 
+tfb = tfp.bijectors
 tfd = tfp.distributions
 SMALL = {"event_shape": (8, 8, 1), "filters": 4, "num_blocks": 1, "seed": 0}
 
 
-def test_presets_make_the_flows_they_describe():
+def small(**options):
+    return nvp.image_flow(**{**SMALL, **options})
+
+
+def test_presets_make_the_flows_they_describe_unless_told_otherwise():
     flow = nvp.image_flow("cifar10", filters=2, num_blocks=1)
     real_nvp = flow.bijector.bijectors[1]
     assert flow.event_shape == (32, 32, 3)
@@ -22,19 +29,34 @@ def test_presets_make_the_flows_they_describe():
     assert real_nvp.parameters["momentum"] == 0.1
     with pytest.raises(TypeError):
         nvp.PRESETS["cifar10"]["filters"] = 2
-
-
-def test_an_event_shape_overrides_that_of_the_preset():
     flow = nvp.image_flow("digits", event_shape=(16, 8, 3), filters=2, num_blocks=1)
     assert flow.event_shape == (16, 8, 3)
 
 
+def test_every_preset_is_for_a_data_set_and_every_data_set_has_a_preset():
+    for preset in nvp.PRESETS:
+        assert dataset_of(preset) in DATA_SETS
+    for dataset in {*DATA_SETS} - {"photos"}:
+        assert dataset_of(preset_for(dataset)) == dataset
+    assert preset_for("cifar10") == "cifar10"
+    assert preset_for("photos") == preset_for("folder:mine") == "cifar10-small"
+    with pytest.raises(ValueError, match="preset: expected .* or .*, got 'mnist'"):
+        dataset_of("mnist")
+
+
+@pytest.mark.parametrize(
+    "preset", [name for name in nvp.PRESETS if not name.startswith(("cifar", "digits"))]
+)
+def test_the_papers_flows_are_squeezed_until_the_last_scale_is_4_x_4(preset):
+    sizes = nvp.PRESETS[preset]
+    side = sizes["event_shape"][0]
+    assert side // 2 ** (sizes["num_scales"] - 1) == 4
+    assert (sizes["filters"], sizes["num_blocks"]) == (32, {32: 4, 64: 2}[side])
+
+
 def test_any_base_of_the_right_shape_will_do():
-    base = tfd.Sample(tfd.StudentT(5.0, 0.0, 1.0), [8, 8, 1])
-    flow = nvp.image_flow(**SMALL, base=base)
+    flow = small(base=tfd.Sample(tfd.StudentT(5.0, 0.0, 1.0), [8, 8, 1]))
     assert np.all(np.isfinite(flow.log_prob(tf.fill([2, 8, 8, 1], 100.0))))
-    with pytest.raises(ValueError, match=r"base: expected event shape \(8, 8, 1\)"):
-        nvp.image_flow(**SMALL, base=tfd.Sample(tfd.Normal(0.0, 1.0), [64]))
 
 
 @pytest.mark.parametrize(
@@ -44,18 +66,15 @@ def test_any_base_of_the_right_shape_will_do():
         ({}, "event_shape: expected one, or a preset; got neither"),
         ({"event_shape": (4,)}, r"event_shape: expected \(height, .* got \(4,\)"),
         ({**SMALL, "alpha": 2.0}, "alpha: expected .* got 2.0"),
+        (
+            {**SMALL, "base": tfd.Sample(tfd.Normal(0.0, 1.0), [64])},
+            "base: expected ev",
+        ),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         nvp.image_flow(**arguments)
-
-
-@pytest.mark.parametrize("bad", [np.nan, 300.0, -20.0])
-def test_values_that_are_no_pixels_are_refused(bad):
-    flow = nvp.image_flow(**SMALL)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="pixels: expected"):
-        flow.log_prob(tf.fill([2, 8, 8, 1], bad))
 
 
 @pytest.mark.parametrize(
@@ -64,8 +83,7 @@ def test_values_that_are_no_pixels_are_refused(bad):
     ids=["uint8", "int64", "numbers", "tensor", "list of arrays"],
 )
 def test_integers_have_no_density_before_noise_is_added(given):
-    images = np.full([2, 8, 8, 1], 7, np.uint8)
-    flow = nvp.image_flow(**SMALL)
+    images, flow = np.full([2, 8, 8, 1], 7, np.uint8), small()
     message = "expected a floating dtype, got u?int.* dequantization noise"
     for part in (flow, flow.copy(), nvp.freeze(flow)):
         with pytest.raises(ValueError, match=f"value: {message}"):
@@ -75,15 +93,18 @@ def test_integers_have_no_density_before_noise_is_added(given):
     assert np.isfinite(flow.log_prob((images + 0.5).tolist())).all()
 
 
-def test_without_checks_values_that_are_no_pixels_have_the_density_nan():
-    flow = nvp.image_flow(**SMALL, validate_args=False)
+def test_values_that_are_no_pixels_are_refused_or_without_checks_have_the_density_nan():
     images = np.full([4, 8, 8, 1], 7.5, np.float32)
     images[1:, 3, 3, 0] = np.nan, 300.0, -20.0
-    np.testing.assert_array_equal(np.isnan(flow.log_prob(images)), [0, 1, 1, 1])
+    found = small(validate_args=False).log_prob(images)
+    np.testing.assert_array_equal(np.isnan(found), [0, 1, 1, 1])
+    for image in images[1:]:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="pixels: expected"):
+            small().log_prob(image)
 
 
 def test_images_of_another_size_are_for_a_copy_with_a_base_of_that_size():
-    flow = nvp.image_flow(**SMALL)
+    flow = small()
     images = tf.random.stateless_uniform([2, 16, 4, 1], [0, 0], maxval=256.0)
     message = (
         r"expected images .*\(8, 8, 1\), got \(2, 16, 4, 1\). .*flow.copy\((.*)\)\."
@@ -109,7 +130,7 @@ def test_images_of_another_size_are_for_a_copy_with_a_base_of_that_size():
 )
 def test_what_are_no_such_images_is_refused(shape, message):
     with pytest.raises(ValueError, match=message):
-        nvp.image_flow(**SMALL).log_prob(tf.zeros(shape))
+        small().log_prob(tf.zeros(shape))
 
 
 def test_a_preset_takes_ones_own_networks_and_transform():
@@ -134,9 +155,7 @@ def test_the_unit_is_bits_for_each_entry_of_the_event():
 def test_a_uniform_density_over_pixels_takes_eight_bits():
     # The logit there and back again: uniform, and seen by the model as pixels.
     uniform = tfd.Independent(tfd.Uniform(tf.zeros([8, 8, 1]), 256.0), 3)
-    logits = tfd.TransformedDistribution(
-        uniform, tfp.bijectors.Invert(nvp.PixelLogit())
-    )
+    logits = tfd.TransformedDistribution(uniform, tfb.Invert(nvp.PixelLogit()))
     model = nvp.FlowModel(tfd.TransformedDistribution(logits, nvp.PixelLogit()))
     model.compile()
     images = np.random.default_rng(0).integers(0, 256, [32, 8, 8, 1], np.uint8)

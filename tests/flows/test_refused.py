@@ -7,6 +7,7 @@ import tensorflow as tf
 import tfp_realnvp as nvp
 
 VECTOR, IMAGE = (3,), (8, 8, 1)
+DENSE, BFLOAT16 = keras.layers.Dense(2), "mixed_bfloat16"
 ROWS = [
     # Sizes that do not fit the events.
     ((1,), {}, "event_shape: expected at least two dimensions"),
@@ -22,50 +23,29 @@ ROWS = [
     (VECTOR, {"hidden_units": 64}, "hidden_units: expected a sequence .* got 64"),
     (VECTOR, {"hidden_units": (4, 0)}, r"hidden_units: expected .* got \(4, 0\)"),
     (VECTOR, {"activation": keras.layers.PReLU()}, "activation: .* without weights"),
-    (
-        VECTOR,
-        {"hidden_units": (4, 8), "residual": True},
-        r"hidden_units: expected equal widths .* got \(4, 8\)",
-    ),
+    (VECTOR, {"hidden_units": (4, 8), "residual": True}, "equal widths .* got .4, 8"),
     (VECTOR, {"condition_size": -1}, "condition_size: expected a positive int"),
     (VECTOR, {"architecture": nvp.MultiScale()}, "architecture: .* got Multi"),
-    (
-        IMAGE,
-        {"architecture": nvp.CouplingStack()},
-        "architecture: .* got Coup",
-    ),
+    (IMAGE, {"architecture": nvp.CouplingStack()}, "architecture: .* got Coup"),
     # Choices.
     (IMAGE, {"batch_norm": "layer"}, "batch_norm: .* got 'layer'"),
+    (IMAGE, {"momentum": 1.5}, "momentum: .* got 1.5"),
     (VECTOR, {"memory": "x"}, 'memory: expected "stored" or "recompute", got '),
     (VECTOR, {"memory": True}, 'memory: expected "stored" or "recompute", got '),
     (VECTOR, {"dtype": tf.bfloat16}, "dtype: expected .* got 'bfloat16'"),
-    *(
-        (VECTOR, {"network_dtype": name}, '"float32" or "mixed_bfloat16", got')
-        for name in ("mixed_float16", "bfloat16", tf.float32)
-    ),
-    *(
-        (VECTOR, {"network_dtype": name, "dtype": "float64"}, 'expected "float64", got')
-        for name in ("mixed_bfloat16", "float32")
-    ),
+    (VECTOR, {"network_dtype": "mixed_float16"}, f'"float32" or "{BFLOAT16}", got'),
+    (VECTOR, {"network_dtype": "bfloat16"}, f'"float32" or "{BFLOAT16}", got'),
+    (VECTOR, {"network_dtype": tf.float32}, f'"float32" or "{BFLOAT16}", got'),
+    (VECTOR, {"network_dtype": BFLOAT16, "dtype": "float64"}, 'expected "float64"'),
+    (VECTOR, {"network_dtype": "float32", "dtype": "float64"}, 'expected "float64"'),
     # Parts.
     (VECTOR, {"num_scales": 2}, "num_scales: .* sizes activation, hidden_units, num_c"),
+    (IMAGE, {"num_scale": 2}, "num_scale: expected no argument"),
     (IMAGE, {"hidden_units": (8,)}, "hidden_units: expected no argument .* filters"),
-    (
-        VECTOR,
-        {"conditioner": lambda n: None, "hidden_units": (8,)},
-        "hidden_units: .* sizes num_c",
-    ),
-    (
-        VECTOR,
-        {"conditioner": keras.layers.Dense(2)},
-        "conditioner: .* a function",
-    ),
+    (VECTOR, {"conditioner": print, "hidden_units": (8,)}, "hidden_units: .* num_c"),
+    (VECTOR, {"conditioner": DENSE}, "conditioner: .* a function"),
     (VECTOR, {"conditioner": lambda n: n}, "conditioner: .* a Keras layer, got 4"),
-    (
-        VECTOR,
-        {"transform": lambda p: p},
-        "transform: .* tells its num_p",
-    ),
+    (VECTOR, {"transform": lambda p: p}, "transform: .* tells its num_p"),
 ]
 
 

@@ -7,8 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 from constructors import perturb
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from jacobian import jacobians
 
 import tfp_realnvp as nvp
 
@@ -19,45 +18,6 @@ def flow_of(size, **sizes):
     return nvp.RealNVPBijector((size,), **{"hidden_units": (8,), "seed": 0, **sizes})
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(
-    size=st.integers(2, 9),
-    num_couplings=st.integers(2, 5),
-    widths=st.lists(st.integers(1, 9), min_size=1, max_size=3),
-    residual=st.booleans(),
-    condition_size=st.none() | st.integers(1, 4),
-    batch_norm=st.sampled_from([None, "batch", "moving"]),
-    leading=st.lists(st.integers(0, 3), max_size=3),
-    dtype=st.sampled_from(["float32", "float64"]),
-)
-def test_any_sizes_round_trip_with_opposite_log_dets(
-    size, num_couplings, widths, residual, condition_size, batch_norm, leading, dtype
-):
-    flow = flow_of(
-        size,
-        num_couplings=num_couplings,
-        hidden_units=widths[:1] * len(widths) if residual else widths,
-        residual=residual,
-        condition_size=condition_size,
-        batch_norm=batch_norm,
-        dtype=dtype,
-    )
-    perturb(flow)
-    rng = np.random.default_rng(0)
-    x = tf.constant(rng.normal(size=(*leading, size)), dtype)
-    kwargs = {} if condition_size is None else {"condition": condition_size - 1}
-    y = flow.forward(x, **kwargs)
-    back = flow.inverse(tf.identity(y), **kwargs)
-    fldj = flow.forward_log_det_jacobian(tf.identity(x), **kwargs)
-    ildj = flow.inverse_log_det_jacobian(tf.identity(y), **kwargs)
-    tolerance = 1e-4 if dtype == "float32" else 1e-10
-    assert y.dtype == fldj.dtype == dtype
-    assert y.shape == (*leading, size)
-    assert fldj.shape == tuple(leading)
-    np.testing.assert_allclose(back, x, atol=tolerance)
-    np.testing.assert_allclose(fldj, -ildj, atol=tolerance)
-
-
 @pytest.mark.parametrize("size", [2, 3, 4, 7, 16])
 def test_from_four_couplings_on_every_entry_depends_on_every_other(size):
     couplings = flow_of(size, num_couplings=9).body.bijectors
@@ -66,10 +26,10 @@ def test_from_four_couplings_on_every_entry_depends_on_every_other(size):
     flow = flow_of(size, num_couplings=4, dtype="float64")
     perturb(flow)
     x = tf.random.stateless_normal([1, size], seed=[0, 0], dtype=tf.float64)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        y = flow.forward(x)
-    assert np.all(tape.batch_jacobian(y, x) != 0)
+    jacobian = jacobians(flow.forward, x)
+    assert np.all(jacobian != 0)
+    log_det = flow.forward_log_det_jacobian(x)
+    np.testing.assert_allclose(log_det, np.linalg.slogdet(jacobian)[1], rtol=1e-9)
 
 
 def test_defaults_are_those_of_vectors():
@@ -123,6 +83,7 @@ def test_another_number_of_dimensions_is_refused():
 def test_unknown_shapes_are_taken_and_found_out():
     flow = flow_of(3)
     x = tf.ones([2, 4, 3])
+    assert flow.inverse(tf.ones([2, 0, 3])).shape == (2, 0, 3)
     for spec in (None, [None, None, None]):
         forward = tf.function(
             flow.forward, input_signature=[tf.TensorSpec(spec, tf.float32)]

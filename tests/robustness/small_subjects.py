@@ -11,32 +11,26 @@ import signal
 import tempfile
 
 import tensorflow_probability as tfp
+from small_runs import make_run
 
 import tfp_realnvp as nvp
 from tfp_realnvp.data import load_images
 from tfp_realnvp.runs.checkpoint import Progress, save_checkpoint
-from tfp_realnvp.runs.run_config import RunConfig
 from tfp_realnvp.runs.run_directory import RunDirectory
 
 tfd = tfp.distributions
 
-EVENT = (4, 4, 1)
-SMALL = {"num_scales": 1, "filters": 2, "num_blocks": 1}
-
 
 @functools.cache
-def flow(condition_size=None):
-    return nvp.image_flow(
-        event_shape=EVENT, seed=0, condition_size=condition_size, **SMALL
-    )
+def flow():
+    sizes = {"num_scales": 1, "filters": 2, "num_blocks": 1}
+    return nvp.image_flow(event_shape=(4, 4, 1), seed=0, **sizes)
 
 
 @functools.cache
 def vectors(condition_size=None):
-    couplings = {"num_couplings": 2, "hidden_units": (2,)}
-    real_nvp = nvp.RealNVPBijector(
-        (3,), seed=0, condition_size=condition_size, **couplings
-    )
+    sizes = {"num_couplings": 2, "hidden_units": (2,), "condition_size": condition_size}
+    real_nvp = nvp.RealNVPBijector((3,), seed=0, **sizes)
     return tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), 3), real_nvp)
 
 
@@ -50,28 +44,16 @@ def model(flow):
 @functools.cache
 def run_path():
     """A run on digits that was never trained, with all of its files."""
-    path = pathlib.Path(tempfile.mkdtemp()) / "run"
-    config = RunConfig(
-        dataset="digits",
-        flow={"event_shape": (8, 8, 1), **SMALL},
-        batch_size=64,
-        epochs=1,
-        learning_rate=1e-3,
-        seed=0,
-    )
-    run = RunDirectory.create(path, config)
-    made = config.build_model()
-    made.save_weights(run.weights())
+    run = RunDirectory(make_run(pathlib.Path(tempfile.mkdtemp()) / "run"))
+    made = run.load_model()
     made.save_weights(run.weights("best"))
     logs = {"bits_per_dim": 7.0, "val_bits_per_dim": 7.0, "loss": 7.0}
-    progress = Progress(
-        step=3, history=[logs], data=load_images("digits").fingerprint()
-    )
-    save_checkpoint(run.checkpoint, made, progress)
+    data = load_images("digits").fingerprint()
+    save_checkpoint(run.checkpoint, made, Progress(step=3, history=[logs], data=data))
     summary = {"test_bits_per_dim": 7.0, "steps": 3}
-    (path / "summary.json").write_text(json.dumps(summary))
+    (run.path / "summary.json").write_text(json.dumps(summary))
     run.history.write_text("epoch,val_bits_per_dim\n0,7.0\n")
-    return path
+    return run.path
 
 
 @functools.cache

@@ -67,18 +67,11 @@ def changed(draw, config):
 def damaged(draw, contents):
     """Bytes that are cut off, or of which one is another, or with some between."""
     at = draw(st.integers(0, len(contents) - 1))
-    extra = draw(st.binary(min_size=1, max_size=16))
-    return draw(
-        st.sampled_from(
-            [
-                b"",
-                extra,
-                contents[:at],
-                contents[:at] + bytes([contents[at] ^ 255]) + contents[at + 1 :],
-                contents[:at] + extra + contents[at:],
-            ]
-        )
-    )
+    extra = draw(st.binary(max_size=16))
+    before, after = contents[:at], contents[at:]
+    flipped = bytes([after[0] ^ 255]) + after[1:]
+    wholes = [extra, before, before + flipped, before + extra + after]
+    return draw(st.sampled_from(wholes))
 
 
 def load_progress(path):
@@ -103,11 +96,11 @@ def load_facts(path):
 
 
 def load_facts_of_unfinished(path):
-    (path / "summary.json").rename(path.parent / "summary.json")
+    summary = (path / "summary.json").rename(path.parent / "summary.json")
     try:
         load_facts(path)
     finally:
-        (path.parent / "summary.json").rename(path / "summary.json")
+        summary.rename(path / "summary.json")
 
 
 USES = {

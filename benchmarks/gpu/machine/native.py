@@ -126,8 +126,8 @@ class Item:
         flow.update(filters=self.arguments.filters, network_dtype=self.dtype)
         if "memory" in given:
             flow["memory"] = given.pop("memory")
-        given = {"batch_size": BATCH_SIZE, **RECIPE, **given}
-        config = RunConfig(dataset="cifar10", flow=flow, epochs=1, seed=0, **given)
+        recipe = {"batch_size": BATCH_SIZE, **RECIPE, **given}
+        config = RunConfig(dataset="cifar10", flow=flow, epochs=1, seed=0, **recipe)
         return config.build_model(tf.distribute.MirroredStrategy([device]))
 
     def _fit(self, device, **given):
@@ -197,14 +197,9 @@ class Item:
 
     def time_fit(self, batch_size, **given):
         """Returns the images a second of `fit`, noise and checks included."""
-        model = self._model(
-            self.arguments.device,
-            self.arguments.num_blocks[1],
-            batch_size=batch_size,
-            **given,
-        )
-        speeds = []
-        images = self.images[: 10 * batch_size]
+        device, num_blocks = self.arguments.device, self.arguments.num_blocks[1]
+        model = self._model(device, num_blocks, batch_size=batch_size, **given)
+        speeds, images = [], self.images[: 10 * batch_size]
         for _ in range(4):
             begin = time.monotonic()
             model.fit(images, batch_size=batch_size, verbose=0)

@@ -49,10 +49,8 @@ def measure_convolutions(batch_size, filters, dtype):
 def make_report(log, about, peer):
     """Returns the log of `train.py` with speed, shares of peaks, and the peer's part.
 
-    Args:
-      log: What it wrote down.
-      about: What `pack` told.
-      peer: What `peer.py` found of each way to run the PyTorch flow; may be empty.
+    `about` is what `pack` told; `peer` what `peer.py` found of each way to run the
+    PyTorch flow.
     """
     report = {**log, "peer": peer}
     if not log["chunks"]:

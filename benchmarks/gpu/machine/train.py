@@ -38,24 +38,13 @@ WORTH = 1.3
 
 
 class Trainer:
-    """Programs, state and log.
-
-    Attributes:
-      about: What `pack` told.
-      log: What becomes the report.
-    """
+    """Programs, state, what `pack` told, and the log, which becomes the report."""
 
     def __init__(self):
         self.about = json.loads((FOLDER / "pack.json").read_text(encoding="utf-8"))
         device = jax.devices()[0]
-        self.log = {
-            "device": device.device_kind,
-            "jax": jax.__version__,
-            "seconds": {},
-            "step": 0,
-            "chunks": [],
-            "evaluations": [],
-        }
+        self.log = {"device": device.device_kind, "jax": jax.__version__, "step": 0}
+        self.log |= {"seconds": {}, "chunks": [], "evaluations": []}
         self._seed = self.about["seed"]
         self._published = 0
         with self._timed("initial weights"):
@@ -67,10 +56,8 @@ class Trainer:
             if paths:
                 start, self.log["start"] = read_parts(paths)
                 state.update(start)
-        steps = {
-            n: jax_run.load_step(FOLDER, f"step_b{n}")
-            for n in self.about["batch_sizes"]
-        }
+        sizes = self.about["batch_sizes"]
+        steps = {n: jax_run.load_step(FOLDER, f"step_b{n}") for n in sizes}
         self._evaluation = jax_run.load_step(FOLDER, "eval")
         for constants in FOLDER.glob("*_const.npz"):
             state.update(np.load(constants))
@@ -178,14 +165,8 @@ class Trainer:
             named = zip(self.about["results"], results, strict=True)
             means = {name: float(values.mean()) for name, values in named}
             speed = size * len(results[0]) / seconds
-            self.log["chunks"].append(
-                {
-                    "step": self.log["step"],
-                    "seconds": round(time.time() - begin, 2),
-                    "images_per_second": speed,
-                    **means,
-                }
-            )
+            found = {"step": self.log["step"], "seconds": round(time.time() - begin, 2)}
+            self.log["chunks"].append({**found, "images_per_second": speed, **means})
             if not means["is_finite"]:
                 self.log["stopped"] = "no step of a chunk was finite"
                 break
@@ -248,9 +229,8 @@ class Trainer:
         dtype = "bfloat16" if "bfloat16" in self.about["network_dtype"] else "float32"
         size, filters = self.log["batch_size"], self.about["sizes"]["filters"]
         with self._timed("bare convolutions"):
-            self.log["operations_per_second_of_bare_convolutions"] = (
-                measure_convolutions(size, filters, dtype)
-            )
+            rate = measure_convolutions(size, filters, dtype)
+        self.log["operations_per_second_of_bare_convolutions"] = rate
 
     @contextlib.contextmanager
     def peer(self):

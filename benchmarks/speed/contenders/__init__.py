@@ -23,7 +23,6 @@ class Contender:
         return self.module in ("image_peer", "torch_vectors")
 
 
-_SPLINE = (8, 5.0)  # bins and bound
 _BFLOAT16, _LAST = {"dtype": "bfloat16"}, {"channels_last": True}
 CONTENDERS = {
     "ours": Contender("ours"),
@@ -40,19 +39,6 @@ CONTENDERS = {
     "normflows": Contender("torch_vectors", {"library": "normflows"}),
     "nflows": Contender("torch_vectors", {"library": "nflows"}),
     "zuko": Contender("torch_vectors", {"library": "zuko"}),
-    "our splines": Contender("tf_vectors", {"spline": _SPLINE}),
-    "our splines XLA": Contender(
-        "tf_vectors", {"spline": _SPLINE, "jit_compile": True}
-    ),
-    **{
-        name: Contender("torch_vectors", {"library": library, "spline": _SPLINE})
-        for name, library in (
-            ("nflows splines", "nflows"),
-            ("normflows splines", "normflows"),
-            ("zuko NSF", "zuko"),
-            ("zuko NSF coupling", "zuko coupling"),
-        )
-    },
     "served": Contender("ours", {}, "prepare_served"),
     "served frozen": Contender("ours", {"frozen": True}, "prepare_served"),
     "image peer served": Contender("image_peer"),
@@ -63,30 +49,22 @@ CONTENDERS = {
 
 @dataclasses.dataclass
 class Prepared:
-    """A contender that is built and has not run.
+    """A contender that is built and has not run."""
 
-    Attributes:
-      operations: What to time, by name; a call returns when all is computed.
-      parameters: Number of trainable parameters.
-      networks: Number of networks in the flow.
-      network_runs: Returns how often networks have run, or been traced, so far.
-      notes: What a reader of the figures should know.
-    """
-
+    # What to time, by name; a call returns when all is computed.
     operations: dict[str, Callable[[], Any]]
     parameters: int
     networks: int = 0
+    # Returns how often networks have run, or been traced, so far.
     network_runs: Callable[[], int] | None = None
+    # What a reader of the figures should know.
     notes: list[str] = dataclasses.field(default_factory=list)
 
 
 def closest_width(count, wanted, start):
     """Returns the width whose parameters come closest to those wanted, and a note.
 
-    Args:
-      count: Number of parameters at a width; grows with it.
-      wanted: Number of parameters to come close to; `None` if there is no such.
-      start: Width to stay with if its parameters are within 5 % already.
+    It is `start` if that has parameters within 5 % already, or if none are wanted.
 
     Raises:
       ValueError: If no width comes within 5 %.

@@ -12,18 +12,9 @@ from speed.contenders.ours import count_parameters, couplings_of
 
 
 def prepare(cell, dtype="float32", complete=False):
-    """Prepares the floor.
-
-    Args:
-      cell: The cell.
-      dtype: What convolutions and normalizations compute in.
-      complete: Whether to add the networks' activations, residuals and skips.
-    """
-    flow = nvp.image_flow(**cell["sizes"], seed=0)
-    networks = [
-        Network(coupling, cell["batch"], dtype, complete)
-        for coupling in couplings_of(flow)
-    ]
+    """Prepares the floor; `complete` adds activations, residuals and skips."""
+    couplings = couplings_of(nvp.image_flow(**cell["sizes"], seed=0))
+    networks = [Network(c, cell["batch"], dtype, complete) for c in couplings]
 
     def call(function):
         run = tf.function(lambda: function(networks))
@@ -47,13 +38,8 @@ class Network:
         self.conv_in = self._kernel(resnet.conv_in)
         self.skips = [self._kernel(skip) for skip in resnet.skips]
         self.blocks = [
-            (
-                self._norm(block.norm_in),
-                self._kernel(block.conv_in),
-                self._norm(block.norm_out),
-                self._kernel(block.conv_out),
-            )
-            for block in resnet.blocks
+            (*self._pair(b.norm_in, b.conv_in), *self._pair(b.norm_out, b.conv_out))
+            for b in resnet.blocks
         ]
         self.norm_out = self._norm(resnet.norm_out)
         self.conv_out = self._kernel(resnet.conv_out)
@@ -68,6 +54,9 @@ class Network:
         copies = 2 if complete else 1
         self.others = normal(self.conv_in.shape[2] - copies * channels, 2)
         self.upstream = normal(self.conv_out.shape[3], 3)
+
+    def _pair(self, norm, convolution):
+        return self._norm(norm), self._kernel(convolution)
 
     def _kernel(self, layer):
         shape = layer.direction.shape
@@ -126,11 +115,15 @@ class Network:
         )[0]
 
 
+def _after(done, value):
+    with tf.control_dependencies(done):
+        return tf.identity(value)
+
+
 def score(networks):
     outputs, done = [], []
     for network in networks:
-        with tf.control_dependencies(done):
-            inputs = tf.identity(network.inputs)
+        inputs = _after(done, network.inputs)
         output, _, branches = network.run(inputs, training=False)
         skips = [network.convolve(*branch) for branch in branches]
         done = [_one(value) for value in (output, *skips)]
@@ -143,8 +136,7 @@ def train(networks):
     # TensorFlow would run independent networks at the same time.
     ran, done = [], []
     for network in networks:
-        with tf.control_dependencies(done):
-            inputs = tf.identity(network.inputs)
+        inputs = _after(done, network.inputs)
         with tf.GradientTape() as tape:
             # The first network's input is data, which needs no gradient.
             watched = [inputs] if ran else []
@@ -157,10 +149,9 @@ def train(networks):
         ran.append((network, tape, watched, done, total))
     gradients = []
     for network, tape, watched, results, total in reversed(ran):
-        with tf.control_dependencies(done):
-            upstream = tf.identity(network.upstream)
-            # Any tensor of that shape, and one that costs nothing to make.
-            into_skips = tf.identity(tf.stop_gradient(total))
+        upstream = _after(done, network.upstream)
+        # Any tensor of that shape, and one that costs nothing to make.
+        into_skips = _after(done, tf.stop_gradient(total))
         found = tape.gradient(
             results,
             [network.variables, watched],

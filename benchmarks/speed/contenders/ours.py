@@ -54,12 +54,11 @@ def prepare_served(cell, frozen=False):
     operations, seed = {}, tf.constant([0, 1])
     for operation in cell["operations"]:
         name, _, batch = operation.partition(" ")
-        count = tf.constant(int(batch))
-        pixels = tf.constant(made_up_images(int(batch), flow.event_shape), flow.dtype)
-        operations[operation] = {
-            "log_prob": lambda x=pixels: log_prob(x).numpy(),
-            "sample": lambda n=count: sample(n, seed).numpy(),
-        }[name]
+        count, x = tf.constant(int(batch)), made_up_images(int(batch), flow.event_shape)
+        call, given = log_prob, [tf.constant(x, flow.dtype)]
+        if name == "sample":
+            call, given = sample, [count, seed]
+        operations[operation] = lambda call=call, given=given: call(*given).numpy()
     return Prepared(operations, parameters)
 
 
@@ -128,9 +127,7 @@ def couplings_of(flow):
 
 
 def networks_of(flow):
-    kinds = (nvp.AffineCoupling, nvp.Coupling)
-    networks = [m.network for m in flow.submodules if isinstance(m, kinds)]
-    return [getattr(network, "network", network) for network in networks]
+    return [coupling.network.network for coupling in couplings_of(flow)]
 
 
 def count_calls(layers):

@@ -21,14 +21,13 @@ tfb, tfd = tfp.bijectors, tfp.distributions
 ACTIVATION = "relu"
 
 
-def prepare(cell, jit_compile=False, spline=None):
+def prepare(cell, jit_compile=False):
     sizes, events = cell["sizes"], _events(cell)
     bijector = nvp.RealNVPBijector(
         (sizes["size"],),
         num_couplings=sizes["num_couplings"],
         hidden_units=tuple(sizes["hidden_units"]),
         activation=ACTIVATION,
-        transform=spline and nvp.RationalQuadraticSpline(*spline),
         seed=0,
     )
     flow = tfd.TransformedDistribution(_base(sizes["size"]), bijector)

@@ -10,11 +10,11 @@ import torch
 from speed.contenders import Prepared, closest_width
 
 
-def prepare(cell, library, spline=None):
+def prepare(cell, library):
     sizes, batch = cell["sizes"], cell["batch"]
     size, hidden_units = sizes["size"], sizes["hidden_units"]
     layers, couplings = len(hidden_units), sizes["num_couplings"]
-    make = functools.partial(MAKERS[library], size, couplings, layers, spline=spline)
+    make = functools.partial(MAKERS[library], size, couplings, layers)
     count = functools.cache(lambda width: count_parameters(make(width)[0]))
     width, note = closest_width(count, cell["wanted_parameters"], hidden_units[0])
     torch.manual_seed(0)
@@ -49,37 +49,26 @@ def count_parameters(flow):
     return sum(p.numel() for p in flow.parameters() if p.requires_grad)
 
 
-def _normflows(size, couplings, layers, width, spline=None):
+def _normflows(size, couplings, layers, width):
     import normflows as nf
 
     flows, kept = [], (size + 1) // 2
-    for i in range(couplings):
-        if spline is None:
-            widths = [kept, *([width] * layers), 2 * (size - kept)]
-            network = nf.nets.MLP(widths, init_zeros=True)
-            flows.append(nf.flows.AffineCouplingBlock(network))
-            flows.append(nf.flows.Permute(size, mode="swap"))
-        else:
-            coupling = nf.flows.CoupledRationalQuadraticSpline(
-                size,
-                num_blocks=layers - 1,
-                num_hidden_channels=width,
-                num_bins=spline[0],
-                tail_bound=spline[1],
-                reverse_mask=bool(i % 2),
-            )
-            flows.append(coupling)
+    for _ in range(couplings):
+        widths = [kept, *([width] * layers), 2 * (size - kept)]
+        network = nf.nets.MLP(widths, init_zeros=True)
+        flows.append(nf.flows.AffineCouplingBlock(network))
+        flows.append(nf.flows.Permute(size, mode="swap"))
     base = nf.distributions.DiagGaussian(size, trainable=False)
     flow = nf.NormalizingFlow(base, flows)
     return flow, flow.log_prob, lambda count: flow.sample(count)[0]
 
 
-def _nflows(size, couplings, layers, width, spline=None):
+def _nflows(size, couplings, layers, width):
     from nflows.distributions.normal import StandardNormal
     from nflows.flows.base import Flow
     from nflows.nn.nets import MLP
-    from nflows.transforms import coupling as kinds
     from nflows.transforms.base import CompositeTransform
+    from nflows.transforms.coupling import AffineCouplingTransform
 
     class Network(MLP):
         # The coupling hands on a context, which the package's own MLP does not take.
@@ -89,35 +78,22 @@ def _nflows(size, couplings, layers, width, spline=None):
     def make_network(ins, outs):
         return Network([ins], [outs], [width] * layers)
 
-    make = kinds.AffineCouplingTransform
-    if spline is not None:
-        make = functools.partial(
-            kinds.PiecewiseRationalQuadraticCouplingTransform,
-            num_bins=spline[0],
-            tails="linear",
-            tail_bound=spline[1],
-        )
     mask = torch.ones(size)
     mask[::2] = -1
-    transforms = [make(mask * (-1) ** i, make_network) for i in range(couplings)]
+    transforms = [
+        AffineCouplingTransform(mask * (-1) ** i, make_network)
+        for i in range(couplings)
+    ]
     flow = Flow(CompositeTransform(transforms), StandardNormal([size]))
     return flow, flow.log_prob, flow.sample
 
 
-def _zuko(size, couplings, layers, width, spline=None, passes=None):
+def _zuko(size, couplings, layers, width):
     import zuko
 
     options = {"transforms": couplings, "hidden_features": [width] * layers}
-    if spline is None:
-        flow = zuko.flows.RealNVP(size, **options)
-    else:
-        flow = zuko.flows.NSF(size, bins=spline[0], passes=passes, **options)
+    flow = zuko.flows.RealNVP(size, **options)
     return flow, lambda x: flow().log_prob(x), lambda count: flow().sample((count,))
 
 
-MAKERS = {
-    "normflows": _normflows,
-    "nflows": _nflows,
-    "zuko": _zuko,
-    "zuko coupling": functools.partial(_zuko, passes=2),
-}
+MAKERS = {"normflows": _normflows, "nflows": _nflows, "zuko": _zuko}
