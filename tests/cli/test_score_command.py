@@ -2,24 +2,19 @@ import json
 
 import numpy as np
 import pytest
+from small_runs import refused, status
 
-from tfp_realnvp.cli import main, score
+from tfp_realnvp.cli import score
 from tfp_realnvp.evaluation import ImageScores
 
-
-def made_up(normal=False):
-    """Scores of four images, the last of which could not be read."""
-    columns = {
-        "file": np.array(["a", "b", "c", "d"], object),
-        "bits_per_dim": np.array([4.0, 9.0, 4.1, np.nan]),
-        "standard_error": np.full([4], 0.1),
-        "typicality": np.array([1.0, 0.02, 0.8, np.nan]),
-    }
-    if normal:
-        columns["group"] = np.array(["normal", "other", "normal", "other"], object)
-    columns["error"] = np.array(["", "", "", "cut off"], object)
-    pictures = {i: np.zeros([8, 8, 1], np.uint8) for i in range(3)}
-    return ImageScores(columns, np.linspace(3, 5, 99), pictures)
+# Of four images, the last of which could not be read.
+SCORES = {
+    "file": np.array(["a", "b", "c", "d"], object),
+    "bits_per_dim": np.array([4.0, 9.0, 4.1, np.nan]),
+    "standard_error": np.full([4], 0.1),
+    "typicality": np.array([1.0, 0.02, 0.8, np.nan]),
+    "error": np.array(["", "", "", "cut off"], object),
+}
 
 
 @pytest.fixture
@@ -30,7 +25,8 @@ def asked(monkeypatch):
     def score_images(*arguments, output, **options):
         asked.update(options, arguments=arguments)
         output.write_text("file\n")
-        return made_up(normal=bool(options["normal"]))
+        pictures = {i: np.zeros([8, 8, 1], np.uint8) for i in range(3)}
+        return ImageScores(SCORES, np.linspace(3, 5, 99), pictures)
 
     monkeypatch.setattr(score, "score_images", score_images)
     return asked
@@ -38,9 +34,8 @@ def asked(monkeypatch):
 
 def test_all_that_was_found_is_written_and_told(asked, tmp_path, capsys):
     output = tmp_path / "some" / "where"
-    options = ["--draws", "5", "--skip-damaged", "--weights", "best"]
-    command = ["score", "runs/mine", "x", "y", *options, "--output", str(output)]
-    assert main(command) == 0
+    options = "--draws 5 --skip-damaged --weights best --output"
+    assert status("score runs/mine", "x y", options, output) == 0
     assert asked["arguments"] == ("runs/mine", ["x", "y"])
     assert (asked["draws"], asked["skip_damaged"]) == (5, True)
     assert (asked["weights"], asked["normal"]) == ("best", [])
@@ -60,14 +55,13 @@ def test_all_that_was_found_is_written_and_told(asked, tmp_path, capsys):
 
 def test_the_columns_are_in_the_parquet_file_too(asked, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
-    assert main(["score", "run", "x", "--output", str(tmp_path)]) == 0
+    assert status("score", "run", "x", "--output", tmp_path) == 0
     found = parquet.read_table(tmp_path / "scores.parquet").to_pydict()
-    for name, column in made_up().columns.items():
+    for name, column in SCORES.items():
         np.testing.assert_array_equal(np.array(found[name], column.dtype), column)
 
 
 def test_a_file_is_no_folder_to_write_to(asked, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert main(["score", "run", "x", "--output", str(tmp_path / "file")]) == 2
-    assert "output: expected a folder" in capsys.readouterr().err
-    assert not asked
+    error = refused(capsys, "score", "run", "x", "--output", tmp_path / "file")
+    assert "output: expected a folder" in error and not asked

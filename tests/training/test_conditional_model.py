@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from small_model import assert_same, conditional_model
 
 import tfp_realnvp as nvp
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
-
+Dataset = tf.data.Dataset
 CENTRES = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
 
 
@@ -19,36 +20,21 @@ def data(count=600):
     return x.astype("float32"), labels
 
 
-def model(**sizes):
-    flow = tfd.TransformedDistribution(
-        tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2)),
-        nvp.RealNVPBijector(
-            (2,),
-            num_couplings=4,
-            hidden_units=(16,),
-            **{"condition_size": 3, "seed": 0, **sizes},
-        ),
-    )
-    made = nvp.FlowModel(flow)
-    made.compile(keras.optimizers.Adam(5e-3))
-    return made
-
-
 def test_a_conditional_flow_learns_which_label_is_where():
     x, labels = data()
-    conditional = model()
-    history = conditional.fit(
+    model = conditional_model(run_eagerly=False, num_couplings=4, hidden_units=(16,))
+    model.compile(keras.optimizers.Adam(5e-3))
+    history = model.fit(
         x, labels, epochs=25, validation_data=(x, labels), verbose=0
     ).history
     assert set(history) == {"loss", "nll", "val_loss", "val_nll"}
     # The entropy of each cluster is 2 * (log(0.3) + 1.419) = 0.43 nats.
     assert history["val_nll"][-1] < 1.5
     for label, centre in enumerate(CENTRES):
-        samples = conditional.flow.sample(
-            500, seed=(0, 1), bijector_kwargs={"condition": label}
-        )
+        of_label = {"bijector_kwargs": {"condition": label}}
+        samples = model.flow.sample(500, seed=(0, 1), **of_label)
         np.testing.assert_allclose(np.mean(samples, axis=0), centre, atol=0.5)
-    by_label = conditional.flow.log_prob(
+    by_label = model.flow.log_prob(
         x[:, None], bijector_kwargs={"condition": tf.range(3)}
     )
     assert np.mean(np.argmax(by_label, axis=1) == labels) > 0.95
@@ -56,33 +42,28 @@ def test_a_conditional_flow_learns_which_label_is_where():
 
 def test_arrays_data_sets_and_vectors_are_the_same_to_it():
     x, labels = data(64)
-    arrays = model()
-    arrays.fit(x, labels, batch_size=16, shuffle=False, verbose=0)
-    expected = arrays.predict(x, labels, verbose=0)
-    assert expected.shape == (64,)
-
-    pairs = tf.data.Dataset.from_tensor_slices((x, labels)).batch(16)
-    datasets = model()
-    datasets.fit(pairs, verbose=0)
-    np.testing.assert_allclose(datasets.predict(pairs, verbose=0), expected, rtol=1e-5)
-
-    vectors = model()
     one_hot = np.eye(3, dtype="float32")[labels]
-    vectors.fit(x, one_hot, batch_size=16, shuffle=False, verbose=0)
-    np.testing.assert_allclose(
-        vectors.predict(x, one_hot, verbose=0), expected, rtol=1e-5
-    )
+    found = []
+    for given in (
+        (x, labels),
+        (Dataset.from_tensor_slices((x, labels)).batch(16),),
+        (x, one_hot),
+    ):
+        model = conditional_model()
+        size = 16 if len(given) > 1 else None
+        model.fit(*given, batch_size=size, shuffle=False, verbose=0)
+        found.append(model.predict(*given, verbose=0))
+    assert found[0].shape == (64,)
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-5)
 
 
 def test_a_conditional_flow_in_a_chain_of_tfp_is_reached():
-    flow = model().flow
-    chained = tfd.TransformedDistribution(
-        flow.distribution, tfb.Chain([tfb.Shift([1.0, 1.0]), flow.bijector])
-    )
-    made = nvp.FlowModel(chained)
-    made.compile()
-    x, labels = data(32)
-    assert np.isfinite(made.fit(x, labels, verbose=0).history["loss"]).all()
+    flow, (x, labels) = conditional_model().flow, data(32)
+    chain = tfb.Chain([tfb.Shift([1.0, 1.0]), flow.bijector])
+    model = nvp.FlowModel(tfd.TransformedDistribution(flow.distribution, chain))
+    expected = flow.log_prob(x - 1, bijector_kwargs={"condition": labels})
+    found = model.predict(x, labels, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -96,30 +77,40 @@ def test_a_conditional_flow_in_a_chain_of_tfp_is_reached():
     ],
 )
 def test_bad_conditions_are_refused_before_any_training(condition, message):
-    made = model()
-    x, labels = data(64)
-    for method in (made.fit, made.evaluate, made.predict):
+    model, (x, labels) = conditional_model(), data(64)
+    for method in (model.fit, model.evaluate, model.predict):
         with pytest.raises(ValueError, match=message):
             method(x, condition, verbose=0)
     with pytest.raises(ValueError, match=message):
-        made.fit(x, labels, validation_data=(x, condition), verbose=0)
-    assert made.optimizer.iterations == 0
+        model.fit(x, labels, validation_data=(x, condition), verbose=0)
+    assert model.optimizer.iterations == 0
 
 
 def test_bad_data_sets_of_pairs_are_refused_before_any_training():
     x, labels = data(64)
-    alone = tf.data.Dataset.from_tensor_slices(x).batch(16)
-    pairs = tf.data.Dataset.from_tensor_slices((x, labels)).batch(16)
-    made = model()
-    with pytest.raises(ValueError, match="condition: expected the labels"):
-        made.fit(alone)
-    with pytest.raises(ValueError, match="condition: expected None beside a data set"):
-        made.fit(pairs, labels)
-    with pytest.raises(ValueError, match="condition: expected integer labels"):
-        made.fit(pairs.map(lambda x, label: (x, tf.cast(label, tf.float32))))
-    unconditional = model(condition_size=None)
+    pairs = Dataset.from_tensor_slices((x, labels)).batch(16)
+    as_floats = pairs.map(lambda x, label: (x, tf.cast(label, tf.float32)))
+    for given, message in (
+        ((pairs.map(lambda x, _: x),), "expected the labels"),
+        ((pairs, labels), "expected None beside a data set"),
+        ((as_floats,), "expected integer labels"),
+    ):
+        with pytest.raises(ValueError, match=f"condition: {message}"):
+            conditional_model().fit(*given)
+    unconditional = conditional_model(condition_size=None)
     for given in ((pairs,), (x, labels), ((pair for pair in [(x, labels)]),)):
         with pytest.raises(ValueError, match="condition: expected None"):
             unconditional.fit(*given)
     with pytest.raises(ValueError, match="condition: expected None"):
         unconditional(tf.zeros([2, 2]), condition=tf.constant([0, 1]))
+
+
+@pytest.mark.parametrize(("label", "run_eagerly"), [(7, 1), (3, 0), (-1, 1), (-1, 0)])
+def test_labels_outside_of_the_classes_are_refused_in_data_sets(label, run_eagerly):
+    model = conditional_model(run_eagerly=bool(run_eagerly))
+    before = model.get_weights()
+    pairs = Dataset.from_tensors((data(12)[0], np.full(12, label)))
+    for method in (model.fit, model.evaluate, model.predict):
+        with pytest.raises(Exception, match=r"condition: expected .*\[0, 3\)"):
+            method(pairs, verbose=0)
+    assert_same(model.get_weights(), before)
