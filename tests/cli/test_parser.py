@@ -11,7 +11,7 @@ from tfp_realnvp.data import load
 from tfp_realnvp.figures.catalog import CATALOG
 from tfp_realnvp.flows.presets import dataset_of
 from tfp_realnvp.runs import RunDirectory
-from tfp_realnvp.runs.run_config import RECIPES
+from tfp_realnvp.runs.run_config import RECIPES, recipe_of
 
 COMMANDS = [
     "train",
@@ -114,11 +114,16 @@ def config_of(options):
     return train._config(make_parser().parse_args(["train", *options.split()]))
 
 
-@pytest.mark.parametrize("preset", RECIPES)
+@pytest.mark.parametrize("preset", nvp.PRESETS)
 def test_a_preset_brings_its_recipe(preset):
-    config, recipe = config_of(f"--preset {preset}"), RECIPES[preset]
+    config, recipe = config_of(f"--preset {preset}"), recipe_of(preset)
     assert config.dataset == dataset_of(preset)
     assert {name: getattr(config, name) for name in recipe} == recipe
+
+
+def test_the_paper_is_trained_by_adam_at_a_constant_rate():
+    assert list(recipe_of("cifar10").values()) == [64, 1e-3, "constant", 0, None]
+    assert set(RECIPES) <= set(nvp.PRESETS)
 
 
 def test_options_override_the_recipe_one_by_one():

@@ -2,13 +2,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
 from small_model import assert_same, conditional_model
 
-import tfp_realnvp as nvp
-
-tfb = tfp.bijectors
-tfd = tfp.distributions
 Dataset = tf.data.Dataset
 CENTRES = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 4.0]])
 
@@ -55,15 +50,6 @@ def test_arrays_data_sets_and_vectors_are_the_same_to_it():
         found.append(model.predict(*given, verbose=0))
     assert found[0].shape == (64,)
     np.testing.assert_allclose(found[1:], [found[0]] * 2, rtol=1e-5)
-
-
-def test_a_conditional_flow_in_a_chain_of_tfp_is_reached():
-    flow, (x, labels) = conditional_model().flow, data(32)
-    chain = tfb.Chain([tfb.Shift([1.0, 1.0]), flow.bijector])
-    model = nvp.FlowModel(tfd.TransformedDistribution(flow.distribution, chain))
-    expected = flow.log_prob(x - 1, bijector_kwargs={"condition": labels})
-    found = model.predict(x, labels, verbose=0)
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(

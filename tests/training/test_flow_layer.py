@@ -105,20 +105,6 @@ def mixture_of(*flows):
     return tfd.Mixture(tfd.Categorical(logits=logits), flows)
 
 
-def test_a_mixture_of_two_flows_trains_with_its_weights():
-    rng = np.random.default_rng(0)
-    side = rng.choice([-3.0, 3.0], p=[0.2, 0.8], size=400)
-    x = rng.normal(scale=0.5, size=(400, 2)) + side[:, None]
-    mixture = mixture_of(flow(seed=0), flow(seed=1))
-    model = nvp.FlowModel(mixture)
-    model.compile("adam")
-    untrained = model.evaluate(x, verbose=0)[1]
-    model.fit(x, epochs=5, verbose=0)
-    assert model.evaluate(x, verbose=0)[1] < untrained - 0.5
-    assert np.any(mixture.cat.logits.numpy() != 0)
-    assert mixture.sample(5, seed=(0, 1)).shape == (5, 2)
-
-
 def test_what_a_mixture_would_not_be_told_is_refused():
     for sizes in ({"batch_norm": "batch"}, {"condition_size": 2}):
         with pytest.raises(ValueError, match="flow: expected .* inside 'Mixture'"):

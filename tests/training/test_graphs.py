@@ -1,10 +1,14 @@
+"""How steps are traced and run, and that graphs go with their flows."""
+
 import contextlib
 import gc
 
+import keras
 import pytest
 import tensorflow as tf
-from small_model import vector_model, vectors
+from small_model import new_image_model, vector_model, vectors
 from tensorflow.python.eager import context
+from tensorflow.python.framework.func_graph import FuncGraph
 
 
 def switches():
@@ -52,3 +56,38 @@ def test_a_collector_that_was_off_stays_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+IMAGES = tf.zeros([2, 4, 4, 1])
+
+
+def differentiate(model):
+    @tf.function
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            log_prob = model.flow.log_prob(x, bijector_kwargs={"training": True})
+        return tape.gradient(log_prob, model.flow.trainable_variables)
+
+    gradients(IMAGES)
+
+
+USES = {
+    "score": lambda model: tf.function(model.flow.log_prob)(IMAGES),
+    "sample": lambda model: tf.function(lambda: model.flow.sample(2, seed=(0, 1)))(),
+    "differentiate": differentiate,
+    "train": lambda model: model.fit(IMAGES, batch_size=1, verbose=0),
+}
+
+
+def count_graphs():
+    keras.backend.clear_session()
+    gc.collect()
+    return sum(isinstance(found, FuncGraph) for found in gc.get_objects())
+
+
+@pytest.mark.parametrize("use", USES)
+def test_the_graphs_of_a_flow_go_with_it(use):
+    USES[use](new_image_model(filters=2))
+    before = count_graphs()
+    USES[use](new_image_model(filters=2))
+    assert count_graphs() <= before
