@@ -184,7 +184,7 @@ too high called too low (gallery: scores)
 - side = "high" if bits > np.median(scores.reference)
 + side = "high" if bits < np.median(scores.reference)
 
-importance samples without as many draws (cli: importance or evaluate)
+importance samples without as many draws (cli: bound or scored)
 - arguments.draws or arguments.importance_samples or DRAWS
 + arguments.draws or DRAWS
 """

@@ -25,6 +25,15 @@ def vector_model(seed=0, **kwargs):
     return model
 
 
+def normal_model(dtype="float32", run_eagerly=True):
+    """A normal distribution with one weight, its mean, that learns at a rate of 0.1."""
+    mean = tf.Variable(tf.zeros([2], dtype), name="mean")
+    flow = tfd.Independent(tfd.Normal(mean, tf.ones([], dtype)), 1)
+    model = nvp.FlowModel(flow, seed=0)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=run_eagerly)
+    return model
+
+
 def conditional_model(run_eagerly=True, **sizes):
     small = {"num_couplings": 2, "hidden_units": (4,), "condition_size": 3}
     flow = tfd.TransformedDistribution(

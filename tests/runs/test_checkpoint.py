@@ -29,7 +29,7 @@ def test_a_checkpoint_brings_back_all_that_training_needs(trained):
     assert_same(*([v.numpy() for v in m.average.variables] for m in (model, other)))
 
 
-def assert_refused(path, model, message="is damaged or no checkpoint"):
+def assert_refused(path, model, message):
     before, contents = state(model), path.read_bytes()
     with pytest.raises(ValueError, match=message):
         load_checkpoint(path, model)
@@ -37,40 +37,15 @@ def assert_refused(path, model, message="is damaged or no checkpoint"):
     assert_same(state(model), before)
 
 
-def changed(contents):
-    at = len(contents) // 3
-    return contents[:at] + bytes([contents[at] ^ 255]) + contents[at + 1 :]
-
-
-DAMAGES = {
-    "empty": lambda x: b"",
-    "cut early": lambda x: x[: len(x) // 10],
-    "cut late": lambda x: x[: 99 * len(x) // 100],
-    "changed": changed,
-    "another file": lambda x: b"no archive",
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_is_refused_and_closed(damage, trained, tmp_path, recwarn):
+@pytest.mark.parametrize("kind", ["cut", "of others"])
+def test_a_bad_checkpoint_is_refused_and_closed(kind, trained, tmp_path, recwarn):
     path = tmp_path / "checkpoint.npz"
-    path.write_bytes(DAMAGES[damage](trained[1].read_bytes()))
-    assert_refused(path, trained[0])
+    np.savez(path, x=np.zeros(3))
+    if kind == "cut":
+        path.write_bytes(trained[1].read_bytes()[:-100])
+    assert_refused(path, trained[0], "is damaged or no checkpoint")
     gc.collect()
     assert not [w for w in recwarn if w.category is ResourceWarning]
-
-
-@pytest.mark.parametrize("kind", ["of others", "compressed", "pickled"])
-def test_files_of_others_are_refused(kind, trained, tmp_path):
-    path = tmp_path / "checkpoint.npz"
-    if kind == "compressed":
-        with np.load(trained[1]) as file:
-            np.savez_compressed(path, **file)
-    elif kind == "pickled":
-        np.savez(path, progress=np.array([{}], dtype=object))
-    else:
-        np.savez(path, x=np.zeros(3))
-    assert_refused(path, trained[0])
 
 
 def test_the_checkpoint_of_another_model_is_refused(trained):

@@ -6,24 +6,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
-from small_model import assert_same, conditional_model, image_model, variables_of
+from small_model import (
+    assert_same,
+    conditional_model,
+    image_model,
+    normal_model,
+    variables_of,
+)
 
-import tfp_realnvp as nvp
-
-tfd = tfp.distributions
 Dataset = tf.data.Dataset
 X = np.random.default_rng(0).normal(size=[12, 2])
 X32 = X.astype("float32")
 LABELS = np.arange(12) % 3
-
-
-def normal_model(dtype="float32", run_eagerly=True):
-    mean = tf.Variable(tf.zeros([2], dtype), name="mean")
-    flow = tfd.Independent(tfd.Normal(mean, tf.ones([], dtype)), 1)
-    model = nvp.FlowModel(flow, seed=0)
-    model.compile(keras.optimizers.SGD(0.1), run_eagerly=run_eagerly)
-    return model
 
 
 class Batches(keras.utils.PyDataset):
