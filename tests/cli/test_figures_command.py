@@ -63,15 +63,6 @@ def test_figures_that_are_asked_for_are_drawn_and_others_stay(drawn, by_class, c
     assert (after["samples.png"]["seed"], after["manifold.png"]["seed"]) == (1, 0)
 
 
-def test_what_a_flow_cannot_show_is_left_out_and_why_is_said(run, tmp_path, capsys):
-    options = "--only attribute_change samples --count 4 --output"
-    assert status("figures", run, options, tmp_path) == 0
-    output = capsys.readouterr().out
-    assert "attribute_change: left out, for the flow takes no condition." in output
-    names = {p.name for p in tmp_path.iterdir()}
-    assert names == {"samples.png", "figures.json"}
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

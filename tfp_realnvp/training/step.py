@@ -165,6 +165,7 @@ class StepModel(FlowLayer, keras.Model):
 
         floatx = keras.config.floatx()
         with self.distribute_strategy.scope():
+            optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
             if floatx in ("float16", "bfloat16"):
                 # Keras's mean of the loss would be rounded to it at every step.
                 keras.config.set_floatx("float32")
@@ -172,7 +173,7 @@ class StepModel(FlowLayer, keras.Model):
                 name = "bits_per_dim" if self.is_over_pixels else "nll"
                 keras.Model.compile(
                     self,
-                    optimizer or keras.optimizers.Adam(global_clipnorm=100.0),
+                    optimizer,
                     jit_compile=jit_compile,
                     weighted_metrics=[MeanLikelihood(name)],
                     **kwargs,
