@@ -144,7 +144,7 @@ served score of several draws not averaged (serving: draws or score_images)
 too high called too low (gallery: scores)
 - side = "high" if bits > np.median(scores.reference)
 + side = "high" if bits < np.median(scores.reference)
-importance samples without as many draws (cli: importance or evaluate)
+importance samples without as many draws (cli: bound or scored)
 - arguments.draws or arguments.importance_samples or DRAWS
 + arguments.draws or DRAWS
 """

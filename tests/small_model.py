@@ -25,6 +25,26 @@ def vector_model(seed=0, **kwargs):
     return model
 
 
+def normal_model(dtype="float32", run_eagerly=True):
+    """A normal distribution with one weight, its mean, that learns at a rate of 0.1."""
+    mean = tf.Variable(tf.zeros([2], dtype), name="mean")
+    flow = tfd.Independent(tfd.Normal(mean, tf.ones([], dtype)), 1)
+    model = nvp.FlowModel(flow, seed=0)
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=run_eagerly)
+    return model
+
+
+def conditional_model(run_eagerly=True, **sizes):
+    small = {"num_couplings": 2, "hidden_units": (4,), "condition_size": 3}
+    flow = tfd.TransformedDistribution(
+        tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1),
+        nvp.RealNVPBijector((2,), seed=0, **{**small, **sizes}),
+    )
+    model = nvp.FlowModel(flow, seed=0)
+    model.compile("sgd", run_eagerly=run_eagerly)
+    return model
+
+
 def new_image_model(seed=0, **sizes):
     small = {"event_shape": (4, 4, 1), "num_scales": 1, "filters": 4, "num_blocks": 1}
     flow = nvp.image_flow(**{**small, **sizes}, seed=seed)

@@ -27,7 +27,7 @@ from PIL import Image
 
 from tfp_realnvp.runs import LearningRate, RunConfig
 from tfp_realnvp.training import functions
-from tfp_realnvp.training.dequantization import dequantized
+from tfp_realnvp.training.functions import dequantized
 
 CONFIG = RunConfig(
     dataset="cifar10",

@@ -12,6 +12,8 @@ from tfp_realnvp.cli import commands, main
 from tfp_realnvp.cli.main import Output
 from tfp_realnvp.files import atomic_path
 
+HELP = [sys.executable, "-m", "tfp_realnvp", "train", "--help"]
+
 
 def test_what_a_terminal_cannot_show_is_shown_in_plainer_words():
     raw = io.BytesIO()
@@ -39,18 +41,14 @@ def test_output_that_nobody_reads_ends_nothing(how):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_disk_that_is_full_ends_nothing_and_is_told_at_the_end():
     with open("/dev/full", "w") as full:
-        command = [sys.executable, "-m", "tfp_realnvp", "train", "--help"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(HELP, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("tfp-realnvp: error: standard output: [Errno 28]")
 
 
 def test_help_for_a_reader_that_has_gone_is_no_error():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tfp_realnvp", "train", "--help"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(HELP, **pipes)
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait() == 0

@@ -3,24 +3,22 @@ import time
 
 import numpy as np
 import pytest
+from small_runs import QUICK, status, words
 from workers import finish, start_workers
 
-from tfp_realnvp.cli import main
-
-QUICK = ["--num-scales", "1", "--filters", "4", "--num-blocks", "1", "--epochs", "1"]
+pytestmark = pytest.mark.xdist_group("replicas")
 
 
 def arguments(runs, *options):
-    return ["train", *QUICK, "--runs", str(runs), "--name", "run", *options]
+    return words("train", QUICK, "--name run --runs", runs, *options)
 
 
-@pytest.mark.xdist_group("replicas")
 def test_two_workers_end_with_the_figures_of_one(tmp_path):
     several = ["-m", "tfp_realnvp", *arguments(tmp_path / "two")]
     outputs = [finish(process) for process in start_workers(2, *several)]
     assert all("Replicas: 2." in text for text in outputs)
     assert "Wrote " in outputs[0] and "Wrote " not in outputs[1]
-    assert main(arguments(tmp_path / "one")) == 0
+    assert status(*arguments(tmp_path / "one")) == 0
     two, one = (
         json.loads((tmp_path / name / "run" / "summary.json").read_text())
         for name in ("two", "one")
@@ -30,10 +28,9 @@ def test_two_workers_end_with_the_figures_of_one(tmp_path):
     assert two["steps"] == one["steps"]
 
 
-@pytest.mark.xdist_group("replicas")
 def test_a_dead_worker_ends_the_others_with_a_message_and_a_good_checkpoint(tmp_path):
-    options = ["--checkpoint-steps", "2", "--epochs", "50"]
-    command = ["-m", "tfp_realnvp", *arguments(tmp_path, *options)]
+    options = arguments(tmp_path, "--checkpoint-steps 2 --epochs 50")
+    command = ["-m", "tfp_realnvp", *options]
     chief, other = start_workers(2, *command)
     checkpoint = tmp_path / "run" / "checkpoint.npz"
     while not checkpoint.exists() and chief.poll() is None:
@@ -46,10 +43,3 @@ def test_a_dead_worker_ends_the_others_with_a_message_and_a_good_checkpoint(tmp_
     with np.load(checkpoint) as file:
         assert all(np.all(np.isfinite(file[n])) for n in file.files if n != "progress")
         assert json.loads(str(file["progress"]))["step"] % 2 == 0
-
-
-@pytest.mark.xdist_group("replicas")
-def test_time_limits_are_refused_on_several_workers(tmp_path):
-    command = ["-m", "tfp_realnvp", *arguments(tmp_path, "--minutes", "1")]
-    for process in start_workers(2, *command):
-        assert "minutes: expected None on several workers" in finish(process, 2)

@@ -19,17 +19,14 @@ def trained(tmp_path_factory):
     return model, path
 
 
-def averages(model):
-    return [v.numpy() for v in model.average.variables]
-
-
 def test_a_checkpoint_brings_back_all_that_training_needs(trained):
     model, path = trained
     assert [p.name for p in path.parent.iterdir()] == ["checkpoint.npz"]
     other = vector_model(seed=1, average_decay=0.9)
     assert load_checkpoint(path, other) == Progress(4, 1.5, [{"nll": 2.0}], 2.0)
     assert other.step == 4
-    assert_same(state(model) + averages(model), state(other) + averages(other))
+    assert_same(state(model), state(other))
+    assert_same(*([v.numpy() for v in m.average.variables] for m in (model, other)))
 
 
 def assert_refused(path, model, message):
@@ -40,45 +37,15 @@ def assert_refused(path, model, message):
     assert_same(state(model), before)
 
 
-def changed(contents):
-    at = len(contents) // 3
-    return contents[:at] + bytes([contents[at] ^ 255]) + contents[at + 1 :]
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        *(
-            lambda x, share=share: x[: int(share * len(x))]
-            for share in (0.0, 0.1, 0.99)
-        ),
-        changed,
-        lambda x: b"no archive",
-    ],
-    ids=["empty", "cut early", "cut late", "changed", "another file"],
-)
-def test_a_damaged_checkpoint_is_refused_and_closed(damage, trained, tmp_path, recwarn):
+@pytest.mark.parametrize("kind", ["cut", "of others"])
+def test_a_bad_checkpoint_is_refused_and_closed(kind, trained, tmp_path, recwarn):
     path = tmp_path / "checkpoint.npz"
-    path.write_bytes(damage(trained[1].read_bytes()))
+    np.savez(path, x=np.zeros(3))
+    if kind == "cut":
+        path.write_bytes(trained[1].read_bytes()[:-100])
     assert_refused(path, trained[0], "is damaged or no checkpoint")
     gc.collect()
     assert not [w for w in recwarn if w.category is ResourceWarning]
-
-
-@pytest.mark.parametrize(
-    "save",
-    [
-        lambda path, values: np.savez(path, x=np.zeros(3)),
-        lambda path, values: np.savez_compressed(path, **values),
-        lambda path, values: np.savez(path, progress=np.array([{}], dtype=object)),
-    ],
-    ids=["others", "compressed", "pickled"],
-)
-def test_files_of_others_are_refused(save, trained, tmp_path):
-    path = tmp_path / "checkpoint.npz"
-    with np.load(trained[1]) as file:
-        save(path, dict(file))
-    assert_refused(path, trained[0], "is damaged or no checkpoint")
 
 
 def test_the_checkpoint_of_another_model_is_refused(trained):

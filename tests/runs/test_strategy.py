@@ -8,8 +8,12 @@ from tfp_realnvp.runs.strategy import (
 )
 
 
-def test_one_device_is_enough_where_there_are_no_more(monkeypatch):
+@pytest.fixture(autouse=True)
+def _no_cluster(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
+
+
+def test_one_device_is_enough_where_there_are_no_more(monkeypatch):
     # A job of one task, or a script outside of `srun`.
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
     for name in ("auto", "none"):
@@ -23,7 +27,7 @@ def test_one_device_is_enough_where_there_are_no_more(monkeypatch):
 @pytest.mark.parametrize(
     "config",
     [
-        None,
+        "",
         "{",
         "[]",
         '{"cluster": {"worker": ["a:1"]}}',
@@ -32,8 +36,7 @@ def test_one_device_is_enough_where_there_are_no_more(monkeypatch):
     ],
 )
 def test_a_cluster_must_be_described(config, monkeypatch):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
-    if config is not None:
+    if config:
         monkeypatch.setenv("TF_CONFIG", config)
     with pytest.raises(ValueError, match="strategy: expected TF_CONFIG like"):
         make_strategy("multiworker")
@@ -61,21 +64,18 @@ def test_one_process_of_a_cluster_is_its_chief(kind, index, jobs, chief):
 
 def test_tasks_of_slurm_are_workers_that_find_one_another(monkeypatch):
     step = {
-        "SLURM_JOB_ID": "40005",
-        "SLURM_PROCID": "2",
-        "SLURM_STEP_NODELIST": "gpu[07-08]",
-        "SLURM_STEP_NUM_TASKS": "3",
-        "SLURM_STEP_TASKS_PER_NODE": "2,1",
+        "JOB_ID": "40005",
+        "PROCID": "2",
+        "STEP_NODELIST": "gpu[07-08]",
+        "STEP_NUM_TASKS": "3",
+        "STEP_TASKS_PER_NODE": "2,1",
     }
     for name, value in step.items():
-        monkeypatch.setenv(name, value)
-    resolver = slurm_cluster_resolver()
-    assert resolver.cluster_spec().as_dict() == {
-        "worker": ["gpu07:12005", "gpu07:12006", "gpu08:12005"]
-    }
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    resolver, made = slurm_cluster_resolver(), []
+    workers = ["gpu07:12005", "gpu07:12006", "gpu08:12005"]
+    assert resolver.cluster_spec().as_dict() == {"worker": workers}
     assert (resolver.task_type, resolver.task_id) == ("worker", 2)
-    made = []
-    monkeypatch.delenv("TF_CONFIG", raising=False)
     monkeypatch.setattr(tf.distribute, "MultiWorkerMirroredStrategy", made.append)
     make_strategy("auto")
     assert made[0].cluster_spec() == resolver.cluster_spec()

@@ -1,3 +1,4 @@
+import itertools
 import pathlib
 
 import keras
@@ -7,29 +8,20 @@ import tensorflow as tf
 from small_model import assert_same, image_model, new_image_model
 
 from tfp_realnvp.figures import sample_images
-from tfp_realnvp.runs.tensorboard import TensorBoard
+from tfp_realnvp.runs.callbacks import TensorBoard
 
 IMAGES = np.random.default_rng(0).integers(0, 256, [40, 4, 4, 1], np.uint8)
-TRAINING = ("loss", "bits_per_dim", "prior", "log_det", "gradient_norm", "is_finite")
-TRAINING = {f"train/{name}" for name in (*TRAINING, "learning_rate")}
+TRAINING = "loss bits_per_dim prior log_det gradient_norm is_finite learning_rate"
+TRAINING = {f"train/{name}" for name in TRAINING.split()}
 VALIDATION = {"validation/bits_per_dim", "validation/loss"}
-OF_IMAGES = {
-    "health/round_trip_error",
-    "health/statistics_gap",
-    "samples",
-    "reconstructions",
-}
+OF_IMAGES = {"health/round_trip_error", "health/statistics_gap"}
+OF_IMAGES |= {"samples", "reconstructions"}
 
 
 def fit(model, *callbacks, epochs=1):
+    options = {"validation_data": IMAGES, "callbacks": callbacks, "verbose": 0}
     return model.fit(
-        IMAGES,
-        batch_size=4,
-        epochs=epochs,
-        shuffle=False,
-        validation_data=IMAGES,
-        callbacks=callbacks,
-        verbose=0,
+        IMAGES, batch_size=4, epochs=epochs, shuffle=False, **options
     ).history
 
 
@@ -83,10 +75,10 @@ def test_all_is_there_at_its_steps_and_is_what_the_model_says(two_epochs):
 
 
 def test_a_resumed_run_goes_on_in_the_same_folder(tmp_path):
-    fit(image_model(), TensorBoard(tmp_path, images=None, every_steps=4))
-    resumed = image_model()
-    resumed.step = 10
-    fit(resumed, TensorBoard(tmp_path, images=None, every_steps=4))
+    for step in (0, 10):
+        model = image_model()
+        model.step = step
+        fit(model, TensorBoard(tmp_path, images=None, every_steps=4))
     values = read(tmp_path)
     assert set(values) == TRAINING | VALIDATION
     assert steps(values, "train/loss") == [4, 8, 12, 16, 20]
@@ -105,13 +97,8 @@ def picture(values, tag, index=-1):
     _, (width, height, png) = values[tag][index]
     grid = tf.io.decode_png(png).numpy()
     assert grid.shape[:2] == (int(height), int(width))
-    return np.stack(
-        [
-            grid[top : top + 64 : 16, left : left + 64 : 16]
-            for top in range(0, grid.shape[0], 66)
-            for left in range(0, grid.shape[1], 66)
-        ]
-    )
+    places = itertools.product(*(range(0, side, 66) for side in grid.shape[:2]))
+    return np.stack([grid[y : y + 64 : 16, x : x + 64 : 16] for y, x in places])
 
 
 def test_pictures_are_of_data_their_reconstructions_and_the_same_samples(two_epochs):

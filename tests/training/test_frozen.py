@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from small_model import new_image_model, vector_model, vectors
+from small_model import assert_same, new_image_model, vector_model, vectors
 
 import tfp_realnvp as nvp
 
@@ -23,8 +23,7 @@ def test_a_frozen_model_stays_what_it_is_in_fit(kind):
     loss = model.train_on_batch(x, return_dict=True)["loss"]
     model.fit(x, batch_size=8, verbose=0)
     np.testing.assert_allclose(loss, np.mean(model.to_units(scores)), rtol=0.02)
-    for a, b in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same(model.get_weights(), before)
     np.testing.assert_array_equal(model.predict(x, verbose=0), scores)
 
 

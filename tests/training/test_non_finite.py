@@ -3,37 +3,34 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from small_model import assert_same, state, vector_model, vectors
+from small_model import assert_same, new_image_model, state, vector_model, vectors
 
 import tfp_realnvp as nvp
 from tfp_realnvp.training.non_finite import part_names
 
 tfd = tfp.distributions
-SCALED = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())
 
 
-def with_nan(x, number):
+def spoiled(*numbers, by=np.nan):
     # A data set: arrays are looked through before training.
-    x = x.copy()
-    x[number] = np.nan
+    x = vectors()
+    x[list(numbers)] = by
     return tf.data.Dataset.from_tensor_slices(x).batch(16)
 
 
 def test_a_bad_example_stops_training_and_leaves_the_weights_of_the_step_before():
     model, reference = vector_model(), vector_model()
     reference.fit(vectors()[:32], batch_size=16, shuffle=False, verbose=0)
-    with pytest.raises(FloatingPointError) as error:
-        model.fit(with_nan(vectors(), 37), verbose=0)
-    assert "step 3: " in str(error.value)
-    assert "1 of the 16 examples hold NaN" in str(error.value)
-    assert "number 5 of the batch" in str(error.value)
+    message = "step 3: .*1 of the 16 examples hold NaN.*number 5 of the batch"
+    with pytest.raises(FloatingPointError, match=message):
+        model.fit(spoiled(37), verbose=0)
     assert_same(state(model), state(reference))
     assert model.step == 2
 
 
 def test_a_bad_example_can_be_skipped_as_if_it_had_not_been_there(capfd):
     model, reference = vector_model(on_non_finite="skip"), vector_model()
-    history = model.fit(with_nan(vectors(), 20), verbose=0).history
+    history = model.fit(spoiled(20), verbose=0).history
     kept = np.concatenate([vectors()[:16], vectors()[32:]])
     expected = reference.fit(kept, batch_size=16, shuffle=False, verbose=0).history
     assert_same(state(model), state(reference))
@@ -44,15 +41,12 @@ def test_a_bad_example_can_be_skipped_as_if_it_had_not_been_there(capfd):
 
 def test_training_gives_up_when_too_many_steps_in_a_row_are_bad():
     model = vector_model(on_non_finite="skip", max_skipped_in_a_row=3)
-    x = vectors()
     # Good steps between bad ones are not in a row.
-    x[[0, 32]] = np.inf
-    model.fit(tf.data.Dataset.from_tensor_slices(x).batch(16), verbose=0)
+    model.fit(spoiled(0, 32, by=np.inf), verbose=0)
     assert model.skipped_steps == 2
     before = state(model)
-    x[:] = np.nan
     with pytest.raises(FloatingPointError, match="step 3 in a row"):
-        model.fit(tf.data.Dataset.from_tensor_slices(x).batch(16), verbose=0)
+        model.fit(spoiled(*range(64)), verbose=0)
     assert_same(state(model), before)
 
 
@@ -96,16 +90,11 @@ class Root(keras.layers.Layer):
 
 
 def test_the_layer_is_named_whose_gradient_is_not_finite():
-    inner, bad = vector_model().flow.bijector.body.bijectors[0].network, Root()
-    masks = np.array([True, False]), np.array([False, True])
-    chain = nvp.FusedChain(
-        [
-            nvp.AffineCoupling((2,), inner, masks[0]),
-            nvp.AffineCoupling((2,), bad, masks[1]),
-        ]
-    )
-    base = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
-    model = nvp.FlowModel(tfd.TransformedDistribution(base, chain))
+    bad, mask = Root(), np.array([True, False])
+    coupling = nvp.AffineCoupling((2,), bad, mask)
+    flow = vector_model().flow
+    chain = nvp.FusedChain([flow.bijector.body.bijectors[0], coupling])
+    model = nvp.FlowModel(tfd.TransformedDistribution(flow.distribution, chain))
     model.compile()
     with pytest.raises(FloatingPointError, match="a gradient is not finite") as error:
         model.fit(vectors(), batch_size=16, verbose=0)
@@ -113,8 +102,7 @@ def test_the_layer_is_named_whose_gradient_is_not_finite():
 
 
 def test_bad_images_are_for_the_guard_in_training_and_an_error_elsewhere():
-    sizes = {"num_scales": 1, "filters": 2, "num_blocks": 1}
-    model = nvp.FlowModel(nvp.image_flow(event_shape=(4, 4, 1), seed=0, **sizes))
+    model = new_image_model()
     model.compile(on_non_finite="skip")
     x = np.full([32, 4, 4, 1], 100.0, "float32")
     x += np.random.default_rng(0).normal(scale=20, size=x.shape)
@@ -128,38 +116,29 @@ def test_bad_images_are_for_the_guard_in_training_and_an_error_elsewhere():
 
 
 def test_parts_that_are_not_ours_are_not_taken_for_ours():
-    chain = tfp.bijectors.Chain([tfp.bijectors.Exp(), vector_model().flow.bijector])
-    base = tfd.MultivariateNormalDiag(tf.zeros(2), tf.ones(2))
-    model = nvp.FlowModel(tfd.TransformedDistribution(base, chain))
+    flow = vector_model().flow
+    chain = tfp.bijectors.Chain([tfp.bijectors.Exp(), flow.bijector])
+    model = nvp.FlowModel(tfd.TransformedDistribution(flow.distribution, chain))
     model.compile()
     with pytest.raises(FloatingPointError, match="it arose before flow.bijector"):
         model.fit(np.full([8, 2], -1.0, "float32"), verbose=0)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"optimizer": SCALED}, "optimizer: expected one without loss scaling"),
-        ({"on_non_finite": "ignore"}, 'on_non_finite: expected "stop" or "skip"'),
-        ({"max_skipped_in_a_row": 0}, "max_skipped_in_a_row: expected a positive int"),
-        ({"average_decay": 1.0}, "average_decay: expected a number between 0 and 1"),
-    ],
-)
-def test_bad_arguments_are_named(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        vector_model().compile(**arguments)
+def test_what_the_guard_does_not_go_with_is_named():
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())
+    with pytest.raises(ValueError, match="optimizer: expected one without loss scal"):
+        vector_model().compile(scaled)
+    with pytest.raises(ValueError, match="max_skipped_in_a_row: expected a positive"):
+        vector_model().compile(max_skipped_in_a_row=0)
 
 
 def test_what_replicas_cannot_do_is_said_before_training():
+    flow = vector_model().flow
     with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
         model = nvp.FlowModel(tfd.Normal(tf.Variable(0.0), 1.0))
         optimizer = keras.optimizers.Adam(gradient_accumulation_steps=2)
+        with pytest.raises(ValueError, match="scope"):
+            nvp.FlowModel(flow).compile()
     with pytest.raises(ValueError, match="where Keras cannot accumulate gradients"):
         model.compile(optimizer)
     model.compile()
-    flow = vector_model().flow
-    with (
-        tf.distribute.MirroredStrategy(["CPU:0"]).scope(),
-        pytest.raises(ValueError, match="scope"),
-    ):
-        nvp.FlowModel(flow).compile()

@@ -181,8 +181,7 @@ def gallery(arguments: argparse.Namespace) -> None:
             facts.append(f"samples at temperature {arguments.temperature:g}")
         # A run may be named by a path that ends in a dot.
         title = directory.path.resolve().name
-        row = draw_row(subject, title=title, caption=" · ".join(facts))
-        rows.append(row)
+        rows.append(draw_row(subject, title=title, caption=" · ".join(facts)))
         print(f"{place} took {time.perf_counter() - begin:.0f} s.", flush=True)
     with atomic_path(output) as temporary:
         temporary.write_text(gallery_page(rows), encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import pathlib
 from collections.abc import Callable
@@ -18,11 +19,9 @@ def _checked(
     kind: Callable[[str], Any], fits: Callable[[Any], Any], expected: str
 ) -> Callable[[str], Any]:
     def read(value: str) -> Any:
-        try:
+        with contextlib.suppress(ValueError):
             if fits(kind(value)):
                 return kind(value)
-        except ValueError:
-            pass
         raise argparse.ArgumentTypeError(f"expected {expected}, got {value!r}")
 
     return read
@@ -69,33 +68,21 @@ def train(parser: argparse.ArgumentParser) -> None:
     add("--augment", choices=choices.AUGMENT, help="mirror training images at random")
     add = parser.add_argument_group("folder:PATH").add_argument
     add("--channels", type=int, choices=(1, 3), help="1 if not said and all are grey")
-    add(
-        "--crop",
-        choices=choices.CROPS,
-        default="center",
-        help="the central square, another one in every epoch, or all of it, scaled",
-    )
+    squares = "the central square, another one in every epoch, or all of it, scaled"
+    add("--crop", choices=choices.CROPS, default="center", help=squares)
     add("--skip-damaged", action="store_true", help="go on without damaged images")
     add("--labels", type=PATH, help="CSV file of classes (file,label) or of numbers")
 
     add = parser.add_argument_group("flow").add_argument
-    add(
-        "--preset",
-        choices=choices.PRESETS,
-        metavar="PRESET",
-        help=f"sizes of the flow: {', '.join(choices.PRESETS)}; by default the data's",
-    )
+    sizes = f"sizes of the flow: {', '.join(choices.PRESETS)}; by default the data's"
+    add("--preset", choices=choices.PRESETS, metavar="PRESET", help=sizes)
     add("--num-scales", type=COUNT, help="override the preset's number of scales")
     add("--filters", type=COUNT, help="override the preset's feature maps")
     add("--num-blocks", type=COUNT, help="override the preset's residual blocks")
     precisions = ("float32", "mixed_bfloat16")
     add("--precision", choices=precisions, default="float32", help="of the networks")
-    add(
-        "--memory",
-        choices=choices.MEMORY,
-        default="stored",
-        help="recompute finds activations again for gradients: less memory, more time",
-    )
+    recompute = "recompute finds activations again: less memory, more time"
+    add("--memory", choices=choices.MEMORY, default="stored", help=recompute)
 
     group = parser.add_argument_group("training")
     add = group.add_argument
@@ -114,9 +101,8 @@ def train(parser: argparse.ArgumentParser) -> None:
     ways = choices.ON_NON_FINITE
     add("--on-non-finite", choices=ways, default="stop", help="if a step gives NaN")
     add("--max-skipped-in-a-row", type=COUNT, default=10, help="give up after so many")
-    add(
-        "--strategy", choices=choices.STRATEGIES, default="auto", help="tf.distribute's"
-    )
+    strategies = choices.STRATEGIES
+    add("--strategy", choices=strategies, default="auto", help="tf.distribute's")
     add("--jit-compile", action="store_true", help="let XLA compile the steps")
 
     add = parser.add_argument_group("run").add_argument
@@ -127,9 +113,7 @@ def train(parser: argparse.ArgumentParser) -> None:
     either("--resume", action="store_true", help="go on with it, or with the latest")
     add("--checkpoint-steps", type=COUNT, default=500, help="steps between checkpoints")
     add("--tensorboard", action="store_true", help="write for TensorBoard too")
-    add(
-        "--dry-run", action="store_true", help="say what it would cost, and make a step"
-    )
+    add("--dry-run", action="store_true", help="only say what it costs, make a step")
 
 
 def evaluate(parser: argparse.ArgumentParser) -> None:
@@ -163,11 +147,8 @@ def score(parser: argparse.ArgumentParser) -> None:
     """
     add = _of_runs(parser)
     several = {"type": PATH, "metavar": "PATH", "nargs": "+"}
-    add(
-        "paths",
-        help="folders, archives, images, .txt lists of them, patterns",
-        **several,
-    )
+    kinds = "folders, archives, images, .txt lists of them, patterns"
+    add("paths", help=kinds, **several)
     add("--normal", default=[], help="images of its kind, for the ROC-AUC", **several)
     add("--output", type=PATH, default="scores", help="folder to write to")
     add("--skip-damaged", action="store_true", help="go on without damaged images")
@@ -211,20 +192,13 @@ def figures(parser: argparse.ArgumentParser) -> None:
     files and figures.json.
     """
     add = _of_runs(parser, draws=True)
-    listed = ", ".join(choices.FIGURES)
-    add(
-        "--only",
-        nargs="+",
-        choices=choices.FIGURES,
-        metavar="FIGURE",
-        help=f"of {listed}",
-    )
+    names = {"choices": choices.FIGURES, "metavar": "FIGURE", "nargs": "+"}
+    add("--only", help=f"of {', '.join(choices.FIGURES)}", **names)
     add("--output", type=PATH, help="folder to write to; RUN/figures if not")
     add("--count", type=COUNT, help=f"number of samples; {SAMPLES} if not")
     add("--factors", type=COUNT, nargs="+", default=[2, 10], help="of extrapolation")
-    add(
-        "--classifier-epochs", type=COUNT, default=4, help="of attribute_change's judge"
-    )
+    judge = "of attribute_change's judge"
+    add("--classifier-epochs", type=COUNT, default=4, help=judge)
 
 
 def gallery(parser: argparse.ArgumentParser) -> None:
@@ -260,12 +234,8 @@ def _of_runs(
         add("directories", type=PATH, metavar="RUN", nargs="+", help="folders of runs")
     else:
         add("directory", type=PATH, metavar="RUN", help="folder of the run")
-    add(
-        "--weights",
-        choices=choices.WEIGHTS,
-        default="last",
-        help="which: last, best (on the validation images), or the moving average",
-    )
+    which = "last, best (on the validation images), or the moving average"
+    add("--weights", choices=choices.WEIGHTS, default="last", help=which)
     if data:
         add("--data-dir", type=PATH, help="where the data are now, if elsewhere")
     if draws:

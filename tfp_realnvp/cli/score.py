@@ -7,8 +7,6 @@ import importlib.util
 import pathlib
 from typing import Any
 
-import numpy as np
-
 from tfp_realnvp.evaluation import ImageScores, score_images
 from tfp_realnvp.figures import write_png
 from tfp_realnvp.files import atomic_path, write_json
@@ -59,9 +57,8 @@ def score(arguments: argparse.Namespace) -> None:
 
 
 def _summary(arguments: argparse.Namespace, scores: ImageScores) -> dict[str, Any]:
-    """Returns what goes into a JSON file."""
-    columns, order = scores.columns, scores.order()
-    errors = np.flatnonzero(columns["error"] != "")
+    columns, order, reference = scores.columns, scores.order(), scores.reference
+    errors = zip(columns["file"], columns["error"], strict=True)
     p, bits = (columns[name][order] for name in ("typicality", "bits_per_dim"))
     return {
         "run": str(arguments.directory),
@@ -69,13 +66,13 @@ def _summary(arguments: argparse.Namespace, scores: ImageScores) -> dict[str, An
         "draws": arguments.draws,
         "noise_seed": arguments.seed,
         "images": len(order),
-        "not_scored": {columns["file"][i]: columns["error"][i] for i in errors},
+        "not_scored": {name: error for name, error in errors if error},
         "bits_per_dim": float(bits.mean()) if len(bits) else None,
         "reference": {
             "split": "validation",
-            "images": len(scores.reference),
-            "bits_per_dim": float(scores.reference.mean()),
-            "smallest_p": 2 / (len(scores.reference) + 1),
+            "images": len(reference),
+            "bits_per_dim": float(reference.mean()),
+            "smallest_p": 2 / (len(reference) + 1),
         },
         "strange": {str(level): int((p <= level).sum()) for level in _LEVELS},
         "roc_auc": {
@@ -87,7 +84,7 @@ def _summary(arguments: argparse.Namespace, scores: ImageScores) -> dict[str, An
 
 
 def _told(summary: dict[str, Any]) -> list[str]:
-    """Returns the same in sentences."""
+    """Returns a summary in sentences."""
     count, reference = summary["images"], summary["reference"]
     missing = f", {len(summary['not_scored']):,} not" if summary["not_scored"] else ""
     lines = [f"{count:,} images scored{missing}."]
@@ -109,10 +106,8 @@ def _told(summary: dict[str, Any]) -> list[str]:
             f"With {reference['images']:,} validation images no p is below "
             f"{reference['smallest_p']:.2g}."
         )
-    if summary["roc_auc"]:
-        found = (
-            f"{name} {auc['value']:.3f} ± {auc['standard_error']:.3f}"
-            for name, auc in summary["roc_auc"].items()
-        )
-        lines.append(f"ROC-AUC, others against normal: {', '.join(found)}.")
-    return lines
+    found = ", ".join(
+        f"{name} {auc['value']:.3f} ± {auc['standard_error']:.3f}"
+        for name, auc in summary["roc_auc"].items()
+    )
+    return [*lines, f"ROC-AUC, others against normal: {found}."] if found else lines

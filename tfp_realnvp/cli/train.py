@@ -9,6 +9,7 @@ import itertools
 import pathlib
 import sys
 import time
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -19,12 +20,12 @@ from tfp_realnvp.data.image_data import pipeline_images_per_second
 from tfp_realnvp.evaluation import evaluate_runs
 from tfp_realnvp.files import atomic_path, write_json
 from tfp_realnvp.flows.presets import dataset_of, preset_for, resolve_preset
+from tfp_realnvp.runs.callbacks import TensorBoard
 from tfp_realnvp.runs.run import evaluate_run, write_report
 from tfp_realnvp.runs.run import train as train_model
 from tfp_realnvp.runs.run_config import RunConfig, recipe_of
 from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.runs.strategy import is_chief, make_strategy
-from tfp_realnvp.runs.tensorboard import TensorBoard
 from tfp_realnvp.training.cost import measure_cost
 
 
@@ -56,23 +57,22 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.conditional:
         config.flow["condition_size"] = data.condition_size
     data.steps_per_epoch(config.step_size)
+    task = _Task(arguments, data, strategy)
     if arguments.dry_run:
-        _dry_run(config, data, strategy)
+        _dry_run(config, task)
     elif arguments.seeds is None:
-        _train_run(directory, config, arguments, data, strategy)
+        _train_run(directory, config, task)
     else:
-        _train_seeds(directory, config, arguments, data, strategy)
+        _train_seeds(directory, config, task)
 
 
 def _config(arguments: argparse.Namespace) -> RunConfig:
     dataset = arguments.dataset or dataset_of(arguments.preset or "digits")
     preset = arguments.preset or preset_for(dataset)
     flow, recipe = resolve_preset(preset), recipe_of(preset)
-    given = {
-        name: value for name, value in vars(arguments).items() if value is not None
-    }
-    for name in ("num_scales", "filters", "num_blocks"):
-        flow[name] = given.get(name, flow[name])
+    given = {k: value for k, value in vars(arguments).items() if value is not None}
+    for name in {"num_scales", "filters", "num_blocks"} & set(given):
+        flow[name] = given[name]
     if arguments.precision != "float32":
         flow["network_dtype"] = arguments.precision
     if arguments.memory != "stored":
@@ -97,21 +97,28 @@ def _locate(arguments: argparse.Namespace, dataset: str) -> RunDirectory:
     return RunDirectory(runs / (f"{stem}-{len(taken) + 1}" if taken else stem))
 
 
-def _train_run(
-    directory: RunDirectory,
-    config: RunConfig,
-    arguments: argparse.Namespace,
-    data: ImageData,
-    strategy: tf.distribute.Strategy,
-) -> None:
+class _Task(NamedTuple):
+    """What all runs of a command have in common."""
+
+    arguments: argparse.Namespace
+    data: ImageData
+    strategy: tf.distribute.Strategy
+
+    @property
+    def is_chief(self) -> bool:
+        return is_chief(self.strategy)
+
+
+def _train_run(directory: RunDirectory, config: RunConfig, task: _Task) -> None:
     """Trains one run into its folder."""
+    arguments, data, strategy = task
     model = config.build_model(strategy)
-    with directory.lock() if is_chief(strategy) else contextlib.nullcontext():
-        _begin(directory, arguments, config, strategy)
+    with directory.lock() if task.is_chief else contextlib.nullcontext():
+        _begin(directory, config, task)
         print(f"Training on {data.train.count} images of {data.name}: {directory.path}")
         print(f"Replicas: {strategy.num_replicas_in_sync}.", flush=True)
         callbacks: list[keras.callbacks.Callback] = []
-        if arguments.tensorboard and is_chief(strategy):
+        if arguments.tensorboard and task.is_chief:
             board = TensorBoard(
                 directory.path / "tensorboard",
                 images=data.validation.take(64),
@@ -119,30 +126,22 @@ def _train_run(
                 seed=config.seed,
             )
             callbacks.append(board)
+        steps = arguments.checkpoint_steps
         progress = train_model(
-            model,
-            config,
-            data,
-            directory,
-            checkpoint_steps=arguments.checkpoint_steps,
-            callbacks=callbacks,
+            model, config, data, directory, checkpoint_steps=steps, callbacks=callbacks
         )
         summary = evaluate_run(model, data, config, progress)
-        if is_chief(strategy):
+        if task.is_chief:
             write_report(model, data, config, progress, summary, directory)
 
 
-def _begin(
-    directory: RunDirectory,
-    arguments: argparse.Namespace,
-    config: RunConfig,
-    strategy: tf.distribute.Strategy,
-) -> None:
+def _begin(directory: RunDirectory, config: RunConfig, task: _Task) -> None:
     """Makes the folder of a new run, or checks that the run in it can go on."""
+    arguments = task.arguments
     if arguments.resume and directory.is_begun:
         before = directory.load_config()
         config.check_goes_on_from(before)
-        if config.epochs > before.epochs and is_chief(strategy):
+        if config.epochs > before.epochs and task.is_chief:
             print(
                 f"{config.epochs} epochs for {before.epochs}: the learning rate's "
                 f"{config.schedule} schedule goes on as one that ends after "
@@ -152,25 +151,17 @@ def _begin(
         return
     if arguments.resume:
         print(f"Nothing to go on with in {directory.path}: a new run begins.")
-    if is_chief(strategy):
+    if task.is_chief:
         RunDirectory.create(directory.path, config, overwrite=arguments.overwrite)
 
 
-def _train_seeds(
-    directory: RunDirectory,
-    config: RunConfig,
-    arguments: argparse.Namespace,
-    data: ImageData,
-    strategy: tf.distribute.Strategy,
-) -> None:
+def _train_seeds(directory: RunDirectory, config: RunConfig, task: _Task) -> None:
     """Trains a run with each seed, one after the other, and scores them together."""
     runs = {
-        RunDirectory(directory.path / f"seed-{seed}"): dataclasses.replace(
-            config, seed=seed
-        )
-        for seed in arguments.seeds
+        RunDirectory(directory.path / f"seed-{i}"): dataclasses.replace(config, seed=i)
+        for i in task.arguments.seeds
     }
-    begun = [run for run in runs if arguments.resume and run.is_begun]
+    begun = [run for run in runs if task.arguments.resume and run.is_begun]
     for run in begun:
         runs[run].check_goes_on_from(run.load_config())
     values, table = (directory.path / f"evaluation.{kind}" for kind in ("json", "md"))
@@ -182,9 +173,9 @@ def _train_seeds(
         if run in begun and run.is_finished and not is_extended:
             print(f"{run.path} is finished.", flush=True)
         else:
-            _train_run(run, its_config, arguments, data, strategy)
+            _train_run(run, its_config, task)
     print("Evaluating all seeds on test images.", flush=True)
-    found = evaluate_runs(list(runs), data=data)
+    found = evaluate_runs(list(runs), data=task.data)
     print(found.table, flush=True)
     write_json(values, found.values)
     with atomic_path(table) as temporary:
@@ -192,10 +183,9 @@ def _train_seeds(
     print(f"Wrote {values} and {table.name}.")
 
 
-def _dry_run(
-    config: RunConfig, data: ImageData, strategy: tf.distribute.Strategy
-) -> None:
+def _dry_run(config: RunConfig, task: _Task) -> None:
     """Prints what training would take, and makes two steps of it."""
+    _, data, strategy = task
     model = config.build_model(strategy)
     replicas = strategy.num_replicas_in_sync
     print(
@@ -205,8 +195,7 @@ def _dry_run(
         f"in an epoch; replicas: {replicas}.",
         flush=True,
     )
-    cost = measure_cost(model, -(-config.step_size // replicas))
-    print(cost, flush=True)
+    print(measure_cost(model, -(-config.step_size // replicas)), flush=True)
     batches = data.training_batches(config.step_size, seed=config.seed)
     speed = pipeline_images_per_second(batches, config.step_size)
     print(f"Input pipeline alone: {speed:.0f} images/s.", flush=True)

@@ -25,8 +25,8 @@ from tfp_realnvp.health.measures import (
     measure_round_trips,
     watched_couplings,
 )
-from tfp_realnvp.training.dequantization import dequantized
 from tfp_realnvp.training.flow_model import FlowModel
+from tfp_realnvp.training.functions import dequantized
 from tfp_realnvp.training.inputs import check_data
 from tfp_realnvp.training.non_finite import weight_names
 

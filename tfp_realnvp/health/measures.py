@@ -19,8 +19,8 @@ from tfp_realnvp.figures.latents import draw_latents
 from tfp_realnvp.flows.call_arguments import check_transformed, distribution_kwargs
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 from tfp_realnvp.nets import MLP, ResNet, ShiftAndLogScale
-from tfp_realnvp.training.dequantization import dequantized
 from tfp_realnvp.training.flow_model import FlowModel
+from tfp_realnvp.training.functions import dequantized
 from tfp_realnvp.training.non_finite import observed, part_names, unchanged
 
 # The slope of tanh is 0.02 there, so its gradient is a fiftieth of what it was.

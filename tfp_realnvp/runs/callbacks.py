@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from tfp_realnvp.arguments import check_choice, check_number
 from tfp_realnvp.choices import SCHEDULES
 from tfp_realnvp.data.progress import ProgressLine
+from tfp_realnvp.figures import image_grid, sample_images, to_uint8
+from tfp_realnvp.figures.grid import enlargement
+from tfp_realnvp.health.measures import RoundTrip, StatisticsGap
+from tfp_realnvp.training.functions import dequantized
 
 # Part of the run in which a trapezoid falls.
 FALL = 0.3
+# Images that TensorBoard measures, draws and reconstructs.
+_MEASURED, _SAMPLES, _RECONSTRUCTED = 64, 16, 8
 
 
 class TimeLimit(keras.callbacks.Callback):
@@ -80,25 +90,20 @@ class LearningRate(keras.callbacks.Callback):
     ):
         super().__init__()
         check_choice("schedule", schedule, SCHEDULES)
-        self._learning_rate = learning_rate
-        self._steps = steps
-        self._schedule = schedule
-        self._warmup_steps = warmup_steps
+        self._learning_rate, self._steps = learning_rate, steps
+        self._schedule, self._warmup_steps = schedule, warmup_steps
         self._time_limit = time_limit
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.model.optimizer.learning_rate = self._learning_rate * self._factor()
-
-    def _factor(self) -> float:
-        step = self.model.step
-        of_time = 0.0 if self._time_limit is None else self._time_limit.progress
+        step, limit = self.model.step, self._time_limit
+        of_time = 0.0 if limit is None else limit.progress
         progress = min(1.0, max(step / self._steps, of_time))
-        warmup = min(1.0, (step + 1) / max(1, self._warmup_steps))
+        factor = min(1.0, (step + 1) / max(1, self._warmup_steps))
         if self._schedule == "cosine":
-            return warmup * 0.5 * (1 + math.cos(math.pi * progress))
-        if self._schedule == "trapezoid":
-            return warmup * min(1.0, (1 - progress) / FALL)
-        return warmup
+            factor = factor * 0.5 * (1 + math.cos(math.pi * progress))
+        elif self._schedule == "trapezoid":
+            factor = factor * min(1.0, (1 - progress) / FALL)
+        self.model.optimizer.learning_rate = self._learning_rate * factor
 
 
 class Throughput(keras.callbacks.Callback):
@@ -106,9 +111,7 @@ class Throughput(keras.callbacks.Callback):
 
     def __init__(self, batch_size: int):
         super().__init__()
-        self._batch_size = batch_size
-        self._steps = 0
-        self._seconds = 0.0
+        self._batch_size, self._steps, self._seconds = batch_size, 0, 0.0
 
     @property
     def images_per_second(self) -> float | None:
@@ -126,15 +129,12 @@ class Throughput(keras.callbacks.Callback):
         self._steps += 1
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if logs is not None and self.images_per_second is not None:
+        if self.images_per_second is not None:
             logs["images_per_second"] = self.images_per_second
 
 
 class Report(Throughput):
-    """Prints how far training is too, in place of Keras's bar, see `ProgressLine`.
-
-    `steps` are those of an epoch, `epochs` those of the whole run.
-    """
+    """Prints how far training is too: `steps` of an epoch, `epochs` of the run."""
 
     def __init__(
         self,
@@ -153,16 +153,16 @@ class Report(Throughput):
         if not self._line.is_due:
             return
         step, total = self.model.step, self._in_epoch * self._epochs
-        words = [self._epoch((step - 1) // self._in_epoch), f"step {step}/{total}"]
-        words += _words(logs or {})
+        epoch = (step - 1) // self._in_epoch
+        told = [f"step {step}/{total}", *_words(logs)]
         speed, limit = self.images_per_second, self._time_limit
         if speed is not None:
             left = (total - step) * self._batch_size / speed
             if limit is not None:
                 left = min(left, max(0.0, (1 - limit.progress) * 60 * limit.minutes))
-            words += _words({"images_per_second": speed})
-            words.append(f"{datetime.timedelta(seconds=round(left))} left")
-        self._line.show(", ".join(words))
+            told += _words({"images_per_second": speed})
+            told.append(f"{datetime.timedelta(seconds=round(left))} left")
+        self._line.show(self._of_epoch(epoch, told))
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         self._line.show(f"evaluation, batch {batch + 1}")
@@ -172,21 +172,18 @@ class Report(Throughput):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         super().on_epoch_end(epoch, logs)
-        self._line.end(", ".join([self._epoch(epoch), *_words(logs or {})]))
+        self._line.end(self._of_epoch(epoch, _words(logs)))
 
-    def _epoch(self, number: int) -> str:
-        return f"epoch {number + 1}/{self._epochs}"
+    def _of_epoch(self, number: int, told: list[str]) -> str:
+        return ", ".join([f"epoch {number + 1}/{self._epochs}", *told])
 
 
 def _words(logs: dict[str, Any]) -> list[str]:
-    return [
-        f"{value:.0f} images/s"
-        if name == "images_per_second"
-        else f"{name} {float(value):.4g}"
-        for name, value in logs.items()
-        # The loss is the score and what the layers add to it.
-        if not name.endswith("loss")
-    ]
+    # The loss is the score and what the layers add to it.
+    told = {k: v for k, v in logs.items() if not k.endswith("loss")}
+    speed = told.pop("images_per_second", None)
+    words = [f"{name} {float(value):.4g}" for name, value in told.items()]
+    return words if speed is None else [*words, f"{speed:.0f} images/s"]
 
 
 class EvaluateAverage(keras.callbacks.Callback):
@@ -202,6 +199,100 @@ class EvaluateAverage(keras.callbacks.Callback):
             return
         with self.model.averaged_weights():
             result = self.model.evaluate(self._images, verbose=0, return_dict=True)
-        for name, value in result.items():
-            if name != "loss":
-                logs[f"val_average_{name}"] = value
+        del result["loss"]
+        logs |= {f"val_average_{name}": value for name, value in result.items()}
+
+
+class TensorBoard(keras.callbacks.Callback):
+    """Writes what `tensorboard --logdir` shows of the training of a `FlowModel`.
+
+    ```none
+    train/...       every `every_steps` steps: what Keras logs, over the epoch so far;
+                    gradient_norm, prior and log_det of the last batch; learning_rate
+    validation/...  after every epoch, as the rest
+    health/...      round_trip_error and statistics_gap of 64 images
+    samples         of the same latents every time
+    reconstructions below images, from their latents
+    ```
+
+    Steps are the model's `step`, so that a resumed run goes on in the same folder.
+    Without `images`, which are `uint8`, there are none of the last three.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        *,
+        images: np.ndarray | None,
+        condition: np.ndarray | None = None,
+        seed: int = 0,
+        every_steps: int = 10,
+    ):
+        super().__init__()
+        self._directory = os.fspath(directory)
+        self._images = None if images is None else images[:_MEASURED]
+        self._condition = None if condition is None else condition[:_MEASURED]
+        self._seed, self._every_steps = seed, every_steps
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        model = self.model
+        if self._images is not None:
+            self._round_trip = RoundTrip(model.flow)
+            self._statistics_gap = StatisticsGap(model)
+        self._intervals = model.step // self._every_steps
+        self._writer = tf.summary.create_file_writer(self._directory)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        intervals = self.model.step // self._every_steps
+        # With `steps_per_execution` a step may be passed over.
+        if intervals == self._intervals:
+            return
+        self._intervals = intervals
+        rate = {"learning_rate": self.model.optimizer.learning_rate}
+        self._write("train", {**(logs or {}), **self.model.last_report, **rate})
+        # A checkpoint may follow, and a run that goes on from it leaves no gap.
+        self._writer.flush()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        validation = {
+            name.removeprefix("val_"): value
+            for name, value in (logs or {}).items()
+            if name.startswith("val_")
+        }
+        self._write("validation", validation)
+        if self._images is not None:
+            self._write_health_and_pictures(self._images)
+        self._writer.flush()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._writer.close()
+
+    def _write_health_and_pictures(self, images: np.ndarray) -> None:
+        flow, condition = self.model.flow, self._condition
+        events = dequantized(tf.cast(images, flow.dtype), tf.constant([0, self._seed]))
+        running, batch = self._statistics_gap.scores(events, condition)
+        found = self._round_trip.reconstruct(events, condition)
+        health = {
+            "round_trip_error": np.max(np.abs(found - events)),
+            "statistics_gap": running.mean() - batch.mean(),
+        }
+        self._write("health", health)
+        condition = None if condition is None else condition[:_SAMPLES]
+        count = _SAMPLES if condition is None else len(condition)
+        samples = sample_images(flow, count, seed=self._seed, condition=condition)
+        self._write_grid("samples", samples, columns=4)
+        originals = images[:_RECONSTRUCTED]
+        pairs = [originals, to_uint8(found[:_RECONSTRUCTED].numpy())]
+        self._write_grid("reconstructions", np.concatenate(pairs), len(originals))
+
+    def _write(self, group: str, values: Mapping[str, Any]) -> None:
+        with self._writer.as_default(step=self.model.step):
+            for name, value in values.items():
+                # A learning rate can be spread over replicas.
+                number = float(tf.convert_to_tensor(value))
+                tf.summary.scalar(f"{group}/{name}", number)
+
+    def _write_grid(self, name: str, images: np.ndarray, columns: int) -> None:
+        grid = image_grid(images, columns=columns, scale=enlargement(images), gap=2)
+        with self._writer.as_default(step=self.model.step):
+            tf.summary.image(name, grid[np.newaxis])

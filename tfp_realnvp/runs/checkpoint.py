@@ -49,18 +49,15 @@ def save_checkpoint(
 ) -> None:
     """Writes weights, optimizer, averages, noise state and progress.
 
-    `None` for a path writes nothing, but takes part in what workers have to do together
-    to read variables.
+    With `None` for a path it only reads variables, which workers do together.
     """
-    values = {
-        name: tf.convert_to_tensor(variable).numpy()
-        for name, variable in _variables(model).items()
-    }
+    variables = _variables(model).items()
+    values = {name: tf.convert_to_tensor(v).numpy() for name, v in variables}
     if path is None:
         return
-    progress_json = json.dumps(dataclasses.asdict(progress))
+    text = np.array(json.dumps(dataclasses.asdict(progress)))
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, progress=np.array(progress_json), **values)
+        np.savez(file, progress=text, **values)
 
 
 def load_checkpoint(path: str | os.PathLike, model: FlowModel) -> Progress:
@@ -122,13 +119,9 @@ def _variables(model: FlowModel) -> dict[str, Any]:
 class Checkpoints(keras.callbacks.Callback):
     """Writes checkpoints, weights and the history of a run into its folder.
 
-    A checkpoint is written every so many steps and after every epoch; after an epoch
-    also the weights, the averaged ones, the best on the validation images, and
-    `history.csv`. All that is in these files is in the checkpoint, or follows from it
-    again: a run that was killed between two of them loses nothing.
-
-    `progress` is kept up to date. Without a folder, as for all workers but the chief,
-    nothing is written.
+    What is in the other files is in the checkpoint, or follows from it again: a run
+    that was killed between two of them loses nothing. `progress` is kept up to date.
+    Without a folder, as for all workers but the chief, nothing is written.
     """
 
     def __init__(
@@ -138,11 +131,9 @@ class Checkpoints(keras.callbacks.Callback):
         check_int("checkpoint_steps", every_steps)
         if directory is not None:
             remove_unfinished(directory.path)
-        self._directory = directory
-        self._progress = progress
+        self._directory, self._progress = directory, progress
         self._every_steps = every_steps
-        self._seconds_before = progress.seconds
-        self._skipped_before = progress.skipped_steps
+        self._before = dataclasses.replace(progress)
         self._begin: float | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -179,13 +170,12 @@ class Checkpoints(keras.callbacks.Callback):
 
     def save(self, *, in_epoch: bool = True) -> None:
         """Writes a checkpoint, with the metrics of the epoch if that is to go on."""
-        progress = self._progress
+        progress, now = self._progress, time.monotonic()
         variables = self.model.metrics_variables if in_epoch else ()
         progress.metrics = [float(variable.numpy()) for variable in variables]
         progress.step = self.model.step
-        now = time.monotonic()
-        progress.seconds = self._seconds_before + now - (self._begin or now)
-        progress.skipped_steps = self._skipped_before + self.model.skipped_steps
+        progress.seconds = self._before.seconds + now - (self._begin or now)
+        progress.skipped_steps = self._before.skipped_steps + self.model.skipped_steps
         path = None if self._directory is None else self._directory.checkpoint
         save_checkpoint(path, self.model, progress)
         progress.metrics = []
@@ -208,11 +198,8 @@ class _WeightsInMemory(io.BytesIO):
 
 
 def _write_csv(path: pathlib.Path, history: list[dict[str, float]]) -> None:
-    names = list(dict.fromkeys(name for logs in history for name in logs))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["epoch", *names], lineterminator="\n")
-    writer.writeheader()
-    for epoch, logs in enumerate(history):
-        writer.writerow({"epoch": epoch, **logs})
-    with atomic_path(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    names = dict.fromkeys(name for logs in history for name in logs)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["epoch", *names], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({"epoch": i, **logs} for i, logs in enumerate(history))

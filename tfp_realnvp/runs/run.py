@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from typing import Any
@@ -40,7 +41,6 @@ SCORES_IN_SUMMARY = {
 }
 _VALIDATION_IMAGES = 1000
 _PICTURED = 64
-_CURVES = ("bits_per_dim", "val_bits_per_dim", "val_average_bits_per_dim")
 
 
 def train(
@@ -76,18 +76,18 @@ def train(
         last good weights has been written.
       ValueError: If an argument is bad or a checkpoint does not fit.
     """
-    strategy = model.distribute_strategy
+    strategy, images = model.distribute_strategy, data.fingerprint()
     steps = data.steps_per_epoch(config.step_size)
     total = config.epochs * steps
     # The chief may still be making the folder.
     gathered(strategy, 0)
-    progress = Progress(data=data.fingerprint())
+    progress = Progress(data=images)
     if directory.checkpoint.exists():
         progress = load_checkpoint(directory.checkpoint, model)
-        if progress.data != data.fingerprint():
+        if progress.data != images:
             raise ValueError(
                 f"resume: expected the images of the checkpoint, {progress.data}; got "
-                f"{data.fingerprint()}."
+                f"{images}."
             )
         print(f"Going on after step {progress.step} of {total}.")
     if len(set(gathered(strategy, progress.step))) > 1:
@@ -99,24 +99,24 @@ def train(
     if config.minutes is not None:
         limit = TimeLimit(config.minutes, progress.seconds)
     validation = data.validation_batches(config.step_size, limit=_VALIDATION_IMAGES)
-    rate = LearningRate(
-        config.learning_rate,
-        total,
-        config.schedule,
-        warmup_steps=config.warmup_steps,
-        time_limit=limit,
-    )
-    its_own = directory if is_chief(strategy) else None
-    checkpoints = Checkpoints(its_own, progress, checkpoint_steps)
+    own = directory if is_chief(strategy) else None
+    checkpoints = Checkpoints(own, progress, checkpoint_steps)
+    speed = Throughput(config.step_size)
+    if verbose:
+        speed = Report(config.step_size, steps, config.epochs, limit)
     every = [
         # The others ask the limit, so it must begin first.
         *([] if limit is None else [limit]),
-        rate,
+        LearningRate(
+            config.learning_rate,
+            total,
+            config.schedule,
+            warmup_steps=config.warmup_steps,
+            time_limit=limit,
+        ),
         *([] if config.average_decay is None else [EvaluateAverage(validation)]),
         *(callbacks or []),
-        Report(config.step_size, steps, config.epochs, limit)
-        if verbose
-        else Throughput(config.step_size),
+        speed,
         # Last: what the others do at the end of an epoch is not done again after it.
         checkpoints,
     ]
@@ -155,20 +155,18 @@ def _training_batches(
     data: ImageData, config: RunConfig, step: int, strategy: tf.distribute.Strategy
 ) -> Any:
     """Returns batches from number `step` on, each worker's own part on several."""
-    size, seed = config.step_size, config.seed
+    batches = functools.partial(
+        data.training_batches, config.step_size, seed=config.seed, first_step=step
+    )
     if strategy.cluster_resolver is None:
-        return data.training_batches(size, seed=seed, first_step=step)
+        return batches()
     replicas = strategy.num_replicas_in_sync
 
     def parts(context: tf.distribute.InputContext) -> tf.data.Dataset:
         count = replicas // context.num_input_pipelines
         first = context.input_pipeline_id * count
-        own = [
-            data.training_batches(
-                size, seed=seed, first_step=step, worker=i, num_workers=replicas
-            )
-            for i in range(first, first + count)
-        ]
+        workers = range(first, first + count)
+        own = [batches(worker=i, num_workers=replicas) for i in workers]
         turns = tf.data.Dataset.range(count).repeat()
         return tf.data.Dataset.choose_from_datasets(own, turns)
 
@@ -231,21 +229,20 @@ def write_report(
     # Whatever becomes of the files.
     _print_scores(data, summary)
     examples = data.test.take(min(_PICTURED, data.test.count))
+    condition = data.test.take_conditions(len(examples))
     samples = sample_images(
-        model.flow,
-        len(examples),
-        seed=config.seed,
-        condition=data.test.take_conditions(len(examples)),
+        model.flow, len(examples), seed=config.seed, condition=condition
     )
     write_png(directory.path / "samples.png", samples_beside_data(examples, samples))
-    gaussian = summary["gaussian_test_bits_per_dim"]
+    gaussian, history = summary["gaussian_test_bits_per_dim"], progress.history
+    curves: dict[str, list[float]] = {
+        name: [logs.get(name, math.nan) for logs in history]
+        for name in ("bits_per_dim", "val_bits_per_dim", "val_average_bits_per_dim")
+        if name in history[-1]
+    }
     write_learning_curve(
         directory.path / "learning_curve.png",
-        {
-            name: [logs.get(name, math.nan) for logs in progress.history]
-            for name in _CURVES
-            if name in progress.history[-1]
-        },
+        curves,
         references={"Gaussian per pixel": gaussian, "uniform": 8.0},
     )
     # Last, for it says that the run has come to its end.
@@ -258,16 +255,15 @@ def write_report(
 
 
 def _print_scores(data: ImageData, summary: dict[str, Any]) -> None:
-    speed, average = (
-        summary.get(name) for name in ("images_per_second", "average_test_bits_per_dim")
-    )
+    speed = summary["images_per_second"]
     print(
         f"{data.name}: {summary['train_bits_per_dim']:.3f} bits/dim on training "
         f"images, {summary['test_bits_per_dim']:.3f} on test images (a Gaussian for "
         f"each pixel: {summary['gaussian_test_bits_per_dim']:.3f}, uniform: 8), "
         + (f"{speed:.0f} images/s." if speed else "speed unknown after one step.")
     )
-    if average:
+    if "average_test_bits_per_dim" in summary:
+        average = summary["average_test_bits_per_dim"]
         print(f"With averaged weights: {average:.3f} on test images.")
     if summary["skipped_steps"]:
         print(f"{summary['skipped_steps']} steps were skipped, see above.")

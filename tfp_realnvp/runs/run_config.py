@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
@@ -17,25 +16,21 @@ from tfp_realnvp.flows import image_flow
 from tfp_realnvp.flows.presets import resolve_preset
 from tfp_realnvp.training.flow_model import FlowModel
 
-_DEFAULT_RECIPE = MappingProxyType(
-    {
-        "batch_size": 64,
-        "learning_rate": 1e-3,
-        "schedule": "cosine",
-        "warmup_steps": 0,
-        "average_decay": None,
-    }
-)
+_DEFAULT_RECIPE: dict[str, Any] = {
+    "batch_size": 64,
+    "learning_rate": 1e-3,
+    "schedule": "cosine",
+    "warmup_steps": 0,
+    "average_decay": None,
+}
 # What `docs/results.md` found to be better.
 _PLUS = {"learning_rate": 4e-3, "schedule": "trapezoid", "warmup_steps": 100}
-RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        # Section 4.1: "ADAM with default hyperparameters".
-        "cifar10": MappingProxyType({**_DEFAULT_RECIPE, "schedule": "constant"}),
-        "cifar10-plus": MappingProxyType({**_DEFAULT_RECIPE, **_PLUS}),
-        "digits": MappingProxyType({**_DEFAULT_RECIPE, **_PLUS}),
-    }
-)
+RECIPES = {
+    # Section 4.1: "ADAM with default hyperparameters".
+    "cifar10": {**_DEFAULT_RECIPE, "schedule": "constant"},
+    "cifar10-plus": {**_DEFAULT_RECIPE, **_PLUS},
+    "digits": {**_DEFAULT_RECIPE, **_PLUS},
+}
 _OF_IMAGES = ("image_size", "channels", "crop", "augment", "skip_damaged", "labels")
 # Where the data lie, and what is to happen when something goes wrong, may change
 # while a run goes on: its steps are the same.
@@ -192,9 +187,9 @@ class RunConfig:
                 f"{self.minutes}. Give a number of epochs."
             )
         keras.utils.set_random_seed(self.seed)
+        parts = self.accumulate if self.accumulate > 1 else None
         with (strategy or tf.distribute.get_strategy()).scope():
             model = FlowModel(image_flow(**self.flow, seed=self.seed), seed=self.seed)
-            parts = self.accumulate if self.accumulate > 1 else None
             optimizer = keras.optimizers.Adam(
                 self.learning_rate,
                 global_clipnorm=100.0,
@@ -227,16 +222,10 @@ class RunConfig:
             )
 
     def differences(self, other: RunConfig) -> dict[str, tuple[Any, Any]]:
-        """Returns what differs in another run's configuration, by name.
+        """Returns what differs in another run's configuration: here and there, by name.
 
         Where the data lie, and what is to happen when something goes wrong, is left
         out: the runs are the same.
-
-        Args:
-          other: Configuration of the other run.
-
-        Returns:
-          `dict` of pairs, what it is here and what it is there.
         """
         here, there = _flat(self), _flat(other)
         return {

@@ -25,13 +25,11 @@ _WEIGHTS = {
     "average": "average.weights.h5",
 }
 # What a new run in the folder of another must not be taken to have made.
-_WRITTEN = frozenset(
-    f"""
+_WRITTEN = f"""
     {" ".join(_WEIGHTS.values())} checkpoint.npz config.json history.csv summary.json
     learning_curve.png samples.png samples_drawn.png evaluation.json health.json
     {REFERENCE_SCORES} figures saved_model tensorboard
-    """.split()
-)
+""".split()
 
 
 class RunDirectory:
@@ -97,11 +95,11 @@ class RunDirectory:
         run.check_free(overwrite=overwrite)
         run.path.mkdir(parents=True, exist_ok=True)
         remove_unfinished(run.path)
-        for name in _WRITTEN:
-            if (run.path / name).is_dir():
-                shutil.rmtree(run.path / name)
+        for written in (run.path / name for name in _WRITTEN):
+            if written.is_dir():
+                shutil.rmtree(written)
             else:
-                (run.path / name).unlink(missing_ok=True)
+                written.unlink(missing_ok=True)
         packages = ("tensorflow", "tensorflow-probability", "keras", "numpy")
         versions = {name: importlib.metadata.version(name) for name in packages}
         write_json(run._config, {**dataclasses.asdict(config), "versions": versions})
@@ -157,10 +155,9 @@ class RunDirectory:
 
     def check_weights(self, which: str = "last") -> None:
         """Raises `FileNotFoundError` if the run has no such weights."""
-        weights = self.weights(which)
-        if not weights.is_file():
+        if not self.weights(which).is_file():
             raise FileNotFoundError(
-                f"run: {self.path} holds no weights {weights.name}; training ended "
+                f"run: {self.path} holds no weights {_WEIGHTS[which]}; training ended "
                 "before its first epoch, or keeps none of this kind."
             )
 
@@ -174,9 +171,8 @@ class RunDirectory:
           FileNotFoundError: If there are no weights.
           ValueError: If the weights do not fit the configuration, or are not finite.
         """
-        config = self.load_config()
+        config, weights = self.load_config(), self.weights(which)
         self.check_weights(which)
-        weights = self.weights(which)
         try:
             model = config.build_model()
         except (TypeError, KeyError) as error:

@@ -30,19 +30,17 @@ def make_strategy(
       RuntimeError: If TensorFlow cannot make it.
     """
     check_choice("strategy", name, STRATEGIES)
-    config = os.environ.get("TF_CONFIG")
-    if name == "auto":
-        if config or _slurm_tasks() > 1:
-            name = "multiworker"
-        elif len(tf.config.list_logical_devices("GPU")) > 1:
-            name = "mirrored"
-        else:
-            name = "none"
+    config, tasks = os.environ.get("TF_CONFIG"), _slurm_tasks()
+    if name == "auto" and (config or tasks > 1):
+        name = "multiworker"
+    elif name == "auto":
+        has_several = len(tf.config.list_logical_devices("GPU")) > 1
+        name = "mirrored" if has_several else "none"
     if name == "none":
         return tf.distribute.get_strategy()
     if name == "mirrored":
         return tf.distribute.MirroredStrategy()
-    if _slurm_tasks() > 1 and not config:
+    if tasks > 1 and not config:
         return tf.distribute.MultiWorkerMirroredStrategy(slurm_cluster_resolver())
     if not _names_a_cluster(config):
         # TensorFlow would train on this machine alone, or wait.
@@ -55,10 +53,7 @@ def make_strategy(
 
 
 def slurm_cluster_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """Returns the tasks of this step of Slurm (`srun`) as workers.
-
-    Each has the GPUs that Slurm lets it see, as with `srun --gpus-per-task=1`.
-    """
+    """Returns the tasks of this step of Slurm (`srun`), each with the GPUs it sees."""
     # As TensorFlow would share out the GPUs it takes a machine to have some, and a
     # task to see all of them. Two jobs on one machine are to have their own ports.
     found = tf.distribute.cluster_resolver.SlurmClusterResolver(
@@ -67,6 +62,7 @@ def slurm_cluster_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
         gpus_per_task=1,
         auto_set_gpu=False,
     )
+    # The task is known once the cluster was asked for.
     cluster = found.cluster_spec()
     kind, index = found.get_task_info()
     return tf.distribute.cluster_resolver.SimpleClusterResolver(

@@ -19,11 +19,9 @@ from tfp_realnvp.training.flow_model import FlowModel
 class Cost:
     """What a flow's computations take, for each example.
 
-    Operations are those of convolutions and matrix products, two for each
-    multiplication and addition; elementwise work, which takes a small share of them but
-    not of the time, is not counted. Of `tf.cond` the dearest branch counts, and of
-    `tf.while_loop` one turn. The shapes of the latents are by scale, finest first, and
-    there are none without a `RealNVPBijector`.
+    Only convolutions and matrix products count, two operations for each multiplication
+    and addition; of `tf.cond` the dearest branch, of `tf.while_loop` one turn. Latents
+    are by scale, finest first; only a `RealNVPBijector` has scales.
     """
 
     parameters: int
@@ -33,34 +31,17 @@ class Cost:
     training_flops: int
 
     def __str__(self) -> str:
-        lines = [
+        shapes = ", ".join(" x ".join(map(str, s)) for s in self.latent_shapes)
+        return (
             f"parameters: {self.parameters:,}, and {self.other_weights:,} weights that "
-            "are not trained",
+            "are not trained\n"
             f"operations for each example: {self.log_prob_flops / 1e6:,.3g} MFLOP for "
-            f"log_prob, {self.training_flops / 1e6:,.3g} MFLOP in training",
-        ]
-        if self.latent_shapes:
-            shapes = [" x ".join(map(str, shape)) for shape in self.latent_shapes]
-            lines.append(f"latents, finest first: {', '.join(shapes)}")
-        return "\n".join(lines)
+            f"log_prob, {self.training_flops / 1e6:,.3g} MFLOP in training"
+        ) + (f"\nlatents, finest first: {shapes}" if shapes else "")
 
 
 def measure_cost(model: FlowModel, batch_size: int) -> Cost:
-    """Returns what training a model costs, from the graph of a step that is not run.
-
-    The model stays as it is.
-
-    #### Example
-
-    ```python
-    >>> import tfp_realnvp as nvp
-    >>> from tfp_realnvp.training.cost import measure_cost
-    >>> flow = nvp.image_flow(event_shape=(8, 8, 1), filters=8, num_blocks=1)
-    >>> measure_cost(nvp.FlowModel(flow), batch_size=16).latent_shapes
-    ((4, 4, 2), (4, 4, 2))
-
-    ```
-    """
+    """Returns what training a model costs, from the graph of a step that is not run."""
     trained, weights = (
         sum(math.prod(v.shape) for v in variables)
         for variables in (model.trainable_variables, model.weights)
@@ -73,8 +54,8 @@ def measure_cost(model: FlowModel, batch_size: int) -> Cost:
     def flops(compute: Any) -> int:
         found = []
 
-        def run(x: tf.Tensor, condition: tf.Tensor | None = None) -> None:
-            found.append(_flops(compute(model, x, condition), batch_size))
+        def run(*batch: tf.Tensor) -> None:
+            found.append(_flops(compute(model, *batch), batch_size))
 
         # Several replicas normalize by other operations than one.
         with model.distribute_strategy.scope():
@@ -90,11 +71,11 @@ def measure_cost(model: FlowModel, batch_size: int) -> Cost:
     )
 
 
-def _log_prob(model: FlowModel, x: Any, condition: Any) -> list[tf.Tensor]:
+def _log_prob(model: FlowModel, x: Any, condition: Any = None) -> list[tf.Tensor]:
     return [model.log_prob_parts(x, condition)[0]]
 
 
-def _training_step(model: FlowModel, x: Any, condition: Any) -> list[tf.Tensor]:
+def _training_step(model: FlowModel, x: Any, condition: Any = None) -> list[tf.Tensor]:
     with tf.GradientTape() as tape:
         log_prob, _ = model.log_prob_parts(x, condition, training=True)
         loss = tf.reduce_mean(model.to_units(log_prob)) + sum(model.losses)
@@ -128,13 +109,11 @@ def _flops(results: Iterable[tf.Tensor], batch_size: int) -> int:
 
 def _flops_of_op(op: tf.Operation, batch_size: int) -> int:
     def size(tensor: tf.Tensor, axes: Sequence[int] | None = None) -> int:
-        # What is not known is most often the batch's axis, where it went through a
-        # function that takes any.
+        # The axis that is not known is most often the batch's.
         axes = range(tensor.shape.rank) if axes is None else axes
         return math.prod(tensor.shape[i] or batch_size for i in axes)
 
-    # All axes of a kernel but that of the output channels.
-    window = [0, 1, 2]
+    window = [0, 1, 2]  # All axes of a kernel but that of the output channels.
     if op.type == "Conv2D":
         return 2 * size(op.outputs[0]) * size(op.inputs[1], window)
     if op.type == "Conv2DBackpropInput":

@@ -22,7 +22,7 @@ from tfp_realnvp.flows.call_arguments import (
 from tfp_realnvp.flows.config import from_config, to_config
 from tfp_realnvp.nets import BatchMoments
 from tfp_realnvp.nets.parts import num_replicas
-from tfp_realnvp.training.dequantization import batch_number, dequantized
+from tfp_realnvp.training.functions import batch_number, dequantized
 from tfp_realnvp.training.inputs import check_given, checked_labels, checked_pixels
 
 
@@ -109,27 +109,27 @@ class FlowLayer(keras.layers.Layer):
           training: Python `bool`.
 
         Returns:
-          Two `Tensor`s of shape [N], in nats. The second is the log-density of
-          the latents under the base, so that the difference is the log-determinant;
-          `None` if the distribution is not a transformed one.
+          Two `Tensor`s of shape [N], in nats. The second is the log-density of the
+          latents under the base, and the rest the log-determinant; it is `None` if the
+          distribution is not a transformed one.
 
         Raises:
           ValueError: If there is a condition and the flow takes none.
-          tf.errors.InvalidArgumentError: If a flow over pixels is given values that are
-            not pixels, or a label is not one of the classes.
+          tf.errors.InvalidArgumentError: If values are not pixels where they must be,
+            or a label is not one of the classes.
         """
-        check_given(condition is not None, self.condition_size)
+        check_given(condition, self.condition_size)
         x = tf.convert_to_tensor(x)
         if x.shape.rank is None:
             x = tf.ensure_shape(x, [None, *self.flow.event_shape])
-        if condition is not None and self.condition_size is not None:
+        if self.condition_size is not None:
             condition = tf.convert_to_tensor(condition)
             condition = checked_labels(condition, self.condition_size)
         is_bad = None
         if self.is_over_pixels:
             x, is_bad = self._real_pixels(x, training=training)
         x = tf.cast(x, self.flow.dtype)
-        size = tf.shape(x)[:1]
+        size = tf.shape(x)[0]
         may_be_empty = x.shape[:1] in ([None], [0])
         if may_be_empty and (num_replicas() == 1 or not training):
             # Kernels of TensorFlow fail on nothing. Where replicas train together,
@@ -137,8 +137,8 @@ class FlowLayer(keras.layers.Layer):
             x, condition = _at_least_one(x), _at_least_one(condition)
         log_prob, prior = self._log_prob_and_prior(x, condition, training=training)
         if may_be_empty:
-            log_prob = log_prob[: size[0]]
-            prior = None if prior is None else prior[: size[0]]
+            log_prob = log_prob[:size]
+            prior = None if prior is None else prior[:size]
         if is_bad is not None:
             # NaN where it is bad, and in no constant, see `PixelLogit`.
             log_prob += tf.math.log(1 - 2 * tf.cast(is_bad, log_prob.dtype))
@@ -176,19 +176,18 @@ class FlowLayer(keras.layers.Layer):
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns images as a flow over pixels takes them, and which of them are NaN.
 
-        In training an image with NaN is replaced by zeros, or the checks of the flow
-        would end training; what is to happen is for `on_non_finite` to say. Elsewhere
-        it is an error.
+        NaN is an error, but in training it is for `on_non_finite` to say what is to
+        happen: zeros in its place pass the checks of the flow.
         """
         if not x.dtype.is_floating:
-            x = tf.cast(checked_pixels(x, "x"), self.flow.dtype)
+            x = tf.cast(checked_pixels(x), self.flow.dtype)
             return dequantized(x, self._noise_seed(x, training=training)), None
         if not training:
-            return checked_pixels(x, "x"), None
+            return checked_pixels(x), None
         axes = list(range(1, x.shape.rank))
         is_bad = tf.reduce_any(tf.math.is_nan(x), axis=axes, keepdims=True)
         x = tf.where(is_bad, tf.zeros([], x.dtype), x)
-        return checked_pixels(x, "x"), tf.reshape(is_bad, [-1])
+        return checked_pixels(x), tf.reshape(is_bad, [-1])
 
     def _noise_seed(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
         if training:
@@ -203,10 +202,8 @@ class FlowLayer(keras.layers.Layer):
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         flow = self.flow
         kwargs = distribution_kwargs(flow, training=training, condition=condition)
-        if (
-            not is_transformed(flow)
-            or flow.distribution.event_shape != flow.event_shape
-        ):
+        base = flow.distribution if is_transformed(flow) else None
+        if base is None or base.event_shape != flow.event_shape:
             return flow.log_prob(x, **kwargs), None
         of_bijector = kwargs.get("bijector_kwargs", {})
         # As `tfd.TransformedDistribution` does it, with both parts at hand.
@@ -214,8 +211,7 @@ class FlowLayer(keras.layers.Layer):
         log_det = flow.bijector.forward_log_det_jacobian(
             latents, event_ndims=flow.event_shape.rank, **of_bijector
         )
-        of_base = kwargs.get("distribution_kwargs", {})
-        prior = flow.distribution.log_prob(latents, **of_base)
+        prior = base.log_prob(latents, **kwargs.get("distribution_kwargs", {}))
         log_prob = prior - log_det
         return log_prob, tf.broadcast_to(prior, tf.shape(log_prob))
 
@@ -229,10 +225,8 @@ def _at_least_one(value: tf.Tensor | None) -> tf.Tensor | None:
 
 def keras_layers(module: tf.Module) -> list[keras.layers.Layer]:
     """Returns the Keras layers held anywhere in `module`, each once."""
-    found = module._flatten(
-        predicate=lambda value: isinstance(value, keras.layers.Layer)
-    )
-    return list({id(layer): layer for layer in found}.values())
+    kind = keras.layers.Layer
+    return list(module._flatten(predicate=lambda value: isinstance(value, kind)))
 
 
 class _Variable(keras.Variable):
@@ -264,7 +258,6 @@ def _other_variables(module: tf.Module) -> list[keras.Variable]:
 
 
 def _check_flow(flow: tfd.Distribution) -> None:
-    """Checks that a layer can pass to all parts of a flow what they need."""
     if not isinstance(flow, tfd.Distribution):
         raise TypeError(
             f"flow: expected a tfd.Distribution, got {type(flow).__name__}."

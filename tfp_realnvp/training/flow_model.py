@@ -14,11 +14,11 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_flag, check_path
 from tfp_realnvp.files import atomic_path
-from tfp_realnvp.training.dequantization import counted_batches
+from tfp_realnvp.training.functions import counted_batches
 from tfp_realnvp.training.inputs import check_arguments, check_data, for_keras, unpack
 from tfp_realnvp.training.non_finite import NonFinitePolicy
 from tfp_realnvp.training.step import StepModel
-from tfp_realnvp.training.update import WeightAverage, check_decay, check_optimizer
+from tfp_realnvp.training.update import check_decay, check_optimizer
 
 
 @keras.saving.register_keras_serializable(package="tfp_realnvp")
@@ -35,9 +35,8 @@ class FlowModel(StepModel):
     every step of training and the same at every evaluation. Otherwise `x` are events of
     the flow, and loss and the metric `nll` are in nats.
 
-    `fit`, `evaluate` and `predict` take arrays or `tf.data.Dataset`s of batches;
-    `predict` returns `log_prob` in nats. Layers normalize by batch statistics in
-    `fit` and by their moving averages everywhere else.
+    `fit`, `evaluate` and `predict` take arrays or `tf.data.Dataset`s of batches. Layers
+    normalize by batch statistics in `fit` and by their moving averages everywhere else.
 
     For a conditional flow, `condition` holds labels, of an integer dtype and shape
     [N], or vectors, [N, condition_size], or the data set holds pairs (x, condition).
@@ -125,8 +124,7 @@ class FlowModel(StepModel):
             jit_compile = False
         check_flag("jit_compile", jit_compile)
         check_optimizer(optimizer, self.distribute_strategy, jit_compile)
-        if average_decay is not None:
-            check_decay(average_decay)
+        check_decay(average_decay)
         self._compile(optimizer, jit_compile, policy, average_decay, kwargs)
         self._own_compile_config = {
             "on_non_finite": on_non_finite,
@@ -156,15 +154,14 @@ class FlowModel(StepModel):
         """Trains, as `keras.Model.fit`. Bad data raise before any training."""
         kwargs.update(batch_size=batch_size, epochs=epochs, verbose=verbose)
         given = self._prepared(x, condition, "steps_per_epoch", kwargs)
-        if given.get("validation_data") is not None:
-            x, y, weight = keras.utils.unpack_x_y_sample_weight(
-                given.pop("validation_data")
-            )
+        held_out = given.pop("validation_data", None)
+        if held_out is not None:
+            x, y, weight = keras.utils.unpack_x_y_sample_weight(held_out)
             others = {"validation_steps": given.get("validation_steps")}
             others["sample_weight"] = weight
-            held_out = self._prepared(x, y, "validation_steps", others)
+            parts = self._prepared(x, y, "validation_steps", others)
             names = ("x", "y", "sample_weight")
-            given["validation_data"] = tuple(map(held_out.get, names))
+            given["validation_data"] = tuple(map(parts.get, names))
         if isinstance(given["x"], tf.data.Dataset):
             # Keras's default, True, warns that a data set shuffles itself.
             given.setdefault("shuffle", False)
@@ -219,14 +216,9 @@ class FlowModel(StepModel):
         return log_prob
 
     @property
-    def average(self) -> WeightAverage | None:
-        """The running average of the weights, if `compile` was told to keep one."""
-        return self._average
-
-    @property
     def has_average(self) -> bool:
         """Whether there are averaged weights: kept, and updated at least once."""
-        return self._average is not None and self._average.is_begun
+        return self.average is not None and self.average.is_begun
 
     @property
     def skipped_steps(self) -> int:
@@ -241,12 +233,12 @@ class FlowModel(StepModel):
           ValueError: If there is none: `compile` was given no `average_decay`, or there
             was no step of training since. Files of a model do not hold the average.
         """
-        if self._average is None or not self._average.is_begun:
+        if self.average is None or not self.has_average:
             raise ValueError(
                 "averaged_weights: expected a model compiled with average_decay and "
                 "trained since, got one without an average."
             )
-        with self._average.swapped_in():
+        with self.average.swapped_in():
             yield
 
     def save(

@@ -1,35 +1,75 @@
-"""What Keras calls for every batch of `fit`, `evaluate` and `predict`."""
+"""What Keras calls for every batch of `fit`, `evaluate` and `predict`.
+
+Batches are numbered, and the number decides which noise an evaluation adds to images.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import gc
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.eager import context
 
-from tfp_realnvp.training.dequantization import next_number, numbered
+from tfp_realnvp.nets.parts import global_batch
 from tfp_realnvp.training.inputs import unpack
 from tfp_realnvp.training.update import first_replica
 
+# Both are each thread's own, so that evaluations side by side do not mix.
+_COUNT: contextvars.ContextVar[Iterator[int]] = contextvars.ContextVar("count")
+_NUMBER: contextvars.ContextVar[Any] = contextvars.ContextVar("number", default=0)
+
+
+def dequantized(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Returns floating images plus uniform noise in [0, 1) (Section 4.1).
+
+    The noise of an example depends on its place in the global batch, and not on the
+    replica that has it.
+    """
+    batch = global_batch(tf.shape(images)[0])
+    shape = tf.concat([[batch.size], tf.shape(images)[1:]], axis=0)
+    noise = tf.random.stateless_uniform(shape, seed, dtype=images.dtype)
+    return images + noise[batch.start : batch.start + tf.shape(images)[0]]
+
+
+@contextlib.contextmanager
+def _set(variable: contextvars.ContextVar[Any], value: Any) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def counted_batches() -> contextlib.AbstractContextManager[None]:
+    """Lets batches be numbered from 0 inside, for the calling thread alone."""
+    return _set(_COUNT, itertools.count())
+
+
+def batch_number() -> Any:
+    """Returns the number of the batch at hand, 0 outside of `counted_batches`."""
+    return _NUMBER.get()
+
+
+def _next_number() -> tf.Tensor:
+    return tf.constant(next(_COUNT.get(itertools.count())))
+
 
 def step_function(
-    model: Any,
-    step: Callable[[Any], Any],
-    after_batch: Callable[..., Any],
-    *,
-    optimized: bool = True,
+    model: Any, after_batch: Callable[..., Any], *, training: bool = False
 ) -> Callable[[Iterator[Any]], dict[str, Any]]:
-    """Returns what runs a step, the same on all replicas, for each of some batches.
+    """Returns what trains on some batches, or tests on them, on all replicas alike.
 
     Keras's own functions reduce what replicas return in a way that fails on several
     workers, and do not let the batch be seen. `after_batch` gets it, and what the step
     returned, and returns the logs.
     """
-    on_batch = on_all_replicas(model, step, first_replica)
-    strategy, count = model.distribute_strategy, model.steps_per_execution
+    step = model.train_step if training else model.test_step
+    on_batch = _on_all_replicas(model, step, first_replica)
 
     def on_iterator(iterator: tf.data.Iterator, number: tf.Tensor) -> Any:
         # Here the function sees no batch's own size, and is traced once for all.
@@ -41,15 +81,15 @@ def step_function(
 
     def run(iterator: Iterator[Any]) -> tuple[Any, dict[str, Any]]:
         if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-            return on_iterator(iterator, tf.constant(next_number()))
-        batch = _spread(_packed(next(iterator)), strategy)
-        return batch, on_batch(batch, tf.constant(next_number()))
+            return on_iterator(iterator, _next_number())
+        batch = _spread(_packed(next(iterator)), model.distribute_strategy)
+        return batch, on_batch(batch, _next_number())
 
     def run_some(iterator: Iterator[Any]) -> dict[str, Any]:
         logs: dict[str, Any] = {}
-        for done in range(count):
+        for done in range(model.steps_per_execution):
             try:
-                with contextlib.nullcontext() if optimized else as_traced():
+                with as_traced() if training else contextlib.nullcontext():
                     batch, outputs = run(iterator)
             except (StopIteration, tf.errors.OutOfRangeError):
                 if done == 0:
@@ -62,33 +102,30 @@ def step_function(
 
 
 def prediction_function(
-    model: Any, step: Callable[[Any], Any], after_batch: Callable[[Any], Any]
+    model: Any, after_batch: Callable[[Any], Any]
 ) -> Callable[[Sequence[Any]], tf.Tensor]:
-    """Returns what runs a step that returns something of each example of batches."""
-    on_batch = on_all_replicas(model, step, _joined)
+    """Returns what predicts something of each example of some batches."""
+    on_batch = _on_all_replicas(model, model.predict_step, _joined)
 
     def run_all(batches: Sequence[Any]) -> tf.Tensor:
         outputs = []
         for batch in batches:
             batch = _spread(_packed(batch), model.distribute_strategy)
-            outputs.append(on_batch(batch, tf.constant(next_number())))
+            outputs.append(on_batch(batch, _next_number()))
             after_batch(batch)
         return tf.concat(outputs, axis=0)
 
     return run_all
 
 
-def on_all_replicas(
+def _on_all_replicas(
     model: Any, step: Callable[[Any], Any], reduce: Callable[..., Any]
 ) -> Callable[[Any, tf.Tensor], Any]:
-    """Returns a function of a batch and its number that runs a step on all replicas.
-
-    `reduce` gets the strategy and what the replicas returned.
-    """
+    """Returns a function of a batch and its number that runs a step on all replicas."""
     strategy = model.distribute_strategy
 
     def on_replica(batch: Any, number: tf.Tensor) -> Any:
-        with numbered(number):
+        with _set(_NUMBER, number):
             return step(batch)
 
     def on_batch(batch: Any, number: tf.Tensor) -> Any:
@@ -141,14 +178,13 @@ def _joined(strategy: tf.distribute.Strategy, values: Any) -> tf.Tensor:
 def _spread(batch: Any, strategy: tf.distribute.Strategy) -> Any:
     """Returns a batch of which each replica has a part, also of one that is whole.
 
-    Keras gives what `train_on_batch` and the like are given to every replica.
+    Keras gives what `train_on_batch` and the like are given to every replica. Each of
+    several workers has its own data.
     """
-    count = strategy.num_replicas_in_sync
-    values = tf.nest.flatten(batch)
-    # Each of several workers has its own data.
-    is_one_workers = isinstance(strategy, tf.distribute.MirroredStrategy)
+    values, count = tf.nest.flatten(batch), strategy.num_replicas_in_sync
     is_spread = isinstance(values[0], tf.distribute.DistributedValues)
-    if count == 1 or is_spread or not is_one_workers:
+    is_mirrored = isinstance(strategy, tf.distribute.MirroredStrategy)
+    if count == 1 or is_spread or not is_mirrored:
         return batch
 
     def part_of(context: tf.distribute.ReplicaContext) -> Any:

@@ -32,12 +32,8 @@ class Batch(NamedTuple):
 def unpack(data: Any) -> Batch:
     """Returns the parts of data, of a batch or of its types, as Keras hands them on.
 
-    Args:
-      data: x alone, a tuple (x, condition, sample_weight) of which the last may be
-        missing or `None`, or a `dict` with such keys in the place of x.
-
-    Raises:
-      ValueError: If a `dict` has other keys.
+    These are x, a tuple (x, condition, sample_weight) of which the last may be missing
+    or `None`, or a `dict` with such keys in the place of x.
     """
     x, condition, weight = keras.utils.unpack_x_y_sample_weight(data)
     parts = {"x": x, "condition": condition, "sample_weight": weight}
@@ -104,21 +100,10 @@ def check_data(
     condition_size: int | None,
     steps: tuple[str, Any] = ("steps", 1),
 ) -> None:
-    """Checks what a flow is to be trained or measured on, before any work.
+    """Raises `ValueError` for what a flow cannot be trained or measured on.
 
-    Args:
-      x: Array, `Tensor`, or `tf.data.Dataset` of batches or of tuples of a batch, its
-        conditions and its weights; anything else that yields batches passes.
-      condition: Array or `Tensor` of conditions, or `None`.
-      event_shape: Sequence of Python `int`s.
-      pixels: Python `bool`, whether the values must be pixels in [0, 256).
-      condition_size: Python `int`, number of classes or length of the vectors the flow
-        is conditioned on; `None` if it is not.
-      steps: Name and value of the argument that ends a data set without end.
-
-    Raises:
-      ValueError: If there are no examples or no end to them, if shapes or values are
-        not those of the flow, if a condition is missing or one is given and not wanted.
+    Of arrays the values are looked at too, of data sets the types; what else yields
+    batches passes. `steps` has name and value of the argument that ends a data set.
     """
     if isinstance(x, tf.data.Dataset):
         if condition is not None:
@@ -127,7 +112,7 @@ def check_data(
                 "(x, condition) itself."
             )
         length, spec = int(x.cardinality()), unpack(x.element_spec)
-        check_given(spec.condition is not None, condition_size)
+        check_given(spec.condition, condition_size)
         _check_kind("x", spec.x, event_shape)
         if condition_size is not None:
             _check_kind("condition", spec.condition, (condition_size,))
@@ -137,10 +122,20 @@ def check_data(
     elif hasattr(x, "__array__"):
         x, is_endless = np.asarray(x), False
         _check_kind("x", x, event_shape)
-        _check_values(x, pixels=pixels)
-        check_given(condition is not None, condition_size)
+        # Dequantization can round 255.999... up to 256 in float32.
+        largest = 255 if x.dtype.kind in "iu" else 256
+        _check_values("x", x, "pixels in [0, 256)" if pixels else "", largest)
+        check_given(condition, condition_size)
         if condition_size is not None:
-            _check_condition(condition, condition_size)
+            labels = checked_array(
+                "condition", condition, kinds="biuf", expected="labels or vectors"
+            )
+            _check_kind("condition", labels, (condition_size,))
+            classes = f"labels in [0, {condition_size})"
+            is_label = labels.dtype.kind in "iu"
+            _check_values(
+                "condition", labels, classes if is_label else "", condition_size - 1
+            )
     elif isinstance(x, (str, bytes, list, tuple, set, dict)) or not isinstance(
         x, (Iterable, keras.utils.PyDataset)
     ):
@@ -157,14 +152,14 @@ def check_data(
         )
 
 
-def check_given(is_given: bool, condition_size: int | None) -> None:
+def check_given(condition: Any, condition_size: int | None) -> None:
     """Raises `ValueError` unless there is a condition just where one is wanted."""
-    if is_given and condition_size is None:
+    if condition is not None and condition_size is None:
         raise ValueError(
             "condition: expected None, for the flow was made without condition_size "
             "and is trained on x alone; got one."
         )
-    if condition_size is not None and not is_given:
+    if condition is None and condition_size is not None:
         raise ValueError(
             "condition: expected the labels or vectors that belong to x, which a data "
             "set has in pairs (x, condition), for the flow was made with "
@@ -172,17 +167,16 @@ def check_given(is_given: bool, condition_size: int | None) -> None:
         )
 
 
-def checked_pixels(x: tf.Tensor, name: str) -> tf.Tensor:
+def checked_pixels(x: tf.Tensor) -> tf.Tensor:
     """Returns `x`, with a check in the graph that its values are pixels, and no NaN.
 
-    This and its like are for data sets, into which nothing looks beforehand; XLA leaves
-    them out.
+    This and the like are for data sets, into which nothing looks beforehand.
     """
     if x.dtype == tf.uint8:
         return x
     largest = tf.constant(256 if x.dtype.is_floating else 255, x.dtype)
     is_pixel = (x >= tf.zeros([], x.dtype)) & (x <= largest)
-    return _asserted(x, is_pixel, f"{name}: expected pixels in [0, 256) and no NaN")
+    return _asserted(x, is_pixel, "x: expected pixels in [0, 256) and no NaN")
 
 
 def checked_labels(condition: tf.Tensor, condition_size: int) -> tf.Tensor:
@@ -196,9 +190,8 @@ def checked_labels(condition: tf.Tensor, condition_size: int) -> tf.Tensor:
 
 def checked_weights(weights: tf.Tensor) -> tf.Tensor:
     """Returns weights of examples, with a check in the graph that none is negative."""
-    return _asserted(
-        weights, ~(weights < 0), "sample_weight: expected numbers of 0 or more"
-    )
+    message = "sample_weight: expected numbers of 0 or more"
+    return _asserted(weights, ~(weights < 0), message)
 
 
 def warn_of_made_over_pixels(x: Any) -> None:
@@ -253,40 +246,24 @@ def _check_kind(name: str, values: Any, shape: Sequence[int]) -> None:
     )
 
 
-def _check_values(x: np.ndarray, *, pixels: bool) -> None:
-    if len(x) == 0:
-        raise ValueError("x: expected examples, got none.")
-    is_integer = x.dtype.kind in "iu"
-    bad = 0 if is_integer else int((~np.isfinite(x)).sum())
+def _check_values(name: str, values: np.ndarray, expected: str, most: int) -> None:
+    """Checks that an array is finite and, if anything is expected, in [0, most]."""
+    if len(values) == 0:
+        raise ValueError(f"{name}: expected examples, got none.")
+    bad = 0 if values.dtype.kind in "iu" else int((~np.isfinite(values)).sum())
     if bad:
         raise ValueError(
-            f"x: expected finite numbers, got NaN or infinity in {bad} places."
+            f"{name}: expected finite numbers, got NaN or infinity in {bad} places."
         )
-    # Dequantization can round 255.999... up to 256 in float32.
-    if pixels and (x.min() < 0 or x.max() > (255 if is_integer else 256)):
+    if expected and (values.min() < 0 or values.max() > most):
         raise ValueError(
-            f"x: expected pixels in [0, 256), got values from {x.min()} to {x.max()}."
-        )
-
-
-def _check_condition(condition: Any, condition_size: int) -> None:
-    condition = checked_array(
-        "condition", condition, kinds="biuf", expected="an array of labels or vectors"
-    )
-    _check_kind("condition", condition, (condition_size,))
-    if condition.dtype.kind not in "iu":
-        if not np.isfinite(condition).all():
-            raise ValueError("condition: expected finite numbers, got NaN or infinity.")
-    elif condition.min() < 0 or condition.max() >= condition_size:
-        raise ValueError(
-            f"condition: expected labels in [0, {condition_size}), got values from "
-            f"{condition.min()} to {condition.max()}."
+            f"{name}: expected {expected}, got values from {values.min()} to "
+            f"{values.max()}."
         )
 
 
 def _asserted(x: tf.Tensor, is_good: tf.Tensor, message: str) -> tf.Tensor:
     details = [f"{message}, got values from", tf.reduce_min(x), "to", tf.reduce_max(x)]
-    with tf.control_dependencies(
-        [tf.debugging.Assert(tf.reduce_all(is_good), details)]
-    ):
+    checked = tf.debugging.Assert(tf.reduce_all(is_good), details)
+    with tf.control_dependencies([checked]):
         return tf.identity(x)

@@ -13,28 +13,20 @@ import tensorflow as tf
 
 from tfp_realnvp.arguments import check_choice, check_int
 from tfp_realnvp.bijectors import FusedBijector
+from tfp_realnvp.choices import ON_NON_FINITE
 from tfp_realnvp.training.inputs import Batch, unpack
 
 _PASSES = ("_value_and_log_det",)
 
 
 class NonFinitePolicy:
-    """Counts the steps that went wrong, and ends training when it must.
+    """Counts the steps that went wrong, and ends training when it must."""
 
-    Such a step has changed nothing but the count of steps: weights, moving averages and
-    optimizer are those of the last good one. `"stop"` ends training at the first, and
-    `"skip"` at so many in a row.
-    """
-
-    def __init__(
-        self, action: Literal["stop", "skip"] = "stop", max_in_a_row: int = 10
-    ):
-        check_choice("on_non_finite", action, ("stop", "skip"))
+    def __init__(self, action: Literal["stop", "skip"], max_in_a_row: int):
+        check_choice("on_non_finite", action, ON_NON_FINITE)
         check_int("max_skipped_in_a_row", max_in_a_row)
-        self._action = action
-        self._max_in_a_row = max_in_a_row
-        self._in_a_row = 0
-        self.skipped = 0
+        self._action, self._max_in_a_row = action, max_in_a_row
+        self._in_a_row = self.skipped = 0
 
     def after_step(self, is_finite: bool, model: Any, batch: Any) -> None:
         """Takes note of a step; raises `FloatingPointError` if training is to end."""
@@ -70,12 +62,8 @@ def _find_non_finite(model: Any, batch: Any) -> str:
     The model is left as it was. With several workers each sees its own data only.
     """
     local_results = model.distribute_strategy.experimental_local_results
-    data = Batch(
-        *(
-            None if part is None else tf.concat(local_results(part), axis=0)
-            for part in unpack(batch)
-        )
-    )
+    parts = unpack(batch).present().items()
+    data = Batch(**{k: tf.concat(local_results(part), axis=0) for k, part in parts})
     for variable in model.trainable_variables:
         if not _all_finite(variable.value):
             return f"the weight {variable.path} is not finite before the step."
@@ -143,14 +131,14 @@ def _all_finite(values: Any) -> bool:
 def part_names(flow: tf.Module) -> list[tuple[Any, str]]:
     """Returns our bijectors and all Keras layers in a flow, each once, with names.
 
-    A name is the way to the part in Python, for instance
-    `flow.bijector.bijectors[0].network.conv_in`.
+    Names are Python's, for instance `flow.bijector.bijectors[0].network.conv_in`.
     """
     found: dict[int, tuple[Any, str]] = {}
-    wanted = (FusedBijector, keras.layers.Layer)
-    for path, part in flow._flatten(
-        predicate=lambda value: isinstance(value, wanted), with_path=True
-    ):
+
+    def is_wanted(value: Any) -> bool:
+        return isinstance(value, (FusedBijector, keras.layers.Layer))
+
+    for path, part in flow._flatten(predicate=is_wanted, with_path=True):
         for inner, name in _with_layers_inside(part, "flow" + _as_python(path)):
             if id(inner) not in found or len(name) < len(found[id(inner)][1]):
                 found[id(inner)] = (inner, name)
@@ -180,14 +168,12 @@ def _with_layers_inside(part: Any, name: str) -> Iterator[tuple[Any, str]]:
     if not isinstance(part, keras.layers.Layer):
         return
     for attribute, value in vars(part).items():
-        if attribute.startswith("_"):
-            continue
-        if isinstance(value, keras.layers.Layer):
-            yield from _with_layers_inside(value, f"{name}.{attribute}")
-        elif isinstance(value, list):
-            for i, item in enumerate(value):
-                if isinstance(item, keras.layers.Layer):
-                    yield from _with_layers_inside(item, f"{name}.{attribute}[{i}]")
+        inside = {f"{name}.{attribute}": value}
+        if isinstance(value, list):
+            inside = {f"{name}.{attribute}[{i}]": v for i, v in enumerate(value)}
+        for its_name, layer in inside.items():
+            if isinstance(layer, keras.layers.Layer) and attribute[0] != "_":
+                yield from _with_layers_inside(layer, its_name)
 
 
 @contextlib.contextmanager

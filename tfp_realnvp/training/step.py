@@ -28,8 +28,7 @@ class Terms(NamedTuple):
     """What is known of a global batch, the same on all replicas but for `share`.
 
     The loss, likelihood and penalties of the layers in the model's units, is the sum of
-    the replicas' shares. The likelihood is the mean weighted by `sample_weight`; if the
-    sum of the weights, each 1 unless said, is 0, there is nothing to learn from.
+    the replicas' shares. If the sum of the weights is 0 there is nothing to learn from.
     """
 
     share: tf.Tensor
@@ -56,10 +55,8 @@ def likelihood_terms(layer: FlowLayer, batch: Batch, *, training: bool) -> Terms
     scale = tf.math.divide_no_nan(tf.ones([], log_prob.dtype), weight)
     likelihood = scale * sum_weighted(layer.to_units(log_prob))
     share = likelihood + sum(layer.losses) / num_replicas()
-    sums = [share, likelihood]
-    if prior is not None:
-        sums.append(scale * sum_weighted(layer.to_units(prior)))
-    loss, likelihood, *priors = sum_over_replicas(sums)
+    priors = [] if prior is None else [scale * sum_weighted(layer.to_units(prior))]
+    loss, likelihood, *priors = sum_over_replicas([share, likelihood, *priors])
     parts = {}
     if priors:
         parts = {"prior": priors[0], "log_det": likelihood - priors[0]}
@@ -85,6 +82,7 @@ class StepModel(FlowLayer, keras.Model):
     Attributes:
       step: Python `int`, number of the steps of training so far.
       last_report: What is known of the last one, see `train_step`.
+      average: The running average of the weights, if `compile` was told to keep one.
     """
 
     # Of `keras.Model`, whose types are unknown.
@@ -95,7 +93,7 @@ class StepModel(FlowLayer, keras.Model):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self._average: WeightAverage | None = None
+        self.average: WeightAverage | None = None
         self._is_new_data = False
         self.step = 0
         self.last_report: dict[str, tf.Tensor] = {}
@@ -103,7 +101,6 @@ class StepModel(FlowLayer, keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         """Trains on this replica's part of a batch, together with the others.
 
-        Nothing is learned where loss or gradient are not finite, or all weights are 0.
         Beside the metrics, "report" has what is known of this batch: is_finite, the
         gradient's norm and, in the model's units, prior and log_det.
         """
@@ -113,22 +110,20 @@ class StepModel(FlowLayer, keras.Model):
             terms = likelihood_terms(self, unpack(data), training=True)
             share = self.optimizer.scale_loss(terms.share)
         variables = self.trainable_variables
-        gradients = tape.gradient(share, variables)
-        reached = [
-            v for g, v in zip(gradients, variables, strict=True) if g is not None
-        ]
-        gradients = [gradient for gradient in gradients if gradient is not None]
+        pairs = zip(tape.gradient(share, variables), variables, strict=True)
+        found = [(g, v) for g, v in pairs if g is not None]
+        gradients, reached = [g for g, _ in found], [v for _, v in found]
         norm = tf.zeros([])
         if reached:
             gradients = sum_over_replicas(gradients)
             norm = tf.linalg.global_norm(gradients)
         is_finite = tf.math.is_finite(terms.loss) & tf.math.is_finite(norm)
         is_good = is_finite & (terms.weight > 0)
-        update_if(is_good, self.optimizer, gradients, norm, reached, self._average)
+        update_if(is_good, self.optimizer, gradients, norm, reached, self.average)
         restore_unless(is_good, state, before)
         norm /= self.optimizer.loss_scale_factor or 1.0
         report = {"is_finite": is_finite, "gradient_norm": norm}
-        report.update(terms.prior_and_log_det)
+        report |= terms.prior_and_log_det
         return {**self._metrics_after(terms, is_good), "report": report}
 
     def test_step(self, data: Any) -> dict[str, Any]:
@@ -142,23 +137,18 @@ class StepModel(FlowLayer, keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         if self.train_function is None or force:
-            self.train_function = step_function(
-                self, self.train_step, self._after_training_step, optimized=False
-            )
+            after = self._after_training_step
+            self.train_function = step_function(self, after, training=True)
         return self.train_function
 
     def make_test_function(self, force: bool = False) -> Any:
         if self.test_function is None or force:
-            self.test_function = step_function(
-                self, self.test_step, self._look_at_first
-            )
+            self.test_function = step_function(self, self._look_at_first)
         return self.test_function
 
     def make_predict_function(self, force: bool = False) -> Any:
         if self.predict_function is None or force:
-            self.predict_function = prediction_function(
-                self, self.predict_step, self._look_at_first
-            )
+            self.predict_function = prediction_function(self, self._look_at_first)
         return self.predict_function
 
     def _compile(
@@ -169,23 +159,21 @@ class StepModel(FlowLayer, keras.Model):
         average_decay: float | None,
         kwargs: dict[str, Any],
     ) -> None:
-        """Does what `compile` is for, once its arguments are known to be good."""
-
         def use_metrics(value: tf.Tensor) -> None:
             self.metrics[0].update_state(value)
             self.compute_metrics(None, value, value, value)
 
+        floatx = keras.config.floatx()
         with self.distribute_strategy.scope():
             optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
-            name = "bits_per_dim" if self.is_over_pixels else "nll"
-            floatx = keras.config.floatx()
             if floatx in ("float16", "bfloat16"):
                 # Keras's mean of the loss would be rounded to it at every step.
                 keras.config.set_floatx("float32")
             try:
+                name = "bits_per_dim" if self.is_over_pixels else "nll"
                 keras.Model.compile(
                     self,
-                    optimizer=optimizer,
+                    optimizer,
                     jit_compile=jit_compile,
                     weighted_metrics=[MeanLikelihood(name)],
                     **kwargs,
@@ -196,21 +184,18 @@ class StepModel(FlowLayer, keras.Model):
             self.distribute_strategy.run(use_metrics, args=(tf.ones([]),))
             self.reset_metrics()
             self.optimizer.build(self.trainable_variables)
-            self._policy, self._average = policy, None
+            self._policy, self.average = policy, None
             if average_decay is not None:
-                self._average = WeightAverage(self.weights, average_decay)
+                self.average = WeightAverage(self.weights, average_decay)
 
-    def _maybe_symbolic_build(
-        self, iterator: Any = None, data_batch: Any = None
-    ) -> None:
+    def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
         # All is built from the start. Keras would average the first batch over the
         # replicas, which fails if their parts differ in size or on several workers.
         pass
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
         """Returns the metrics by name, NaN if no batch has counted."""
-        loss_tracker, _ = self.metrics
-        has_seen = tf.convert_to_tensor(loss_tracker.count) > 0
+        has_seen = tf.convert_to_tensor(self.metrics[0].count) > 0
         return {
             name: value / tf.cast(has_seen, value.dtype)
             for name, value in super().get_metrics_result().items()
@@ -234,11 +219,9 @@ class StepModel(FlowLayer, keras.Model):
         # Each replica counts an equal share of the global batch, so that the replicas'
         # metrics agree and their sum is right.
         weight = tf.cast(terms.weight, tf.float32) / num_replicas()
-        weight = tf.where(counts, weight, 0.0)
-        loss, likelihood = (
+        weight, loss, likelihood = (
             tf.where(counts, value, tf.zeros([], value.dtype))
-            for value in (terms.loss, terms.likelihood)
+            for value in (weight, terms.loss, terms.likelihood)
         )
-        loss_tracker, _ = self.metrics
-        loss_tracker.update_state(loss, sample_weight=weight)
+        self.metrics[0].update_state(loss, sample_weight=weight)
         return self.compute_metrics(None, likelihood, likelihood, weight)
