@@ -58,9 +58,9 @@ def extrapolated_samples(
     temperature: float = 1.0,
     condition: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Returns images several times as large as those a flow was trained on.
+    """Returns images several times as large as the training images (Appendix C).
 
-    The networks are convolutional, so that the flow continues its images as a texture.
+    The networks are convolutional, so the flow continues its images as a texture.
 
     Args:
       flow: Transformed distribution from `image_flow`, with its default base.
@@ -112,14 +112,13 @@ def has_default_base(flow: tfd.Distribution) -> bool:
 def check_memory(flow: tfd.Distribution, factor: int) -> None:
     """Raises `ValueError` if an image so many times larger would not fit in memory.
 
-    The system would end a process that tries, and what it has drawn be lost.
+    The system would kill a process that tries, with all that it has drawn.
     """
     maps = [
         coupling.network.network.filters * math.prod(coupling.event_shape[:2])
         for coupling in flow.bijector.submodules
         if isinstance(coupling, AffineCoupling)
     ]
-    numbers = (
-        _HIDDEN_MAPS * max(maps, default=0) + _IMAGES * flow.event_shape.num_elements()
-    )
+    images = _IMAGES * flow.event_shape.num_elements()
+    numbers = _HIDDEN_MAPS * max(maps, default=0) + images
     check_fits("factor", factor, factor**2 * numbers * flow.dtype.size, "images")

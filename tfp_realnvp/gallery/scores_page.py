@@ -9,7 +9,7 @@ import string
 import numpy as np
 
 from tfp_realnvp.evaluation.image_scores import SHOWN, ImageScores
-from tfp_realnvp.figures.grid import image_grid, side_by_side, with_headings
+from tfp_realnvp.figures.pictures import image_grid, side_by_side, with_headings
 from tfp_realnvp.gallery.page import image_tag
 
 _COLUMNS = 8

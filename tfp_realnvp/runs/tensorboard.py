@@ -11,8 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.figures import image_grid, sample_images, to_uint8
-from tfp_realnvp.figures.grid import enlargement
-from tfp_realnvp.health.measures import RoundTrip, StatisticsGap
+from tfp_realnvp.health.measures import round_trip, scores_by_statistics
 from tfp_realnvp.training.dequantization import dequantized
 
 _SAMPLES = 16
@@ -56,8 +55,8 @@ class TensorBoard(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         model = self.model
         if self._images is not None:
-            self._round_trip = RoundTrip(model.flow)
-            self._statistics_gap = StatisticsGap(model)
+            self._round_trip = round_trip(model.flow)
+            self._scores = scores_by_statistics(model)
         self._intervals = model.step // self._every_steps
         self._writer = tf.summary.create_file_writer(self._directory)
 
@@ -93,8 +92,8 @@ class TensorBoard(keras.callbacks.Callback):
         measured = tf.cast(images[:_MEASURED], flow.dtype)
         events = dequantized(measured, tf.constant([0, self._seed]))
         of_measured = None if condition is None else condition[:_MEASURED]
-        running, batch = self._statistics_gap.scores(events, of_measured)
-        found = self._round_trip.reconstruct(events, of_measured)
+        running, batch = self._scores(events, of_measured)
+        found = self._round_trip(events, of_measured)
         health = {
             "round_trip_error": np.max(np.abs(found - events)),
             "statistics_gap": running.mean() - batch.mean(),
@@ -121,6 +120,6 @@ class TensorBoard(keras.callbacks.Callback):
                 tf.summary.scalar(f"{group}/{name}", number)
 
     def _write_grid(self, name: str, images: np.ndarray, *, columns: int) -> None:
-        grid = image_grid(images, columns=columns, scale=enlargement(images), gap=2)
+        grid = image_grid(images, columns=columns, scale=None, gap=2)
         with self._writer.as_default(step=self.model.step):
             tf.summary.image(name, grid[np.newaxis])
