@@ -59,7 +59,8 @@ def samples(subject: Subject) -> Iterator[Figure]:
             shown = np.stack([found[:rows] for found in classes], axis=1).ravel()
             columns, headings = len(classes), subject.names
     images, condition = subject.examples(int(shown.max()) + 1)
-    images, condition = images[shown], _part(condition, shown)
+    images = images[shown]
+    condition = None if condition is None else condition[shown]
     drawn = sample_images(
         subject.flow, len(images), condition=condition, **subject.draws
     )
@@ -99,7 +100,8 @@ def animation(subject: Subject) -> Iterator[Figure]:
     frames = found.reshape(_FRAMES, -1, *images.shape[1:])
     again = np.concatenate([frames[0, _PLACES], frames[_FRAMES // 4, _PLACES]])
     # The frame halfway from the first four images to the others.
-    of_halfway = _part(mixed, slice(2 * _ANGLES**2, 3 * _ANGLES**2))
+    halfway = slice(2 * _ANGLES**2, 3 * _ANGLES**2)
+    of_halfway = None if mixed is None else mixed[halfway]
     yield Figure(
         "animation",
         np.stack([_grid(frame, columns=_ANGLES) for frame in frames]),
@@ -279,7 +281,3 @@ def _read(directory: pathlib.Path) -> dict[str, Any]:
         return {k: v for k, v in entries.items() if (directory / k).is_file()}
     except (ValueError, AttributeError) as error:
         raise ValueError(f"output: {path} is damaged: {error}") from error
-
-
-def _part(condition: np.ndarray | None, numbers: Any) -> np.ndarray | None:
-    return None if condition is None else condition[numbers]

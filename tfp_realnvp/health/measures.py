@@ -50,7 +50,7 @@ class Errors:
 
 @dataclasses.dataclass(frozen=True)
 class RoundTripHealth:
-    """How exactly something comes back; `wrong_share` is off by more than `tolerance`."""
+    """How exactly something comes back; the share `wrong_share` does not."""
 
     errors: Errors
     tolerance: float
