@@ -14,8 +14,9 @@ from tfp_realnvp.figures.figure import number
 def data_of(images, conditions=None, names="abc", *, test=None):
     split = ImageSplit.from_array(images, conditions)
     shown = split.select(np.arange(len(images) if test is None else test))
+    names = None if conditions is None else tuple(names)
     shape = images.shape[1:]
-    return ImageData("grey", shape, split, split, shown, condition_names=tuple(names))
+    return ImageData("grey", shape, split, split, shown, condition_names=names)
 
 
 def entries(path):

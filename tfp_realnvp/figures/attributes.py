@@ -34,11 +34,11 @@ def change_attributes(
 
     Args:
       flow: Transformed distribution from `image_flow` with a `condition_size`.
-      images: Array of shape [N, height, width, channels], as for `encode_images`.
+      images: As for `encode_images`.
       condition: Labels or vectors of the images.
       new_condition: Labels or vectors to decode them with, for instance
         `condition[shuffled_numbers(N)]`.
-      seed: Python `int`, of the noise.
+      seed: As for `encode_images`.
 
     Returns:
       `uint8` array of shape [N, height, width, channels].

@@ -237,8 +237,8 @@ def write_figures(
       made_with: Further facts for `figures.json`, such as which weights.
 
     Raises:
-      ValueError: Before anything is written, if choices of the subject do not allow a
-        figure, or none is left.
+      ValueError: Before anything is written, if a figure does not fit in memory, or
+        none is left.
     """
     asked = [name for name in CATALOG if only is None or name in only]
     obstacles = {name: obstacle(subject, name) for name in asked}

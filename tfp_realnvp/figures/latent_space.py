@@ -55,8 +55,7 @@ def latent_manifold(
       `uint8` array of shape [angles, angles, height, width, channels].
 
     Raises:
-      ValueError: If there are not four images, `angles` is not positive, or images or
-        condition do not fit the flow.
+      ValueError: If there are not four images, or an argument does not fit the flow.
     """
     return mixtures(flow, images, manifold_weights(angles), condition, seed)[0]
 
@@ -92,8 +91,7 @@ def manifold_animation(
       `uint8` array of shape [frames, angles, angles, height, width, channels].
 
     Raises:
-      ValueError: If there are not eight images, a number is not positive, or images
-        or condition do not fit the flow.
+      ValueError: If there are not eight images, or an argument does not fit the flow.
     """
     weights = manifold_weights(angles, frames=frames)
     return mixtures(flow, images, weights, condition, seed)[0]
@@ -174,8 +172,8 @@ def interpolations(
       `uint8` array of shape [N, steps, height, width, channels].
 
     Raises:
-      ValueError: If there are not as many second images as first ones, `steps` is too
-        small, or images or condition do not fit the flow.
+      ValueError: If `steps` is too small, `first` and `second` differ in shape, or an
+        argument does not fit the flow.
     """
     check_int("steps", steps, least=2)
     if np.shape(first) != np.shape(second):

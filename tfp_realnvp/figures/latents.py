@@ -91,8 +91,7 @@ def decode_latents(
 
     Raises:
       TypeError: If `flow` is not such a distribution.
-      ValueError: If the latents or the condition do not fit the flow, or pixels become
-        NaN.
+      ValueError: If latents or condition do not fit the flow, or pixels become NaN.
     """
     check_transformed(flow)
     # NumPy would make numbers of strings.

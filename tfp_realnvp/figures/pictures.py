@@ -105,8 +105,7 @@ def image_grid(
       `uint8` array of shape [grid_height, grid_width, channels].
 
     Raises:
-      ValueError: If `images` is not a batch of 8-bit images, or `columns` or `scale`
-        is not positive.
+      ValueError: If `images` are not 8-bit ones, or a number is not positive.
     """
     images = _checked("images", images)
     scale = enlargement(images) if scale is None else scale
@@ -151,8 +150,7 @@ def samples_beside_data(
       headings: What to write above the columns; each block is then named, too.
 
     Raises:
-      ValueError: If these are not 8-bit images of one shape, or `columns` is not
-        positive.
+      ValueError: If these are not 8-bit images of one shape, or `columns` is below 1.
     """
     data = _checked("data", data)
     shape = np.shape(samples)

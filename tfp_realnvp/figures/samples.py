@@ -33,15 +33,13 @@ def sample_images(
       seed: Python `int` or `None`, makes the images repeatable.
       temperature: Python `float`, factor on the latents; below 1 it trades diversity
         for likelihood.
-      condition: Integer labels of shape [count] or vectors of shape
-        [count, condition_size], if the flow takes a condition.
+      condition: As for `encode_images`, for `count` images.
 
     Returns:
       `uint8` array of shape [count, height, width, channels].
 
     Raises:
-      ValueError: If `count` is not positive, `temperature` negative, or the condition
-        does not fit the flow.
+      ValueError: If a number is out of range, or the condition does not fit the flow.
     """
     latents = draw_latents(
         flow, count, seed=seed, temperature=temperature, condition=condition
@@ -74,8 +72,8 @@ def extrapolated_samples(
       `uint8` array of shape [count, factor * height, factor * width, channels].
 
     Raises:
-      ValueError: If the images would not fit in memory, an argument is out of range,
-        the condition does not fit, or the base distribution is not the default one.
+      ValueError: As `sample_images`; or if the images would not fit in memory, or the
+        base distribution is not the default one.
     """
     check_int("factor", factor)
     if not has_default_base(flow):

@@ -55,8 +55,8 @@ def export_saved_model(
 ) -> pathlib.Path:
     """Writes a flow as a SavedModel that needs TensorFlow alone.
 
-    Its signatures are, with N any number, events of shape [N, *event_shape] and numbers
-    of shape [N],
+    Its signatures are, with N any number, `x` of shape [N, *event_shape] and results
+    of shape [N] or [N, *event_shape],
 
     ```none
     serving_default:  x                            -> log_prob, bits_per_dim
