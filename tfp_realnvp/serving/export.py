@@ -67,21 +67,20 @@ def export_saved_model(
     decode:           latents                      -> samples, images (uint8)
     ```
 
-    Numbers are of the flow's dtype, `num_draws`, `num_samples` and `seed` (of shape
-    [2]) are `int32`. `log_prob` is in nats; `bits_per_dim`, `images` and
-    `score_images` exist for flows over pixels, which end in a `PixelLogit`;
-    `temperature` (a factor on the latents), `encode` and `decode` for transformed
-    distributions. A conditional flow takes `condition`, floating vectors of shape
-    [N, condition_size], in each.
+    `log_prob` is in nats; `bits_per_dim`, `images` and `score_images` exist for flows
+    over pixels, which end in a `PixelLogit`; `temperature` (a factor on the latents),
+    `encode` and `decode` for transformed distributions. A conditional flow takes
+    `condition`, floating vectors of shape [N, condition_size], in each.
 
-    `serving_default` adds no noise: its pixels are real values in [0, 256).
     `score_images` adds noise to 8-bit images (Section 4.1) that `seed` fixes, the same
     for every image, and gives the logarithm of the mean density over `num_draws` draws
-    of it. `images` are the whole part of `samples`, to which `log_prob` belongs.
+    of it; `serving_default` adds none. `log_prob` of `sample` is that of `samples`, of
+    which `images` are the whole part.
 
     NaN, infinity and values that are not pixels raise
     `tf.errors.InvalidArgumentError` in whatever loads the artifact. Layers normalize by
-    their moving averages. `assets.extra/metadata.json` describes the artifact.
+    their moving averages. `assets.extra/metadata.json` describes the artifact, with the
+    dtypes and shapes of all inputs and outputs.
 
     Args:
       flow: `tfd.Distribution` over events of a known shape, without batch shape, or
