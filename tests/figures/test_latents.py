@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -122,6 +123,14 @@ def test_samples_are_repeatable_and_temperature_0_is_the_image_of_the_mode(
     np.testing.assert_array_equal(cold, np.repeat(mode, 3, axis=0))
     if factor == 1:
         np.testing.assert_array_equal(images, sample_images(flow, 3, seed=1))
+
+
+def test_samples_of_a_flow_with_networks_of_another_make_can_be_larger():
+    def network(outputs):
+        return keras.layers.Conv2D(outputs, 3, padding="same")
+
+    flow = nvp.image_flow(event_shape=(8, 8, 1), num_scales=1, conditioner=network)
+    assert extrapolated_samples(flow, 1, factor=2).shape == (1, 16, 16, 1)
 
 
 @pytest.mark.parametrize("factor", [1, 2])

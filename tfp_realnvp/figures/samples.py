@@ -112,11 +112,13 @@ def check_memory(flow: tfd.Distribution, factor: int) -> None:
 
     The system would kill a process that tries, with all that it has drawn.
     """
-    maps = [
-        coupling.network.network.filters * math.prod(coupling.event_shape[:2])
-        for coupling in flow.bijector.submodules
-        if isinstance(coupling, AffineCoupling)
-    ]
+    maps = []
+    for coupling in flow.bijector.submodules:
+        if isinstance(coupling, AffineCoupling):
+            # Networks of another make do not tell how wide they are.
+            network = getattr(coupling.network, "network", None)
+            filters = getattr(network, "filters", 0)
+            maps.append(filters * math.prod(coupling.event_shape[:2]))
     images = _IMAGES * flow.event_shape.num_elements()
     numbers = _HIDDEN_MAPS * max(maps, default=0) + images
     check_fits("factor", factor, factor**2 * numbers * flow.dtype.size, "images")
