@@ -41,16 +41,6 @@ def run(*command):
     return subprocess.run(list(map(str, command)), capture_output=True, text=True)
 
 
-def test_the_program_with_tensorflow_alone_calls_what_it_has_inputs_for(artifact):
-    directory, log_prob = artifact
-    files = directory.parent / "inputs.npz", directory.parent / "outputs.npz"
-    result = run(sys.executable, CLIENTS / "run_tensorflow.py", directory, *files)
-    assert result.returncode == 0, result.stderr
-    found = np.load(files[1])
-    assert {name.partition("/")[0] for name in found} == {"serving_default", "encode"}
-    np.testing.assert_allclose(found["serving_default/log_prob"], log_prob, rtol=1e-5)
-
-
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     """The C program, compiled against the library in TensorFlow's wheel."""
