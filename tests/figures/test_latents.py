@@ -18,16 +18,6 @@ from tfp_realnvp.figures import (
 tfd = tfp.distributions
 
 
-def test_images_come_back_under_their_own_condition_alone(by_class, images, labels):
-    latents = encode_images(by_class, images, condition=labels)
-    vectors = encode_images(by_class, images, condition=np.eye(3)[labels])
-    np.testing.assert_array_equal(vectors, latents)
-    own = decode_latents(by_class, latents, condition=labels)
-    np.testing.assert_array_equal(own, images)
-    other = decode_latents(by_class, latents, condition=(labels + 1) % 3)
-    assert np.all(np.any(other != images, axis=(1, 2, 3)))
-
-
 def test_batches_make_no_difference(by_class, images, labels, capsys, monkeypatch):
     whole = encode_images(by_class, images, condition=labels)
     monkeypatch.setattr(progress, "_IN_A_FILE", 0.0)
