@@ -52,10 +52,10 @@ def flow_health(
     gap                     score by running statistics - score by batch statistics
     ```
 
-    It also measures of each coupling, with the data, how large its log-scales are, how
-    many are at their bound, and which channels of its network are dead; and it looks
-    for NaN and infinity. `tfp_realnvp/health/health_report.py` has the thresholds and
-    the reasons for them. The model is left as it was.
+    For each coupling it measures how large the log-scales of the data are, how many are
+    at their bound, and which channels of the network are dead; and it looks for NaN and
+    infinity anywhere. `tfp_realnvp/health/health_report.py` has the thresholds and the
+    reasons for them. The flow is run outside of graphs and left as it was.
 
     Args:
       model: `FlowModel`, or the `tfd.TransformedDistribution` of one.
