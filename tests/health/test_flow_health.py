@@ -10,11 +10,7 @@ from constructors import perturb
 
 import tfp_realnvp as nvp
 from tfp_realnvp.data import ImageSplit
-from tfp_realnvp.health.measures import (
-    Errors,
-    RoundTripHealth,
-    scores_by_statistics,
-)
+from tfp_realnvp.health import measures
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -87,7 +83,7 @@ def test_the_scores_are_those_of_the_model_and_the_gap_that_of_its_batches():
     report = nvp.flow_health(model, x)
     expected = model.to_units(model(x)).numpy().mean()
     np.testing.assert_allclose(report.score_by_running, expected, rtol=1e-5)
-    running, batch = scores_by_statistics(model)(tf.constant(x))
+    running, batch = measures.scores_by_statistics(model)(tf.constant(x))
     gap = running.mean() - batch.mean()
     np.testing.assert_allclose(report.gap, gap, rtol=1e-3)
     assert abs(gap) > 1e-3
@@ -206,7 +202,7 @@ def test_log_determinants_that_do_not_add_up_are_a_drift():
 
 
 def wrong(share):
-    return RoundTripHealth(Errors(1.0, 0.1, 0.5, 0), 0.5, share)
+    return measures.RoundTripHealth(measures.Errors(1.0, 0.1, 0.5, 0), 0.5, share)
 
 
 @pytest.mark.parametrize(
