@@ -45,13 +45,14 @@ class Restorer:
         self._noise = tf.random.Generator.from_seed(seed)
         vectors = condition_vectors(flow, condition, len(images))
         self._kwargs = distribution_kwargs(flow, condition=vectors)
+        self._of_bijector = self._kwargs.get("bijector_kwargs", {})
 
     def encode(self, x):
         x = np.clip(x, 0.5, 255.5).astype("float32")
-        return self.flow.bijector.inverse(x, **self._kwargs.get("bijector_kwargs", {}))
+        return self.flow.bijector.inverse(x, **self._of_bijector)
 
     def decode(self, z):
-        return self.flow.bijector.forward(z, **self._kwargs.get("bijector_kwargs", {}))
+        return self.flow.bijector.forward(z, **self._of_bijector)
 
     def log_prob(self, x):
         """Returns log p(x + noise), of noise that is new at every call.
@@ -141,7 +142,13 @@ def denoise(restorer, noisy, sigma, steps):
         prior = restorer.log_prob_of_latents(z) if of_latents else restorer.log_prob(x)
         return x, prior - distance / (2 * sigma**2)
 
-    rows = {"Gaussian filter": best_gaussian_filter(noisy, restorer.images)}
+    filtered = [
+        to_uint8(ndimage.gaussian_filter(noisy, (0, width, width, 0)))
+        for width in WIDTHS
+    ]
+    # The nearest to the originals, which the filter must know.
+    nearest = max(filtered, key=lambda images: psnr(images, restorer.images).mean())
+    rows = {"Gaussian filter": nearest}
     starts = [noisy, ndimage.median_filter(noisy, (1, 3, 3, 1))]
     for over in ("pixels", "latents"):
         values = [objective(restorer.encode(start), over)[1] for start in starts]
@@ -152,22 +159,11 @@ def denoise(restorer, noisy, sigma, steps):
     return rows
 
 
-def best_gaussian_filter(noisy, originals):
-    """Returns the filtered images nearest to the originals, which it must know."""
-    filtered = [
-        to_uint8(ndimage.gaussian_filter(noisy, (0, width, width, 0)))
-        for width in WIDTHS
-    ]
-    return max(filtered, key=lambda images: psnr(images, originals).mean())
-
-
 def load(arguments):
     """Returns a flow with test images to restore."""
     if arguments.run is None:
-        data, flow = (
-            load_images("digits"),
-            nvp.image_flow("digits", seed=arguments.seed),
-        )
+        data = load_images("digits")
+        flow = nvp.image_flow("digits", seed=arguments.seed)
         model = nvp.FlowModel(flow, seed=arguments.seed)
         model.compile(keras.optimizers.Adam(2e-3, global_clipnorm=100.0))
         batches = data.training_batches(64, seed=arguments.seed)
@@ -177,9 +173,8 @@ def load(arguments):
         run = RunDirectory(arguments.run)
         flow = run.load_model("best").flow
         data = run.load_config().load_data(arguments.data_dir)
-    images, conditions = (
-        take(arguments.images) for take in (data.test.take, data.test.take_conditions)
-    )
+    images = data.test.take(arguments.images)
+    conditions = data.test.take_conditions(arguments.images)
     return Restorer(flow, images, conditions, arguments.seed)
 
 

@@ -58,14 +58,14 @@ slope of the pixels left out (bijectors: pixel_logit and not graph)
 - math.log(self._slope) + tf.nn.softplus(x)
 + tf.nn.softplus(x)
 log-determinant of one pixel's convolution (bijectors: conv and not graph)
-- self._mixing(y), self._log_det(y)
-+ self._mixing(y), self._mixing.log_abs_det() + 0 * self._log_det(y)
+- num_pixels * tf.cast(
++ 0 * num_pixels + tf.cast(
 channels merged by the order, not its inverse (bijectors: split or comb)
 - np.argsort(np.concatenate([self.kept, self.changed]))
 + np.concatenate([self.kept, self.changed])
 running averages in training (bijectors: batch_norm and not graph)
-- self._log_scale_and_mean(y, training=training)
-+ self._log_scale_and_mean(y, training=False)
+- training = training and inverse
++ training = False
 masks not alternated (flows: mask or depends or real_nvp)
 - functools.partial(mask, invert=bool(i % 2))
 + functools.partial(mask, invert=False)

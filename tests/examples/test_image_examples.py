@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from constructors import perturb
 from example import is_png, load_example, run_main
 
 import tfp_realnvp as nvp
@@ -58,24 +59,11 @@ def test_either_mode_is_nearer_to_the_originals_than_a_filter_and_likelier(resto
         assert np.all(mode[1] < before[1])
 
 
-def test_neighbours_fill_a_ramp_without_error():
-    row = np.arange(16.0)
-    ramp = np.broadcast_to(3 * row[:, None, None] + 2 * row[:, None], (1, 16, 16, 1))
-    known = restoration.make_mask("block", ramp.shape, seed=0)
-    assert known.mean() == 0.75
-    filled = restoration.neighbours_fill(np.where(known, ramp, 99), known)
-    np.testing.assert_allclose(filled, ramp, atol=1e-6)
-
-
 def test_restorer_passes_the_conditions_of_the_images_on():
     sizes = {"num_scales": 1, "filters": 4, "num_blocks": 1, "condition_size": 3}
-    flow, noise = (
-        nvp.image_flow(event_shape=(8, 8, 1), **sizes),
-        np.random.default_rng(0),
-    )
-    for variable in flow.trainable_variables:
-        variable.assign_add(0.1 * noise.normal(size=variable.shape))
-    images = noise.integers(0, 256, [2, 8, 8, 1], np.uint8)
+    flow = nvp.image_flow(event_shape=(8, 8, 1), seed=0, **sizes)
+    perturb(flow)
+    images = np.random.default_rng(0).integers(0, 256, [2, 8, 8, 1], np.uint8)
     pixels = images.astype("float32") + 0.5
     one, other = (
         restoration.Restorer(flow, images, np.array(labels))
@@ -99,15 +87,6 @@ def test_restoration_writes_its_picture(restorer, task, tmp_path, monkeypatch, c
     assert is_png(output)
 
 
-def test_auc_is_the_share_of_pairs_in_the_right_order():
-    random = np.random.default_rng(0)
-    training, own, other = random.normal([[3], [3], [4]], 1, size=[3, 57])
-    found = anomaly_detection.aucs(training, own, other)
-    assert found["-log p"] == pytest.approx(np.mean(own[:, None] < other))
-    far, farther = (np.abs(bits - training.mean()) for bits in (own, other))
-    assert found["typicality"] == pytest.approx(np.mean(far[:, None] < farther))
-
-
 def test_typicality_finds_images_that_are_likelier_than_those_learnt():
     random = np.random.default_rng(0)
     training, own = random.normal(3, 0.1, size=[2, 200])
@@ -128,18 +107,15 @@ def test_anomaly_example_writes_its_picture(tmp_path, monkeypatch, capsys):
 def test_the_papers_flow_goes_from_made_up_images_to_a_saved_model(
     tmp_path, monkeypatch, capsys
 ):
-    argv = ["train_celeba", "--smoke", f"--output={tmp_path}/run"]
-    monkeypatch.setattr("sys.argv", argv)
+    output = tmp_path / "run"
+    monkeypatch.setattr("sys.argv", ["train_celeba", "--smoke", f"--output={output}"])
     train_celeba.main()
     printed = capsys.readouterr().out
     assert "All this was done with made-up images, not celeb_a." in printed
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    summary = json.loads((output / "summary.json").read_text())
     assert (summary["epochs"], summary["steps"]) == (2, 8)
-    assert is_png(tmp_path / "run" / "samples.png")
-    served = tf.saved_model.load(tmp_path / "run" / "saved_model")
-    inputs = {"num_samples": 2, "seed": [0, 1], "temperature": 1.0}
-    inputs = {name: tf.constant(value) for name, value in inputs.items()}
-    assert served.signatures["sample"](**inputs)["samples"].shape == (2, 64, 64, 3)
+    assert is_png(output / "samples.png")
+    assert "sample" in tf.saved_model.load(output / "saved_model").signatures
 
 
 def test_without_its_data_the_example_says_where_they_are_had(tmp_path, monkeypatch):

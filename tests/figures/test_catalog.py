@@ -10,19 +10,13 @@ from tfp_realnvp.figures.attributes import train_classifier
 from tfp_realnvp.figures.catalog import CATALOG, obstacle
 from tfp_realnvp.figures.figure import number
 
-ATTRIBUTES = ("bright", "striped", "spotted")
 
-
-def data_of(images, conditions=None, names=None, *, test=None):
+def data_of(images, conditions=None, names="abc", *, test=None):
     split = ImageSplit.from_array(images, conditions)
     shown = split.select(np.arange(len(images) if test is None else test))
+    names = None if conditions is None else tuple(names)
     shape = images.shape[1:]
     return ImageData("grey", shape, split, split, shown, condition_names=names)
-
-
-def with_attributes(images):
-    flags = np.random.default_rng(0).integers(0, 2, [len(images), 3]).astype(bool)
-    return data_of(images, flags, ATTRIBUTES)
 
 
 def entries(path):
@@ -30,11 +24,12 @@ def entries(path):
 
 
 def test_attributes_are_judged_together_and_one_by_one(by_class, images, tmp_path):
-    subject = Subject(by_class, with_attributes(images), count=8, classifier_epochs=1)
+    flags = np.random.default_rng(0).integers(0, 2, [len(images), 3]).astype(bool)
+    subject = Subject(by_class, data_of(images, flags), count=8, classifier_epochs=1)
     write_figures(subject, tmp_path, only=["attribute_change", "samples"])
     found = entries(tmp_path)
     numbers = found["attribute_change.png"]["numbers"]
-    assert {f"new_{name}" for name in ATTRIBUTES} <= set(numbers)
+    assert {f"new_{name}" for name in "abc"} <= set(numbers)
     assert numbers["new_found"]["standard_error"] is None
     described = found["samples.png"]["description"]
     assert "under the condition of the image in its place" in described
@@ -43,30 +38,25 @@ def test_attributes_are_judged_together_and_one_by_one(by_class, images, tmp_pat
 def test_a_class_that_is_missing_leaves_samples_in_the_order_of_the_data(
     by_class, images
 ):
-    data = data_of(images, np.array([0, 1] * 4), ("a", "b", "c"))
+    data = data_of(images, np.array([0, 1] * 4))
     (figure,) = CATALOG["samples"](Subject(by_class, data, count=6))
     assert "A class in each column" not in figure.description
 
 
-def test_what_too_few_images_do_not_allow_is_left_out(flow, images, tmp_path, capsys):
-    subject = Subject(flow, data_of(images, test=3), count=3)
-    write_figures(subject, tmp_path, only=["manifold", "animation", "interpolation"])
-    output = capsys.readouterr().out
-    assert "manifold: left out, for it takes 4 test images, and there are 3." in output
-    assert "animation: left out, for it takes 8 test images" in output
-    assert list(entries(tmp_path)) == ["interpolation.png"]
-
-
 def test_what_a_flow_cannot_show_has_an_obstacle(flow, by_class, images):
     one = nvp.image_flow(event_shape=(8, 8, 1), num_scales=1, filters=4, num_blocks=1)
-    plain = data_of(images)
-    same = data_of(images, np.ones(8, np.int32), ("a", "b", "c"))
-    for subject, name, message in (
-        (Subject(one, plain, count=4), "compression", "single scale"),
-        (Subject(by_class, same, count=4), "attribute_change", "one condition only"),
-        (Subject(flow, plain, count=4), "attribute_change", "takes no condition"),
+    plain, few = data_of(images), data_of(images, test=3)
+    same = data_of(images, np.ones(8, np.int32))
+    numbers = data_of(images, np.ones([8, 3], np.float32))
+    for flow_, data, name, message in (
+        (one, plain, "compression", "single scale"),
+        (by_class, same, "attribute_change", "one condition only"),
+        (by_class, numbers, "attribute_change", "conditions are numbers"),
+        (flow, few, "manifold", "it takes 4 test images, and there are 3"),
+        (flow, few, "animation", "it takes 8 test images"),
     ):
-        assert message in obstacle(subject, name)
+        assert message in obstacle(Subject(flow_, data, count=3), name)
+    assert obstacle(Subject(flow, few, count=3), "interpolation") is None
 
 
 def test_a_later_failure_loses_no_earlier_figure(flow, images, tmp_path, monkeypatch):
@@ -79,11 +69,7 @@ def test_a_later_failure_loses_no_earlier_figure(flow, images, tmp_path, monkeyp
         write_figures(subject, tmp_path)
     assert list(entries(tmp_path)) == ["samples.png"]
     assert {p.name for p in tmp_path.iterdir()} == {"samples.png", "figures.json"}
-
-
-def test_a_damaged_list_of_figures_is_refused(flow, images, tmp_path):
     (tmp_path / "figures.json").write_text("{")
-    subject = Subject(flow, data_of(images), count=4)
     with pytest.raises(ValueError, match="output: .*figures.json is damaged"):
         write_figures(subject, tmp_path, only=["samples"])
 
@@ -92,7 +78,6 @@ def test_a_damaged_list_of_figures_is_refused(flow, images, tmp_path):
     ("choice", "message"),
     [
         ({"count": 9}, "count: expected 1 to 8, the test images of 'grey'; got 9"),
-        ({"count": 0}, "count: expected 1 to 8"),
         ({"temperature": -1.0}, "temperature: expected 0 or more, and finite"),
     ],
 )

@@ -21,17 +21,10 @@ tfd = tfp.distributions
 
 
 def test_weights_are_those_of_equation_14_and_their_squares_sum_to_1():
-    weights = manifold_weights(5)
-    x, y = 2 * np.pi * np.array([3, 1]) / 5
-    expected = [
-        np.cos(x) * np.cos(y),
-        np.cos(x) * np.sin(y),
-        np.sin(x) * np.cos(y),
-        np.sin(x) * np.sin(y),
-    ]
-    np.testing.assert_allclose(weights[1, 3], expected)
-    film = manifold_weights(5, frames=7)
-    time = 2 * np.pi * 2 / 7
+    weights, film = manifold_weights(5), manifold_weights(5, frames=7)
+    x, y, time = 2 * np.pi * np.array([3 / 5, 1 / 5, 2 / 7])
+    first, second = np.array([np.cos(x), np.sin(x)]), np.array([np.cos(y), np.sin(y)])
+    np.testing.assert_allclose(weights[1, 3], np.outer(first, second).ravel())
     np.testing.assert_allclose(film[2, ..., :4], np.cos(time) * weights)
     np.testing.assert_allclose(film[2, ..., 4:], np.sin(time) * weights)
     for found in (weights, film):
@@ -39,12 +32,6 @@ def test_weights_are_those_of_equation_14_and_their_squares_sum_to_1():
     # Frames differ evenly, and so do the last and the first.
     lengths = np.linalg.norm(film - np.roll(film, 1, axis=0), axis=-1)
     np.testing.assert_allclose(lengths, 2 * np.sin(np.pi / 7))
-
-
-def test_the_four_images_are_a_quarter_of_a_turn_apart(flow, images):
-    manifold = latent_manifold(flow, images[:4])
-    assert manifold.shape == (8, 8, 8, 8, 1)
-    np.testing.assert_array_equal(manifold[[0, 2, 0, 2], [0, 0, 2, 2]], images[:4])
 
 
 def test_the_animation_goes_from_four_images_to_the_other_four(
@@ -59,17 +46,7 @@ def test_the_animation_goes_from_four_images_to_the_other_four(
     np.testing.assert_array_equal(frames[0], first)
 
 
-def test_interpolations_are_arcs_from_image_to_image_in_latent_space(flow, images):
-    found = interpolations(flow, images[:3], images[3:6], steps=5, seed=1)
-    assert found.shape == (3, 5, 8, 8, 1)
-    np.testing.assert_array_equal(found[:, 0], images[:3])
-    np.testing.assert_array_equal(found[:, -1], images[3:6])
-    ends = [encode_images(flow, x, seed=1) for x in (images[:3], images[3:6])]
-    middle = decode_latents(flow, great_circle(*ends, 0.5))
-    np.testing.assert_array_equal(found[:, 2], middle)
-
-
-def test_conditions_of_a_pair_are_interpolated_on_the_way(by_class, images):
+def test_images_and_conditions_of_a_pair_are_interpolated_on_the_way(by_class, images):
     pairs = (images[:2], np.array([0, 1])), (images[2:4], np.array([2, 1]))
     (first, one), (second, other) = pairs
     found = interpolations(by_class, first, second, steps=3, condition=(one, other))
@@ -81,6 +58,8 @@ def test_conditions_of_a_pair_are_interpolated_on_the_way(by_class, images):
     # One condition is that of both images.
     same = interpolations(by_class, first, second, steps=3, condition=[0, 1])
     np.testing.assert_array_equal(same[1], found[1])
+    longer = interpolations(by_class, first, second, steps=5, condition=(one, other))
+    np.testing.assert_array_equal(longer[:, ::2], found)
 
 
 def points(seed):
@@ -104,6 +83,7 @@ def test_equal_opposite_and_zero_points_are_joined_straight(to, expected):
 
 
 def test_what_is_drawn_anew_are_the_finest_latents(flow, images):
+    assert kept_fractions(flow) == [1, 0.5, 0.25]
     levels = conceptual_compression(flow, images)
     assert levels.shape == (3, 8, 8, 8, 1)
     np.testing.assert_array_equal(levels[0], images)
@@ -117,21 +97,18 @@ def test_what_is_drawn_anew_are_the_finest_latents(flow, images):
             assert (error < 0.1) == (i >= scales), (scales, i, error)
 
 
-def test_fractions_are_those_of_the_scales_and_conditions_are_kept(
-    flow, by_class, images, labels
-):
-    assert kept_fractions(flow) == [1, 0.5, 0.25]
+def test_images_are_compressed_under_their_conditions(by_class, images, labels):
     levels = conceptual_compression(by_class, images, kept=[0.5, 1], condition=labels)
     np.testing.assert_array_equal(levels[1], images)
     other = conceptual_compression(by_class, images, kept=[0.5], condition=labels * 0)
     assert np.any(other[0] != levels[0])
 
 
-def test_images_are_decoded_under_the_new_condition(by_class, images, labels):
+def test_images_come_back_under_their_own_condition_alone(by_class, images, labels):
     def changed(new):
         return change_attributes(by_class, images, condition=labels, new_condition=new)
 
-    latents = encode_images(by_class, images, condition=labels)
+    latents = encode_images(by_class, images, condition=np.eye(3)[labels])
     new = (labels + 1) % 3
     expected = decode_latents(by_class, latents, condition=new)
     np.testing.assert_array_equal(changed(new), expected)
@@ -158,11 +135,6 @@ def test_a_shuffle_leaves_nothing_in_its_place(count):
         (interpolations, {"first": 2, "second": 2, "steps": 1}, "steps: expected at l"),
         (interpolations, {"first": 2, "second": 3}, "second: expected the shape of fi"),
         (conceptual_compression, {"images": 2, "kept": [1, 0.3]}, "kept: .* got 0.3"),
-        (
-            change_attributes,
-            {"images": 2, "condition": [0, 1], "new_condition": [1, 0]},
-            "condition: expected none",
-        ),
     ],
 )
 def test_bad_arguments_are_refused(function, arguments, message, flow, images):
@@ -175,5 +147,5 @@ def test_bad_arguments_are_refused(function, arguments, message, flow, images):
 def test_a_flow_without_scales_of_its_own_is_refused():
     base = tfd.Independent(tfd.Normal(tf.zeros([8, 8, 1]), 1.0), 3)
     flow = tfd.TransformedDistribution(base, nvp.PixelLogit())
-    with pytest.raises(ValueError, match="flow: expected a RealNVPBijector next to"):
+    with pytest.raises(ValueError, match="RealNVPBijector next to .* got PixelLogit"):
         kept_fractions(flow)

@@ -1,27 +1,21 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+import tfp_realnvp as nvp
 from tfp_realnvp.data import progress
-from tfp_realnvp.figures import decode_latents, encode_images, image_bits_per_dim
+from tfp_realnvp.figures import (
+    decode_latents,
+    encode_images,
+    extrapolated_samples,
+    image_bits_per_dim,
+    sample_images,
+    to_uint8,
+)
 
 tfd = tfp.distributions
-
-
-def test_images_come_back_from_their_latents(flow, images):
-    latents = encode_images(flow, images)
-    np.testing.assert_array_equal(decode_latents(flow, latents), images)
-
-
-def test_images_come_back_under_their_own_condition_alone(by_class, images, labels):
-    latents = encode_images(by_class, images, condition=labels)
-    vectors = encode_images(by_class, images, condition=np.eye(3)[labels])
-    np.testing.assert_array_equal(vectors, latents)
-    own = decode_latents(by_class, latents, condition=labels)
-    np.testing.assert_array_equal(own, images)
-    other = decode_latents(by_class, latents, condition=(labels + 1) % 3)
-    assert np.all(np.any(other != images, axis=(1, 2, 3)))
 
 
 def test_batches_make_no_difference(by_class, images, labels, capsys, monkeypatch):
@@ -35,14 +29,11 @@ def test_batches_make_no_difference(by_class, images, labels, capsys, monkeypatc
     np.testing.assert_array_equal(decoded, images)
 
 
-def test_floating_images_are_taken_as_they_are(flow, images):
+def test_noise_is_for_8_bit_images_and_depends_on_seed_and_place_alone(flow, images):
     pixels = images + np.float32(0.25)
     expected = flow.bijector.inverse(tf.constant(pixels))
     found = encode_images(flow, pixels.astype(np.float64), seed=1)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_noise_depends_on_the_seed_and_the_place_alone(flow, images):
     latents = encode_images(flow, images, seed=1)
     few = encode_images(flow, images[:3], seed=1)
     np.testing.assert_allclose(few, latents[:3], atol=1e-4)
@@ -62,34 +53,96 @@ def test_each_image_costs_what_the_flow_says_under_its_condition(
     by_class, images, labels
 ):
     pixels = images + np.float32(0.5)
-    log_prob = by_class.log_prob(
-        tf.constant(pixels), bijector_kwargs={"condition": labels}
-    )
+    condition = {"condition": labels}
+    log_prob = by_class.log_prob(tf.constant(pixels), bijector_kwargs=condition)
     found = image_bits_per_dim(by_class, pixels, condition=labels, batch_size=3)
     np.testing.assert_allclose(found, -log_prob / (64 * np.log(2)), rtol=1e-5)
-    other = image_bits_per_dim(by_class, pixels, condition=(labels + 1) % 3)
-    assert np.all(np.abs(other - found) > 1e-4)
+
+
+IMAGES, LATENTS = np.zeros([2, 8, 8, 1], np.uint8), np.zeros([2, 8, 8, 1], np.float32)
+BAD = [
+    (encode_images, [np.zeros([2, 8, 8, 3], np.uint8)], r"images: .* \(N, 8, 8, 1\)"),
+    (encode_images, [IMAGES[:0]], r"with N > 0, got \(0, 8, 8, 1\)"),
+    (encode_images, [IMAGES, None], r"condition: expected integer labels in \[0, 3"),
+    (encode_images, [IMAGES, [0, 3]], "got labels from 0 to 3"),
+    (encode_images, [IMAGES, [0]], "condition: expected one for each of 2 images"),
+    (encode_images, [IMAGES, np.ones([2, 2])], "got float64 of shape"),
+    (decode_latents, [LATENTS[:, :4]], "latents: expected shape"),
+    (decode_latents, [LATENTS.astype(str)], "latents: expected an array of numbers"),
+    (decode_latents, [LATENTS * np.nan], "pixels: expected numbers, got NaN in 128"),
+    (sample_images, [0], "count: expected a positive int, got 0"),
+    (sample_images, [2, [0, 1, 2]], "condition: expected one for each of 2"),
+]
+
+
+@pytest.mark.parametrize(("function", "arguments", "message"), BAD)
+def test_what_does_not_fit_the_flow_is_refused(function, arguments, message, by_class):
+    values, *condition = arguments
+    (condition,) = condition or [[0, 1]]
+    with pytest.raises(ValueError, match=message):
+        function(by_class, values, condition=condition)
 
 
 @pytest.mark.parametrize(
-    ("images", "condition", "message"),
+    ("options", "message"),
     [
-        (np.zeros([2, 8, 8, 3], np.uint8), [0, 1], r"images: expected shape \(N, 8, 8"),
-        (np.zeros([8, 8, 1], np.uint8), [0, 1], r"with N > 0, got \(8, 8, 1\)"),
-        (np.zeros([2, 8, 8, 1], int), [0, 1], "images: expected uint8 or floating"),
-        (np.zeros([2, 8, 8, 1]), None, r"condition: expected integer labels in \[0, 3"),
-        (np.zeros([2, 8, 8, 1]), [0, 3], "got labels from 0 to 3"),
-        (np.zeros([2, 8, 8, 1]), [0], "condition: expected one for each of 2 images"),
-        (np.zeros([2, 8, 8, 1]), np.ones([2, 2]), "got float64 of shape"),
+        ({"factor": 100_000}, "factor: expected images that fit .* GiB are available"),
+        ({"factor": 1, "temperature": np.nan}, "temperature: expected 0 or more"),
+        ({"factor": 1, "condition": [0]}, "condition: expected none"),
     ],
 )
-def test_what_does_not_fit_the_flow_is_refused(images, condition, message, by_class):
+def test_samples_out_of_range_are_refused(options, message, flow):
     with pytest.raises(ValueError, match=message):
-        encode_images(by_class, images, condition=condition)
+        extrapolated_samples(flow, 1, **options)
 
 
-def test_latents_of_another_shape_and_conditions_too_many_are_refused(flow, images):
-    with pytest.raises(ValueError, match="latents: expected shape"):
-        decode_latents(flow, np.zeros([2, 8, 4, 1], np.float32))
-    with pytest.raises(ValueError, match="condition: expected none"):
-        encode_images(flow, images, condition=np.zeros(8, int))
+@pytest.mark.parametrize("factor", [1, 2])
+def test_samples_are_repeatable_and_temperature_0_is_the_image_of_the_mode(
+    flow, factor
+):
+    def drawn(**arguments):
+        return extrapolated_samples(flow, 3, factor=factor, **arguments)
+
+    side = 8 * factor
+    images = drawn(seed=1)
+    assert images.dtype == np.uint8 and images.shape == (3, side, side, 1)
+    np.testing.assert_array_equal(images, drawn(seed=1))
+    assert np.any(images != drawn(seed=2)) and np.any(images[0] != images[1])
+    mode = to_uint8(flow.bijector.forward(tf.zeros([1, side, side, 1])).numpy())
+    cold = drawn(temperature=0.0)
+    np.testing.assert_array_equal(cold, np.repeat(mode, 3, axis=0))
+    if factor == 1:
+        np.testing.assert_array_equal(images, sample_images(flow, 3, seed=1))
+
+
+def test_samples_of_a_flow_with_networks_of_another_make_can_be_larger():
+    def network(outputs):
+        return keras.layers.Conv2D(outputs, 3, padding="same")
+
+    flow = nvp.image_flow(event_shape=(8, 8, 1), num_scales=1, conditioner=network)
+    assert extrapolated_samples(flow, 1, factor=2).shape == (1, 16, 16, 1)
+
+
+@pytest.mark.parametrize("factor", [1, 2])
+def test_samples_follow_their_condition(by_class, factor):
+    samples = extrapolated_samples(
+        by_class, 3, factor=factor, temperature=0.0, condition=[0, 0, 1]
+    )
+    np.testing.assert_array_equal(samples[0], samples[1])
+    assert np.any(samples[0] != samples[2])
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        lambda zeros: tfd.Normal(tf.Variable(zeros), 1.0),
+        lambda zeros: tfd.Normal(zeros, 2.0),
+        lambda zeros: tfd.Logistic(zeros, 1.0),
+    ],
+    ids=["learned", "scaled", "other"],
+)
+def test_a_base_that_is_not_the_default_one_is_refused(base):
+    base = tfd.Independent(base(tf.zeros([8, 8, 1])), 3)
+    flow = nvp.image_flow(event_shape=(8, 8, 1), filters=4, num_blocks=1, base=base)
+    with pytest.raises(ValueError, match="flow: expected the default base distributio"):
+        extrapolated_samples(flow, 1, factor=2)

@@ -10,8 +10,7 @@ from constructors import perturb
 
 import tfp_realnvp as nvp
 from tfp_realnvp.data import ImageSplit
-from tfp_realnvp.health.health_report import RoundTripHealth
-from tfp_realnvp.health.measures import Errors, StatisticsGap
+from tfp_realnvp.health import measures
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -43,6 +42,14 @@ def couplings(model):
     return [b for b in body.bijectors if isinstance(b, nvp.AffineCoupling)]
 
 
+def kill_channels(model, coupling, *dead):
+    """Makes channels 0 after the first normalization of a coupling's network."""
+    norm = couplings(model)[coupling].network.network.blocks[0].norm_in
+    is_dead = np.isin(np.arange(4), dead).astype(np.float32)
+    norm.scale.assign(1 - is_dead)
+    norm.offset.assign(-is_dead)
+
+
 def standard_normal(size):
     return tfd.MultivariateNormalDiag(tf.zeros(size), tf.ones(size))
 
@@ -53,7 +60,8 @@ def only(report, kind):
 
 
 def test_a_healthy_flow_is_called_healthy_and_left_as_it_was(model):
-    before = [v.numpy() for v in (*model.weights, *model.noise_states)]
+    state = [*model.weights, *model.noise_states]
+    before = [v.numpy() for v in state]
     report = nvp.flow_health(model, IMAGES)
     assert report.verdict == "healthy" and report.findings == ()
     assert str(report).endswith("healthy. All figures are within their thresholds.")
@@ -64,11 +72,9 @@ def test_a_healthy_flow_is_called_healthy_and_left_as_it_was(model):
     # A block activates twice, the network once more at its end.
     assert [c.channels for c in report.couplings] == [12] * 3 + [24] * 7
     assert (report.count, report.batch_size, report.dtype) == (32, 32, "float32")
-    after = [v.numpy() for v in (*model.weights, *model.noise_states)]
-    for old, new in zip(before, after, strict=True):
-        np.testing.assert_array_equal(old, new)
+    for variable, value in zip(state, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)
     assert "_shift_and_log_scale" not in vars(couplings(model)[0])
-    assert "call" not in vars(couplings(model)[0].network.network.conv_out)
 
 
 def test_the_scores_are_those_of_the_model_and_the_gap_that_of_its_batches():
@@ -77,7 +83,7 @@ def test_the_scores_are_those_of_the_model_and_the_gap_that_of_its_batches():
     report = nvp.flow_health(model, x)
     expected = model.to_units(model(x)).numpy().mean()
     np.testing.assert_allclose(report.score_by_running, expected, rtol=1e-5)
-    running, batch = StatisticsGap(model).scores(x)
+    running, batch = measures.scores_by_statistics(model)(tf.constant(x))
     gap = running.mean() - batch.mean()
     np.testing.assert_allclose(report.gap, gap, rtol=1e-3)
     assert abs(gap) > 1e-3
@@ -85,8 +91,8 @@ def test_the_scores_are_those_of_the_model_and_the_gap_that_of_its_batches():
 
 @pytest.mark.parametrize("memory", ["stored", "recompute"])
 def test_conditional_flows_are_given_the_conditions_of_the_data(memory):
-    sizes = {**SMALL, "num_scales": 1}
-    flow = nvp.image_flow(**sizes, condition_size=3, memory=memory, seed=0)
+    options = {"condition_size": 3, "memory": memory, "num_scales": 1}
+    flow = nvp.image_flow(**SMALL, **options, seed=0)
     perturb(flow)
     model = nvp.FlowModel(flow, seed=0)
     labels = np.random.default_rng(1).integers(0, 3, 32).astype(np.int32)
@@ -118,7 +124,6 @@ def test_vectors_are_measured_in_nats(residual):
     ("data", "options", "message"),
     [
         (IMAGES[:, :2], {}, r"data: expected batches of shape \(N, 4, 4"),
-        (IMAGES[:0], {}, "data: expected examples, got none"),
         ("test", {}, "data: expected an array, .* got 'test'"),
         (IMAGES, {"limit": 0}, "limit: expected a positive int, got 0"),
         (IMAGES, {"seed": -1}, "seed: expected 0 or more, got -1"),
@@ -132,25 +137,19 @@ def test_bad_arguments_are_refused(model, data, options, message):
 
 
 def test_what_is_no_flow_is_refused():
-    for value in (tfd.Normal(0.0, 1.0), nvp.FlowModel(tfd.Normal(0.0, 1.0)), "flow"):
+    for value in (nvp.FlowModel(tfd.Normal(0.0, 1.0)), "flow"):
         with pytest.raises(TypeError, match="model: expected a FlowModel of a"):
             nvp.flow_health(value, IMAGES)
 
 
-class Rounded(tfb.Bijector):
+def rounded():
     """The identity there; on the way back one entry is rounded to halves."""
-
-    def __init__(self):
-        super().__init__(forward_min_event_ndims=1)
-
-    def _forward(self, x):
-        return tf.concat([tf.round(2 * x[..., :1]) / 2, x[..., 1:]], -1)
-
-    def _inverse(self, y):
-        return tf.identity(y)
-
-    def _forward_log_det_jacobian(self, x):
-        return tf.zeros(tf.shape(x)[:-1])
+    return tfb.Inline(
+        lambda x: tf.concat([tf.round(2 * x[..., :1]) / 2, x[..., 1:]], -1),
+        tf.identity,
+        forward_log_det_jacobian_fn=lambda x: tf.zeros(tf.shape(x)[:-1]),
+        forward_min_event_ndims=1,
+    )
 
 
 class Unequal(nvp.FusedBijector):
@@ -176,7 +175,7 @@ def test_wrong_running_statistics_are_a_gap(model):
 
 
 def test_what_does_not_invert_is_not_to_be_trusted():
-    flow = tfd.TransformedDistribution(standard_normal(2), Rounded())
+    flow = tfd.TransformedDistribution(standard_normal(2), rounded())
     x = np.zeros([40, 2], np.float32)
     x[:, 1] = np.linspace(-2, 2, 40)
     x[7, 0] = 0.24
@@ -195,14 +194,13 @@ def test_what_does_not_invert_is_not_to_be_trusted():
 def test_log_determinants_that_do_not_add_up_are_a_drift():
     flow = tfd.TransformedDistribution(standard_normal(2), Unequal(-0.2))
     report = nvp.flow_health(flow, np.random.default_rng(0).normal(size=[9, 2]))
-    np.testing.assert_allclose(report.log_det_drift.max, 0.2, rtol=1e-5)
-    bits = 0.2 / (2 * np.log(2))
-    np.testing.assert_allclose(report.log_det_drift_bits_per_dim, bits, rtol=1e-5)
+    assert report.log_det_drift.max == pytest.approx(0.2)
+    assert report.log_det_drift_bits_per_dim == pytest.approx(0.1 / np.log(2))
     assert only(report, "log-det drift").is_grave
 
 
 def wrong(share):
-    return RoundTripHealth(Errors(1.0, 0.1, 0.5, 0), 0.5, share)
+    return measures.RoundTripHealth(measures.Errors(1.0, 0.1, 0.5, 0), 0.5, share)
 
 
 @pytest.mark.parametrize(
@@ -235,12 +233,8 @@ def test_nan_in_a_weight_is_named_and_ends_all_trust(model):
     assert only(report, "non-finite log_prob").value == 32
     assert report.data.wrong_share == 1 and np.isnan(report.log_det_drift.max)
     found = json.loads(json.dumps(report.to_dict(), allow_nan=False))
-    assert found["log_det_drift"] == {
-        "max": None,
-        "mean": None,
-        "quantile_999": None,
-        "non_finite": 32,
-    }
+    drift = found["log_det_drift"]
+    assert drift.pop("non_finite") == 32 and set(drift.values()) == {None}
     assert found["findings"][0]["text"] == str(report.findings[0])
     assert found["couplings"][0]["channels"] == 12
 
@@ -273,15 +267,11 @@ def test_large_log_scales_are_named_with_their_coupling(model):
 
 
 def test_dead_channels_are_counted_where_they_are(model):
-    norm = couplings(model)[2].network.network.blocks[0].norm_in
-    norm.scale.assign([0.0, 1, 1, 1])
-    norm.offset.assign([-1.0, 0, 0, 0])
+    kill_channels(model, 2, 0)
     report = nvp.flow_health(model, IMAGES)
-    dead = [c.dead_channels for c in report.couplings]
-    assert dead == [0, 0, 1] + [0] * 7
+    assert [c.dead_channels for c in report.couplings] == [0, 0, 1] + [0] * 7
     assert report.verdict == "healthy"
-    norm.scale.assign(tf.zeros(4))
-    norm.offset.assign(-tf.ones(4))
+    kill_channels(model, 2, 0, 1, 2, 3)
     finding = only(nvp.flow_health(model, IMAGES), "dead channels")
     assert finding.where == f"{CHAIN}.bijectors[4].network"
     # Nothing goes into the first convolution, so its channels are constant, and dead
@@ -290,9 +280,7 @@ def test_dead_channels_are_counted_where_they_are(model):
 
 
 def test_frozen_flows_are_looked_into_as_well(model):
-    norm = couplings(model)[1].network.network.blocks[0].norm_in
-    norm.scale.assign([0.0, 1, 1, 0])
-    norm.offset.assign([-1.0, 0, 0, -1])
+    kill_channels(model, 1, 0, 3)
     report = nvp.flow_health(nvp.freeze(model.flow), IMAGES)
     assert [c.dead_channels for c in report.couplings] == [0, 2] + [0] * 8
     assert [c.channels for c in report.couplings] == [12] * 3 + [24] * 7

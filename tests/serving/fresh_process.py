@@ -1,28 +1,21 @@
 """Artifacts, loaded by a process that has TensorFlow and nothing else of ours."""
 
+import pathlib
 import subprocess
 import sys
 
 import numpy as np
 
+CLIENT = pathlib.Path(__file__).parents[2] / "examples/clients/run_tensorflow.py"
 # Importing what is `None` here fails.
 SERVE = """
-import sys
+import runpy, sys
 
 sys.modules.update(tfp_realnvp=None, tensorflow_probability=None, keras=None)
-import numpy as np
-import tensorflow as tf
-
-for directory in sys.argv[1:]:
-    given, found = dict(np.load(directory + ".given.npz")), {}
-    for name, function in tf.saved_model.load(directory).signatures.items():
-        inputs = function.structured_input_signature[1].values()
-        arguments = {
-            spec.name: tf.constant(given[spec.name], spec.dtype) for spec in inputs
-        }
-        for key, value in function(**arguments).items():
-            found[f"{name}/{key}"] = value.numpy()
-    np.savez(directory + ".found.npz", **found)
+client, *directories = sys.argv[1:]
+main = runpy.run_path(client)["main"]
+for directory in directories:
+    main(directory, directory + ".given.npz", directory + ".found.npz")
 """
 
 
@@ -44,5 +37,5 @@ def serve(given):
     """
     for directory, inputs in given.items():
         np.savez(f"{directory}.given.npz", **inputs)
-    run(SERVE, *given)
+    run(SERVE, CLIENT, *given)
     return {d: dict(np.load(f"{d}.found.npz")) for d in given}

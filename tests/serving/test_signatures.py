@@ -48,15 +48,12 @@ def inputs(flow):
     """Arguments for every signature; integers as pixels suit all of them."""
     rng = np.random.default_rng(0)
     shape = (3, *flow.event_shape)
-    high = 256 if len(shape) == 4 else 2
+    parameters = {"num_samples": 3, "num_draws": 4, "seed": SEED, "temperature": 0.7}
     return {
-        "x": rng.integers(0, high, shape),
+        "x": rng.integers(0, 256 if len(shape) == 4 else 2, shape),
         "latents": rng.normal(size=shape),
         "condition": rng.normal(size=[3, 3]),
-        "num_samples": 3,
-        "num_draws": 4,
-        "seed": SEED,
-        "temperature": 0.7,
+        **parameters,
     }
 
 
@@ -86,26 +83,24 @@ def served(tmp_path_factory):
 
 def live(flow, given):
     """What the flow itself gives; like the artifact, not eagerly."""
-    x = tf.constant(given["x"], flow.dtype)
-    if not hasattr(flow, "bijector"):
+    x, kwargs, found = tf.constant(given["x"], flow.dtype), {}, {}
+    if hasattr(flow, "bijector"):
+        condition = tf.constant(given["condition"], flow.dtype)
+        takes_condition = getattr(flow.bijector, "condition_size", None)
+        own = {"condition": condition} if takes_condition else {}
+        kwargs = {"bijector_kwargs": own}
+        drawn = flow.distribution.sample(3, seed=SEED) * given["temperature"]
+        samples = flow.bijector.forward(drawn, **own)
+        latents = tf.constant(given["latents"], flow.dtype)
+        found["encode/latents"] = flow.bijector.inverse(tf.identity(x), **own)
+        found["decode/samples"] = flow.bijector.forward(latents, **own)
+    else:
         samples = flow.sample(3, seed=SEED)
-        return {
-            "serving_default/log_prob": flow.log_prob(x),
-            "sample/samples": samples,
-            "sample/log_prob": flow.log_prob(samples),
-        }
-    arguments = {}
-    if getattr(flow.bijector, "condition_size", None):
-        arguments["condition"] = tf.constant(given["condition"], flow.dtype)
-    drawn = flow.distribution.sample(3, seed=SEED) * given["temperature"]
-    samples = flow.bijector.forward(drawn, **arguments)
-    latents = tf.constant(given["latents"], flow.dtype)
     return {
-        "serving_default/log_prob": flow.log_prob(x, bijector_kwargs=arguments),
+        **found,
+        "serving_default/log_prob": flow.log_prob(x, **kwargs),
         "sample/samples": samples,
-        "sample/log_prob": flow.log_prob(samples, bijector_kwargs=arguments),
-        "encode/latents": flow.bijector.inverse(tf.identity(x), **arguments),
-        "decode/samples": flow.bijector.forward(latents, **arguments),
+        "sample/log_prob": flow.log_prob(samples, **kwargs),
     }
 
 
@@ -145,11 +140,12 @@ def images(count):
     return np.random.default_rng(1).integers(0, 256, [count, 4, 4, 1]).astype(np.uint8)
 
 
+def call(functions, name, *arguments):
+    return functions[name](*map(tf.constant, arguments))
+
+
 def score(functions, x, num_draws, seed=SEED):
-    scored = functions["score_images"](
-        tf.constant(x), tf.constant(num_draws), tf.constant(seed)
-    )
-    return scored["log_prob"].numpy()
+    return call(functions, "score_images", x, num_draws, seed)["log_prob"].numpy()
 
 
 def test_scores_of_8_bit_images_are_the_mean_density_over_draws_of_noise(image):
@@ -176,9 +172,7 @@ def test_the_score_of_an_image_depends_on_neither_its_place_nor_its_neighbours(i
 
 
 def sample(functions, count=4, seed=(0, 1), temperature=1.0):
-    return functions["sample"](
-        tf.constant(count), tf.constant(seed), tf.constant(temperature)
-    )
+    return call(functions, "sample", count, seed, temperature)
 
 
 def test_samples_are_a_function_of_seed_and_temperature(image):
@@ -239,11 +233,7 @@ BAD = {
         ("decode", [VECTORS + 3e38], "samples: expected finite numbers"),
     ],
     "conditional": [
-        (
-            "serving_default",
-            [VECTORS, CONDITIONS[:1]],
-            "with N the examples of x",
-        ),
+        ("serving_default", [VECTORS, CONDITIONS[:1]], "with N the examples of x"),
         ("encode", [VECTORS, CONDITIONS + math.nan], "condition: expected finite"),
         ("sample", [*DRAWN, CONDITIONS[:1]], "N the num_samples,] [2] [, got] [1 3]"),
         ("decode", [VECTORS, CONDITIONS[:1]], "with N the latents"),
@@ -258,7 +248,7 @@ BAD = {
 def test_bad_input_is_an_error_that_names_it(flow, name, arguments, message):
     _, functions = functions_of(flow)
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
-        functions[name](*map(tf.constant, arguments))
+        call(functions, name, *arguments)
     for part in message.split(" .* "):
         assert part in error.value.message
 
@@ -273,10 +263,9 @@ def test_a_density_may_be_zero_but_no_number_it_is_not():
 
 def test_a_conditional_flow_answers_rows_as_columns():
     _, functions = functions_of("conditional")
-    drawn = [tf.constant(value) for value in DRAWN]
-    in_columns = functions["sample"](*drawn, CONDITIONS)["samples"]
-    in_rows = functions["sample"](*(tf.stack([d, d]) for d in drawn), CONDITIONS)
-    np.testing.assert_array_equal(in_rows["samples"], in_columns)
+    in_columns = call(functions, "sample", *DRAWN, CONDITIONS)
+    in_rows = call(functions, "sample", *([d, d] for d in DRAWN), CONDITIONS)
+    np.testing.assert_array_equal(in_rows["samples"], in_columns["samples"])
 
 
 def requests():

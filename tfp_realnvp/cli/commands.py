@@ -20,7 +20,7 @@ from tfp_realnvp.figures import (
     write_figures,
     write_png,
 )
-from tfp_realnvp.figures.grid import enlargement
+from tfp_realnvp.figures.pictures import enlargement
 from tfp_realnvp.files import atomic_path, check_output, write_json
 from tfp_realnvp.gallery.page import draw_row, gallery_page, run_facts
 from tfp_realnvp.health.flow_health import flow_health

@@ -3,7 +3,6 @@
 from tfp_realnvp.figures.attributes import change_attributes, shuffled_numbers
 from tfp_realnvp.figures.catalog import write_figures
 from tfp_realnvp.figures.figure import Figure, Subject
-from tfp_realnvp.figures.grid import image_grid, psnr, samples_beside_data, to_uint8
 from tfp_realnvp.figures.latent_space import (
     conceptual_compression,
     interpolations,
@@ -16,7 +15,15 @@ from tfp_realnvp.figures.latents import (
     encode_images,
     image_bits_per_dim,
 )
-from tfp_realnvp.figures.png import write_animation, write_learning_curve, write_png
+from tfp_realnvp.figures.pictures import (
+    image_grid,
+    psnr,
+    samples_beside_data,
+    to_uint8,
+    write_animation,
+    write_learning_curve,
+    write_png,
+)
 from tfp_realnvp.figures.samples import extrapolated_samples, sample_images
 
 __all__ = [

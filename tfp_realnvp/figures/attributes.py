@@ -9,13 +9,13 @@ import keras
 import numpy as np
 from tensorflow_probability import distributions as tfd
 
-from tfp_realnvp.figures.figure import Figure, Subject, number
-from tfp_realnvp.figures.grid import image_grid
+from tfp_realnvp.figures.figure import Figure, Numbers, Subject, number
 from tfp_realnvp.figures.latents import decode_latents, encode_images
+from tfp_realnvp.figures.pictures import image_grid
 
-# Images that the numbers are taken from, and that accuracy on real ones is.
+# Images to change, and real ones to measure the accuracy of the judge on.
 _MEASURED, _REAL = 500, 2000
-# Of the judge; the images of an epoch keep its time from growing with the data.
+# Of the judge; with so many images an epoch takes no longer where there are more data.
 _BATCH_SIZE, _FILTERS, _WIDEST, _MOST_IN_EPOCH = 128, 32, 128, 50_000
 # Pictures show all classes if there are no more than these.
 _MOST_CLASSES = 12
@@ -32,15 +32,13 @@ def change_attributes(
 ) -> np.ndarray:
     """Returns images encoded with their own condition and decoded with another.
 
-    What the latents tell stays, and what the condition tells changes.
-
     Args:
       flow: Transformed distribution from `image_flow` with a `condition_size`.
-      images: Array of shape [N, height, width, channels], as for `encode_images`.
+      images: As for `encode_images`.
       condition: Labels or vectors of the images.
       new_condition: Labels or vectors to decode them with, for instance
         `condition[shuffled_numbers(N)]`.
-      seed: Python `int`, of the noise.
+      seed: As for `encode_images`.
 
     Returns:
       `uint8` array of shape [N, height, width, channels].
@@ -70,8 +68,7 @@ def change_attributes(
 def shuffled_numbers(count: int, *, seed: int = 0) -> np.ndarray:
     """Returns the numbers of `count` images, shuffled so that none keeps its place.
 
-    With them as indices each image is given the condition of another image, which can
-    still be an equal one.
+    As indices they give each image the condition of another, which may be equal.
 
     Args:
       count: Python `int`, at least 2.
@@ -102,8 +99,7 @@ def attribute_obstacle(subject: Subject) -> str | None:
 def attribute_change(subject: Subject) -> Iterator[Figure]:
     """Yields test images encoded with their condition and decoded with another."""
     images, old = subject.examples(_MEASURED)
-    # Else there is an obstacle.
-    assert old is not None
+    assert old is not None  # Otherwise there is an obstacle.
     donors = shuffled_numbers(len(images), seed=subject.seed)
     new = old[donors]
     changed = change_attributes(
@@ -117,18 +113,15 @@ def attribute_change(subject: Subject) -> Iterator[Figure]:
             "shuffled classes."
         )
     else:
-        shown = np.arange(min(len(images), _GROUPS_IN_ROW * _ROWS // 2))
-        trios = np.stack([images[shown], changed[shown], images[donors[shown]]], axis=1)
-        columns, shown = 3 * _GROUPS_IN_ROW, np.concatenate(trios)
-        picture = image_grid(shown, columns=columns, scale=None, gap=2)
+        trios = np.stack([images, changed, images[donors]], axis=1)
+        shown = np.concatenate(trios[: _GROUPS_IN_ROW * _ROWS // 2])
+        picture = image_grid(shown, columns=3 * _GROUPS_IN_ROW, scale=None, gap=2)
         described = (
             "Groups of three: a test image, the same with the attributes of another, "
             "and that other one."
         )
-    numbers = {
-        **_judged(subject, changed, old, new),
-        **subject.numbers((images, old), (changed, new)),
-    }
+    numbers = _judged(subject, changed, old, new)
+    numbers |= subject.numbers((images, old), (changed, new))
     yield Figure("attribute_change", picture, described, numbers)
 
 
@@ -143,14 +136,15 @@ def _every_class(
         condition=np.tile(np.arange(classes), rows),
     ).reshape(rows, classes, *images.shape[1:])
     lines = np.concatenate([images[:, np.newaxis], decoded], axis=1)
-    columns, shown = classes + 1, np.concatenate(lines)
-    own = [i * columns + 1 + label for i, label in enumerate(labels)]
-    return image_grid(shown, columns=columns, scale=None, gap=2, marked=own)
+    own = [i * (classes + 1) + 1 + label for i, label in enumerate(labels)]
+    return image_grid(
+        np.concatenate(lines), columns=classes + 1, scale=None, gap=2, marked=own
+    )
 
 
 def _judged(
     subject: Subject, changed: np.ndarray, old: np.ndarray, new: np.ndarray
-) -> dict[str, dict[str, Any]]:
+) -> Numbers:
     """Returns what a classifier that has seen real images only says of changed ones."""
     print("Training a classifier that judges the changed images.", flush=True)
     classifier = train_classifier(subject)
@@ -161,12 +155,12 @@ def _judged(
 
     def share(hits: np.ndarray, meaning: str) -> dict[str, Any]:
         # Attributes of one image are not independent: they have no standard error.
-        return number(
-            100 * (hits if subject.is_by_class else hits.mean()), "%", meaning
-        )
+        hits = hits if subject.is_by_class else hits.mean()
+        return number(100 * hits, "%", meaning)
 
     images, truth = subject.examples(_REAL)
     real, after = found(images), found(changed)
+    before = real[: len(old)]
     # Another image's condition can be the image's own, which is no change.
     differs = new != old
     numbers = {
@@ -175,15 +169,14 @@ def _judged(
             (after == new)[differs], "changed conditions that it finds changed"
         ),
         "new_found_before": share(
-            (real[: len(old)] == new)[differs], "the same before the images are changed"
+            (before == new)[differs], "the same before the images are changed"
         ),
     }
-    if subject.is_by_class:
-        return numbers
-    for k, name in enumerate(subject.names):
-        if differs[:, k].any():
-            hits = (after == new)[differs[:, k], k]
-            numbers[f"new_{name}"] = share(hits, f"the same of {name}")
+    if not subject.is_by_class:
+        for k, name in enumerate(subject.names):
+            if differs[:, k].any():
+                hits = (after == new)[differs[:, k], k]
+                numbers[f"new_{name}"] = share(hits, f"the same of {name}")
     return numbers
 
 
@@ -197,8 +190,9 @@ def train_classifier(subject: Subject) -> keras.Model:
     # Seeds of layers, and no global one, which would be others' as well.
     seeds = iter(np.random.default_rng(seed).integers(2**31, size=32).tolist())
 
-    def initializer() -> keras.initializers.Initializer:
-        return keras.initializers.HeNormal(seed=next(seeds))
+    def weighted(layer: type[keras.layers.Layer], *args: Any, **kwargs: Any) -> Any:
+        initializer = keras.initializers.HeNormal(seed=next(seeds))
+        return layer(*args, kernel_initializer=initializer, **kwargs)
 
     layers = keras.layers
     model = keras.Sequential([keras.Input(data.event_shape)])
@@ -206,31 +200,25 @@ def train_classifier(subject: Subject) -> keras.Model:
     side, filters = min(data.event_shape[:2]), _FILTERS
     while side >= 4:
         # No bias, for the normalization has one.
-        convolution = {"padding": "same", "use_bias": False}
-        model.add(
-            layers.Conv2D(filters, 3, kernel_initializer=initializer(), **convolution)
-        )
+        options = {"padding": "same", "use_bias": False}
+        model.add(weighted(layers.Conv2D, filters, 3, **options))
         model.add(layers.BatchNormalization(momentum=0.9))
         model.add(layers.ReLU())
         model.add(layers.MaxPooling2D())
         side, filters = side // 2, min(2 * filters, _WIDEST)
     model.add(layers.Flatten())
     model.add(layers.Dropout(0.3, seed=next(seeds)))
-    model.add(layers.Dense(len(subject.names), kernel_initializer=initializer()))
+    model.add(weighted(layers.Dense, len(subject.names)))
     batch_size = min(_BATCH_SIZE, data.train.count)
     steps = min(data.steps_per_epoch(batch_size), _MOST_IN_EPOCH // batch_size)
     rate = keras.optimizers.schedules.CosineDecay(3e-3, epochs * steps, alpha=0.01)
-    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    kind = keras.losses.BinaryCrossentropy
     if subject.is_by_class:
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        kind = keras.losses.SparseCategoricalCrossentropy
     # XLA takes longer to compile this than it takes to run.
-    model.compile(keras.optimizers.Adam(rate), loss, jit_compile=False)
-    model.fit(
-        data.training_batches(batch_size, seed=seed),
-        steps_per_epoch=steps,
-        epochs=epochs,
-        # A line an epoch.
-        verbose=2,
-        shuffle=False,
-    )
+    optimizer = keras.optimizers.Adam(rate)
+    model.compile(optimizer, kind(from_logits=True), jit_compile=False)
+    # With `verbose=2` a line an epoch.
+    batches = data.training_batches(batch_size, seed=seed)
+    model.fit(batches, steps_per_epoch=steps, epochs=epochs, verbose=2, shuffle=False)
     return model

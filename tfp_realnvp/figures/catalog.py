@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pathlib
@@ -13,7 +14,6 @@ import numpy as np
 
 from tfp_realnvp.figures.attributes import attribute_change, attribute_obstacle
 from tfp_realnvp.figures.figure import Figure, Subject, number
-from tfp_realnvp.figures.grid import enlargement, image_grid, psnr, samples_beside_data
 from tfp_realnvp.figures.latent_space import (
     MOST_LEVELS,
     conceptual_compression,
@@ -22,7 +22,14 @@ from tfp_realnvp.figures.latent_space import (
     manifold_weights,
     mixtures,
 )
-from tfp_realnvp.figures.png import write_animation, write_png
+from tfp_realnvp.figures.pictures import (
+    enlargement,
+    image_grid,
+    psnr,
+    samples_beside_data,
+    write_animation,
+    write_png,
+)
 from tfp_realnvp.figures.samples import (
     check_memory,
     extrapolated_samples,
@@ -35,7 +42,9 @@ from tfp_realnvp.flows.call_arguments import condition_vectors
 # With these a quarter of a turn, where the images are, is two steps.
 _ANGLES, _PLACES, _FRAMES = 8, [0, 16, 2, 18], 16
 _ROWS = _STEPS = 8
+# Numbers that are printed; the rest is in `figures.json`.
 _LISTED = 5
+_grid = functools.partial(image_grid, scale=None, gap=2)
 
 
 def samples(subject: Subject) -> Iterator[Figure]:
@@ -50,7 +59,8 @@ def samples(subject: Subject) -> Iterator[Figure]:
             shown = np.stack([found[:rows] for found in classes], axis=1).ravel()
             columns, headings = len(classes), subject.names
     images, condition = subject.examples(int(shown.max()) + 1)
-    images, condition = images[shown], _part(condition, shown)
+    images = images[shown]
+    condition = None if condition is None else condition[shown]
     drawn = sample_images(
         subject.flow, len(images), condition=condition, **subject.draws
     )
@@ -75,7 +85,7 @@ def manifold(subject: Subject) -> Iterator[Figure]:
     found = found.reshape(-1, *images.shape[1:])
     yield Figure(
         "manifold",
-        image_grid(found, columns=_ANGLES, scale=None, gap=2, marked=_PLACES),
+        _grid(found, columns=_ANGLES, marked=_PLACES),
         "The manifold that four test images (red) span in latent space (Eq. 14). From "
         "left to right phi grows, from top to bottom phi', each by a full turn.",
         subject.numbers((images, condition), (found, mixed), again=found[_PLACES]),
@@ -90,10 +100,11 @@ def animation(subject: Subject) -> Iterator[Figure]:
     frames = found.reshape(_FRAMES, -1, *images.shape[1:])
     again = np.concatenate([frames[0, _PLACES], frames[_FRAMES // 4, _PLACES]])
     # The frame halfway from the first four images to the others.
-    of_halfway = _part(mixed, slice(2 * _ANGLES**2, 3 * _ANGLES**2))
+    halfway = slice(2 * _ANGLES**2, 3 * _ANGLES**2)
+    of_halfway = None if mixed is None else mixed[halfway]
     yield Figure(
         "animation",
-        np.stack([image_grid(x, columns=_ANGLES, scale=None, gap=2) for x in frames]),
+        np.stack([_grid(frame, columns=_ANGLES) for frame in frames]),
         "The manifold that eight test images span, with three angles; the third is "
         "time, a full turn of which is the loop. Programs that know no animated PNG "
         "show the first frame, the manifold of four images.",
@@ -110,19 +121,15 @@ def interpolation(subject: Subject) -> Iterator[Figure]:
     if vectors is not None:
         pair, place = (vectors[:rows], vectors[rows:]), (_STEPS // 2) / (_STEPS - 1)
         middle = (1 - place) * pair[0] + place * pair[1]
+    first, second = images[:rows], images[rows:]
     found = interpolations(
-        subject.flow,
-        images[:rows],
-        images[rows:],
-        steps=_STEPS,
-        condition=pair,
-        seed=subject.seed,
+        subject.flow, first, second, steps=_STEPS, condition=pair, seed=subject.seed
     )
     made = found[:, _STEPS // 2], middle
     ends = np.concatenate([found[:, 0], found[:, -1]])
     yield Figure(
         "interpolation",
-        image_grid(np.concatenate(found), columns=_STEPS, scale=None, gap=2),
+        _grid(np.concatenate(found), columns=_STEPS),
         "Ways between pairs of test images, which are left and right, along arcs in "
         "latent space.",
         subject.numbers((images, condition), made, again=ends),
@@ -148,7 +155,7 @@ def compression(subject: Subject) -> Iterator[Figure]:
     percents = ", ".join(f"{100 * f:g} %" for f in kept)
     yield Figure(
         "compression",
-        image_grid(images, columns=groups * len(kept), scale=None, gap=2),
+        _grid(images, columns=groups * len(kept)),
         f"Groups of {len(kept)}: a test image of whose latents, from left to right, "
         f"{percents} are kept, the coarsest; the others are drawn anew.",
         numbers,
@@ -164,7 +171,6 @@ def extrapolation(subject: Subject) -> Iterator[Figure]:
             subject.flow, count, factor=factor, condition=condition, **subject.draws
         )
         height, width = drawn.shape[1:3]
-        scale = enlargement(drawn[:, ::factor])
         described = (
             f"Samples of {height} x {width} pixels, {factor} times as high and wide"
         )
@@ -172,7 +178,7 @@ def extrapolation(subject: Subject) -> Iterator[Figure]:
             described += ", under the conditions of the first test images"
         yield Figure(
             f"extrapolation_{factor}x",
-            image_grid(drawn, columns=min(2, count), scale=scale, gap=2),
+            _grid(drawn, columns=min(2, count), scale=enlargement(drawn[:, ::factor])),
             f"{described}. Temperature {subject.temperature:g}.",
             {},
         )
@@ -195,7 +201,7 @@ def obstacle(subject: Subject, name: str) -> str | None:
     """Returns why a subject cannot have a figure, or `None`.
 
     Raises:
-      ValueError: If it could with smaller factors, which take less memory.
+      ValueError: If it could have it with smaller factors, which take less memory.
     """
     wanted, there = _LEAST_IMAGES.get(name, 1), subject.data.test.count
     if there < wanted:
@@ -221,9 +227,8 @@ def write_figures(
 ) -> None:
     """Writes PNG files and `figures.json`, and prints a line for each.
 
-    Each figure is written when it is done, so that none is lost if a later one fails.
-    `figures.json` has an entry for each file in the folder; those of an earlier call
-    stay unless they are written anew.
+    Each figure is written when it is done, so none is lost if a later one fails.
+    `figures.json` has an entry for each file in the folder, also of earlier calls.
 
     Args:
       subject: What the figures are of.
@@ -232,8 +237,8 @@ def write_figures(
       made_with: Further facts for `figures.json`, such as which weights.
 
     Raises:
-      ValueError: Before anything is written, if choices of the subject do not allow a
-        figure, or none is left.
+      ValueError: Before anything is written, if a figure does not fit in memory, or
+        none is left.
     """
     asked = [name for name in CATALOG if only is None or name in only]
     obstacles = {name: obstacle(subject, name) for name in asked}
@@ -255,7 +260,7 @@ def write_figures(
             write = write_animation if figure.picture.ndim == 4 else write_png
             write(path, figure.picture)
             about = {"description": figure.description, "numbers": figure.numbers}
-            entries[path.name] = {**about, **facts}
+            entries[path.name] = about | facts
             write_json(directory / "figures.json", entries)
             listed = ", ".join(
                 f"{name} {found['value']:.4g} {found['unit']}"
@@ -276,7 +281,3 @@ def _read(directory: pathlib.Path) -> dict[str, Any]:
         return {k: v for k, v in entries.items() if (directory / k).is_file()}
     except (ValueError, AttributeError) as error:
         raise ValueError(f"output: {path} is damaged: {error}") from error
-
-
-def _part(condition: np.ndarray | None, numbers: Any) -> np.ndarray | None:
-    return None if condition is None else condition[numbers]

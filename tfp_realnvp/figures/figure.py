@@ -14,6 +14,8 @@ from tfp_realnvp.figures.latents import check_draws, image_bits_per_dim
 
 # Images, and their conditions if they have some.
 Images = tuple[np.ndarray, np.ndarray | None]
+# By name `value`, `unit`, `meaning` and `standard_error`.
+Numbers = dict[str, dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +76,8 @@ class Subject:
 
     def numbers(
         self, given: Images, made: Images, *, again: np.ndarray | None = None
-    ) -> dict[str, dict[str, Any]]:
-        """Returns what test images cost, and what was made of them; how exact it is."""
+    ) -> Numbers:
+        """Returns what test images and those made of them cost, and what is lost."""
         numbers = {}
         for name, (images, condition), meaning in (
             ("data_bits_per_dim", given, "of the test images"),
@@ -112,7 +114,7 @@ class Figure:
     name: str
     picture: np.ndarray
     description: str
-    numbers: dict[str, dict[str, Any]]
+    numbers: Numbers
 
 
 def number(values: Any, unit: str, meaning: str) -> dict[str, Any]:

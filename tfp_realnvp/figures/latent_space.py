@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_int
-from tfp_realnvp.bijectors import FusedChain
-from tfp_realnvp.figures.latents import decode_latents, draw_latents, encode_images
+from tfp_realnvp.figures.latents import (
+    decode_latents,
+    draw_latents,
+    encode_images,
+    innermost_bijector,
+)
 from tfp_realnvp.flows import RealNVPBijector
 from tfp_realnvp.flows.call_arguments import condition_vectors
 
@@ -35,25 +38,24 @@ def latent_manifold(
     ```
 
     `phi` grows from left to right and `phi'` from top to bottom, in steps of
-    `2 pi / angles`. With `angles=8` the given images themselves, as the flow
-    reconstructs them, are at rows and columns (0, 0), (2, 0), (0, 2) and (2, 2).
+    `2 pi / angles`. With `angles=8` the given images, as the flow reconstructs them,
+    are at rows and columns (0, 0), (2, 0), (0, 2) and (2, 2).
 
-    Where the flow takes a condition, that of a point is the mean of the given ones,
-    weighted by the squares of the latents' weights, which sum to 1.
+    The condition of a point is the mean of the given ones, weighted by the squares of
+    the latents' weights, which sum to 1.
 
     Args:
       flow: Transformed distribution from `image_flow`.
       images: Array of shape [4, height, width, channels], as for `encode_images`.
       angles: Python `int`, number of values of each angle.
-      condition: Labels or vectors of the four images, if the flow takes a condition.
-      seed: Python `int`, of the noise.
+      condition: Labels or vectors, one for each image, if the flow takes a condition.
+      seed: Python `int`, of the dequantization noise.
 
     Returns:
       `uint8` array of shape [angles, angles, height, width, channels].
 
     Raises:
-      ValueError: If there are not four images, `angles` is not positive, or images or
-        condition do not fit the flow.
+      ValueError: If there are not four images, or an argument does not fit the flow.
     """
     return mixtures(flow, images, manifold_weights(angles), condition, seed)[0]
 
@@ -74,7 +76,7 @@ def manifold_animation(
     ```
 
     with Equation 14 for both, see `latent_manifold`, and time as the third angle: frame
-    0 is that manifold of the first four images, frame `frames / 4` that of the others,
+    0 is the manifold of the first four images, frame `frames / 4` that of the others,
     and the frame after the last would be the first again.
 
     Args:
@@ -89,8 +91,7 @@ def manifold_animation(
       `uint8` array of shape [frames, angles, angles, height, width, channels].
 
     Raises:
-      ValueError: If there are not eight images, a number is not positive, or images
-        or condition do not fit the flow.
+      ValueError: If there are not eight images, or an argument does not fit the flow.
     """
     weights = manifold_weights(angles, frames=frames)
     return mixtures(flow, images, weights, condition, seed)[0]
@@ -131,15 +132,14 @@ def mixtures(
     # adding zero makes one of its two signs.
     rounded = np.round(weights.reshape(-1, len(images)), 9) + 0.0
     distinct, places = np.unique(rounded, axis=0, return_inverse=True)
+    places = places.ravel()
     mixed = np.einsum("pn,n...->p...", distinct, latents)
     vectors = condition_vectors(flow, condition, len(images))
     if vectors is not None:
         vectors = np.square(distinct) @ vectors
-    decoded = decode_latents(flow, mixed, condition=vectors)[places.ravel()]
-    return (
-        decoded.reshape(*weights.shape[:-1], *latents.shape[1:]),
-        None if vectors is None else vectors[places.ravel()],
-    )
+    decoded = decode_latents(flow, mixed, condition=vectors)[places]
+    decoded = decoded.reshape(*weights.shape[:-1], *latents.shape[1:])
+    return decoded, None if vectors is None else vectors[places]
 
 
 def interpolations(
@@ -153,10 +153,9 @@ def interpolations(
 ) -> np.ndarray:
     """Returns images on the way from each first image to its second one.
 
-    The way is an arc in the latent space: a Gaussian in many dimensions has its mass
-    near a sphere, and a straight line would leave it. The direction turns evenly, and
-    the norm goes evenly from one to the other. The ends are the images themselves, as
-    the flow reconstructs them.
+    The way is an arc in latent space: a Gaussian in many dimensions has its mass near a
+    sphere, which a straight line would leave. Direction and norm change evenly. The
+    ends are the images themselves, as the flow reconstructs them.
 
     Args:
       flow: Transformed distribution from `image_flow`.
@@ -167,14 +166,14 @@ def interpolations(
       condition: If the flow takes a condition: N labels or vectors, each of both
         images of a pair; or a `tuple` of those of the first and of the second images,
         which are mixed evenly on the way.
-      seed: Python `int`, of the noise.
+      seed: Python `int`, of the dequantization noise.
 
     Returns:
       `uint8` array of shape [N, steps, height, width, channels].
 
     Raises:
-      ValueError: If there are not as many second images as first ones, `steps` is too
-        small, or images or condition do not fit the flow.
+      ValueError: If `steps` is too small, `first` and `second` differ in shape, or an
+        argument does not fit the flow.
     """
     check_int("steps", steps, least=2)
     if np.shape(first) != np.shape(second):
@@ -203,15 +202,10 @@ def great_circle(first: np.ndarray, second: np.ndarray, place: float) -> np.ndar
     smaller by the factor 0.71.
     """
     axes = tuple(range(1, first.ndim))
-
-    def norm(x: np.ndarray) -> np.ndarray:
-        return np.sqrt(np.square(x).sum(axis=axes, keepdims=True))
-
-    a, b = norm(first), norm(second)
+    a, b = (np.sqrt(np.square(x).sum(axes, keepdims=True)) for x in (first, second))
     with np.errstate(divide="ignore", invalid="ignore"):
         u, v = first / a, second / b
-        cosine = np.clip((u * v).sum(axis=axes, keepdims=True), -1, 1)
-        angle = np.arccos(cosine)
+        angle = np.arccos(np.clip((u * v).sum(axes, keepdims=True), -1, 1))
         turned = np.sin((1 - place) * angle) * u + np.sin(place * angle) * v
         curved = ((1 - place) * a + place * b) * turned / np.sin(angle)
     straight = (1 - place) * first + place * second
@@ -235,10 +229,10 @@ def conceptual_compression(
     Args:
       flow: Transformed distribution from `image_flow`.
       images: Array of shape [N, height, width, channels], as for `encode_images`.
-      kept: Sequence of fractions of the latents, of those that `kept_fractions` tells;
-        `None` is these down to 1/16.
+      kept: Sequence of fractions of the latents, from those of `kept_fractions`;
+        `None` is all of these down to 1/16.
       condition: Labels or vectors, one for each image, if the flow takes a condition.
-      seed: Python `int`, of the noise and of the latents that are drawn.
+      seed: Python `int`, of the dequantization noise and of the latents that are drawn.
 
     Returns:
       `uint8` array of shape [len(kept), N, height, width, channels].
@@ -248,14 +242,13 @@ def conceptual_compression(
         fit the flow.
     """
     allowed = kept_fractions(flow)
-    if kept is None:
-        kept = allowed[:MOST_LEVELS]
+    kept = allowed[:MOST_LEVELS] if kept is None else kept
     for fraction in kept:
         if fraction not in allowed:
             raise ValueError(f"kept: expected some of {allowed}, got {fraction}.")
     latents = encode_images(flow, images, condition=condition, seed=seed)
     fresh = draw_latents(flow, len(images), seed=seed, condition=condition)
-    bijector = _real_nvp(flow)
+    bijector = _scales_of(flow)
     old, new = (bijector.split_latent(tf.constant(z)) for z in (latents, fresh))
     mixed = [
         bijector.merge_latent([*new[:scales], *old[scales:]])
@@ -270,14 +263,11 @@ def kept_fractions(flow: tfd.Distribution) -> list[float]:
     Raises:
       ValueError: If the flow is not one with a `RealNVPBijector` at its base.
     """
-    return [0.5**i for i in range(_real_nvp(flow).num_scales)]
+    return [0.5**i for i in range(_scales_of(flow).num_scales)]
 
 
-def _real_nvp(flow: tfd.Distribution) -> RealNVPBijector:
-    """Returns the bijector whose latents are the flow's own."""
-    bijector = getattr(flow, "bijector", None)
-    while isinstance(bijector, FusedChain | tfb.Chain):
-        bijector = bijector.bijectors[-1]
+def _scales_of(flow: tfd.Distribution) -> RealNVPBijector:
+    bijector = innermost_bijector(flow)
     if not isinstance(bijector, RealNVPBijector):
         raise ValueError(
             "flow: expected a RealNVPBijector next to the base distribution, got "

@@ -1,16 +1,19 @@
-"""From images to latents and back, and what images cost on the way."""
+"""Images to latents and back, and what images cost."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp.arguments import check_int, check_number, check_seed, checked_array
+from tfp_realnvp.bijectors import FusedChain
 from tfp_realnvp.data.progress import ProgressBar
-from tfp_realnvp.figures.grid import to_uint8
+from tfp_realnvp.figures.pictures import to_uint8
 from tfp_realnvp.flows import bits_per_dim
 from tfp_realnvp.flows.call_arguments import (
     check_transformed,
@@ -31,12 +34,12 @@ def encode_images(
 
     Args:
       flow: Transformed distribution from `image_flow`.
-      images: Array of shape [N, height, width, channels]. `uint8` images get noise,
-        floating ones are taken as they are.
+      images: Array of shape [N, height, width, channels]. `uint8` images get
+        dequantization noise, floating ones are taken as they are.
       condition: Integer labels of shape [N] or vectors of shape [N, condition_size],
         if the flow takes a condition.
       seed: Python `int`, of the noise.
-      batch_size: Python `int`, a matter of memory and speed alone.
+      batch_size: Python `int`, which affects memory and speed only.
 
     Returns:
       Floating array of the same shape.
@@ -60,12 +63,11 @@ def encode_images(
     ```
     """
     check_transformed(flow)
+
+    def encode(pixels: tf.Tensor, kwargs: dict[str, Any]) -> tf.Tensor:
+        return flow.bijector.inverse(pixels, **kwargs.get("bijector_kwargs", {}))
+
     pixels = as_pixels(flow, images, seed=seed)
-
-    def encode(pixels: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
-        kwargs = distribution_kwargs(flow, condition=vectors).get("bijector_kwargs", {})
-        return flow.bijector.inverse(tf.constant(pixels), **kwargs).numpy()
-
     return _in_batches(encode, flow, pixels, condition, batch_size)
 
 
@@ -82,24 +84,22 @@ def decode_latents(
       flow: Transformed distribution from `image_flow`.
       latents: Floating array of shape [N, height, width, channels].
       condition: As for `encode_images`.
-      batch_size: Python `int`, a matter of memory and speed alone.
+      batch_size: As for `encode_images`.
 
     Returns:
       `uint8` array of the same shape.
 
     Raises:
       TypeError: If `flow` is not such a distribution.
-      ValueError: If the latents or the condition do not fit the flow, or pixels become
-        NaN.
+      ValueError: If latents or condition do not fit the flow, or pixels become NaN.
     """
     check_transformed(flow)
-    # Of strings NumPy would make numbers.
+    # NumPy would make numbers of strings.
     latents = checked_array("latents", latents).astype(flow.dtype.as_numpy_dtype)
     _check_shape(flow, latents, "latents")
 
-    def decode(latents: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
-        kwargs = distribution_kwargs(flow, condition=vectors).get("bijector_kwargs", {})
-        pixels = flow.bijector.forward(tf.constant(latents), **kwargs)
+    def decode(latents: tf.Tensor, kwargs: dict[str, Any]) -> np.ndarray:
+        pixels = flow.bijector.forward(latents, **kwargs.get("bijector_kwargs", {}))
         return to_uint8(pixels.numpy())
 
     return _in_batches(decode, flow, latents, condition, batch_size)
@@ -119,8 +119,8 @@ def image_bits_per_dim(
       flow: Distribution over images, such as one from `image_flow`.
       images: As for `encode_images`.
       condition: As for `encode_images`.
-      seed: Python `int`, of the noise.
-      batch_size: Python `int`, a matter of memory and speed alone.
+      seed: As for `encode_images`.
+      batch_size: As for `encode_images`.
 
     Returns:
       `float64` array of shape [N].
@@ -129,12 +129,11 @@ def image_bits_per_dim(
       FloatingPointError: If the density of an image is NaN.
       ValueError: If the images or the condition do not fit the flow.
     """
+
+    def score(pixels: tf.Tensor, kwargs: dict[str, Any]) -> tf.Tensor:
+        return flow.log_prob(pixels, **kwargs)
+
     pixels = as_pixels(flow, images, seed=seed)
-
-    def score(pixels: np.ndarray, vectors: np.ndarray | None) -> np.ndarray:
-        kwargs = distribution_kwargs(flow, condition=vectors)
-        return flow.log_prob(tf.constant(pixels), **kwargs).numpy()
-
     log_prob = _in_batches(score, flow, pixels, condition, batch_size)
     if np.isnan(log_prob).any():
         found = f"image {np.argmax(np.isnan(log_prob))} of {len(log_prob)}"
@@ -155,14 +154,10 @@ def draw_latents(
     check_int("count", count)
     check_draws(seed, temperature)
     vectors = condition_vectors(flow, condition, count)
-    kwargs = distribution_kwargs(flow, condition=vectors)
-    latents = flow.distribution.sample(
-        count,
-        # TFP takes an int as the start of a stream, a pair of int32 as the seed of one
-        # draw.
-        seed=seed if seed is None else divmod(seed, 2**31),
-        **kwargs.get("distribution_kwargs", {}),
-    )
+    kwargs = distribution_kwargs(flow, condition=vectors).get("distribution_kwargs", {})
+    # TFP takes an int as the start of a stream, a pair as the seed of one draw.
+    pair = None if seed is None else divmod(seed, 2**31)
+    latents = flow.distribution.sample(count, seed=pair, **kwargs)
     return temperature * latents.numpy()
 
 
@@ -172,12 +167,20 @@ def check_draws(seed: int | None, temperature: float) -> None:
     check_number("temperature", temperature, least=0, expected="0 or more, and finite")
 
 
+def innermost_bijector(flow: tfd.Distribution) -> tfb.Bijector | None:
+    """Returns the bijector next to a flow's base distribution."""
+    bijector = getattr(flow, "bijector", None)
+    while isinstance(bijector, FusedChain | tfb.Chain):
+        bijector = bijector.bijectors[-1]
+    return bijector
+
+
 def as_pixels(
     flow: tfd.Distribution, images: np.ndarray, *, seed: int = 0
 ) -> np.ndarray:
     """Returns images as a flow over pixels takes them: 8-bit ones with noise.
 
-    The noise of an image is a function of `seed` and of its place alone.
+    The noise of an image depends on `seed` and on its place alone.
     """
     images = np.asarray(images)
     _check_shape(flow, images, "images")
@@ -200,20 +203,20 @@ def _check_shape(flow: tfd.Distribution, values: np.ndarray, name: str) -> None:
 
 
 def _in_batches(
-    function: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
+    function: Callable[[tf.Tensor, dict[str, Any]], tf.Tensor | np.ndarray],
     flow: tfd.Distribution,
     values: np.ndarray,
     condition: np.ndarray | None,
     batch_size: int,
 ) -> np.ndarray:
-    """Returns what `function` makes of images or latents and their conditions."""
+    """Returns what `function` makes of values and of arguments for `flow`."""
     # Eager: tracing a deep flow would take longer than the few batches of a picture.
     vectors = condition_vectors(flow, condition, len(values))
-    progress = ProgressBar(len(values))
-    results = []
+    progress, results = ProgressBar(len(values)), []
     for start in range(0, len(values), batch_size):
-        stop = min(start + batch_size, len(values))
-        own = None if vectors is None else vectors[start:stop]
-        results.append(function(values[start:stop], own))
-        progress.update(stop)
+        part = slice(start, start + batch_size)
+        given = None if vectors is None else vectors[part]
+        kwargs = distribution_kwargs(flow, condition=given)
+        results.append(np.asarray(function(tf.constant(values[part]), kwargs)))
+        progress.update(start + batch_size)
     return np.concatenate(results)

@@ -33,15 +33,13 @@ def sample_images(
       seed: Python `int` or `None`, makes the images repeatable.
       temperature: Python `float`, factor on the latents; below 1 it trades diversity
         for likelihood.
-      condition: Integer labels of shape [count] or vectors of shape
-        [count, condition_size], if the flow takes a condition.
+      condition: As for `encode_images`, for `count` images.
 
     Returns:
       `uint8` array of shape [count, height, width, channels].
 
     Raises:
-      ValueError: If `count` is not positive, `temperature` negative, or the condition
-        does not fit the flow.
+      ValueError: If a number is out of range, or the condition does not fit the flow.
     """
     latents = draw_latents(
         flow, count, seed=seed, temperature=temperature, condition=condition
@@ -58,9 +56,9 @@ def extrapolated_samples(
     temperature: float = 1.0,
     condition: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Returns images several times as large as those a flow was trained on.
+    """Returns images several times as large as the training images (Appendix C).
 
-    The networks are convolutional, so that the flow continues its images as a texture.
+    The networks are convolutional, so the flow continues its images as a texture.
 
     Args:
       flow: Transformed distribution from `image_flow`, with its default base.
@@ -74,8 +72,8 @@ def extrapolated_samples(
       `uint8` array of shape [count, factor * height, factor * width, channels].
 
     Raises:
-      ValueError: If the images would not fit in memory, an argument is out of range,
-        the condition does not fit, or the base distribution is not the default one.
+      ValueError: As `sample_images`; or if the images would not fit in memory, or the
+        base distribution is not the default one.
     """
     check_int("factor", factor)
     if not has_default_base(flow):
@@ -112,14 +110,15 @@ def has_default_base(flow: tfd.Distribution) -> bool:
 def check_memory(flow: tfd.Distribution, factor: int) -> None:
     """Raises `ValueError` if an image so many times larger would not fit in memory.
 
-    The system would end a process that tries, and what it has drawn be lost.
+    The system would kill a process that tries, with all that it has drawn.
     """
-    maps = [
-        coupling.network.network.filters * math.prod(coupling.event_shape[:2])
-        for coupling in flow.bijector.submodules
-        if isinstance(coupling, AffineCoupling)
-    ]
-    numbers = (
-        _HIDDEN_MAPS * max(maps, default=0) + _IMAGES * flow.event_shape.num_elements()
-    )
+    maps = []
+    for coupling in flow.bijector.submodules:
+        if isinstance(coupling, AffineCoupling):
+            # Networks of another make do not tell how wide they are.
+            network = getattr(coupling.network, "network", None)
+            filters = getattr(network, "filters", 0)
+            maps.append(filters * math.prod(coupling.event_shape[:2]))
+    images = _IMAGES * flow.event_shape.num_elements()
+    numbers = _HIDDEN_MAPS * max(maps, default=0) + images
     check_fits("factor", factor, factor**2 * numbers * flow.dtype.size, "images")

@@ -8,7 +8,7 @@ import string
 import numpy as np
 
 from tfp_realnvp.evaluation.image_scores import SHOWN, ImageScores
-from tfp_realnvp.figures.grid import image_grid, side_by_side, with_headings
+from tfp_realnvp.figures.pictures import image_grid, side_by_side, with_headings
 from tfp_realnvp.gallery.page import image_tag, page_file
 
 _COLUMNS = 8

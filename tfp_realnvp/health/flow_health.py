@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -17,12 +18,12 @@ from tfp_realnvp.health.health_report import (
     PIXEL_TOLERANCE,
     RELATIVE_TOLERANCE,
     HealthReport,
-    RoundTripHealth,
 )
 from tfp_realnvp.health.measures import (
     Errors,
-    StatisticsGap,
+    RoundTripHealth,
     measure_round_trips,
+    scores_by_statistics,
     watched_couplings,
 )
 from tfp_realnvp.training.flow_model import FlowModel
@@ -51,25 +52,22 @@ def flow_health(
     gap                     score by running statistics - score by batch statistics
     ```
 
-    It also looks at every coupling while it is given the data: how large its log-scales
-    are and how many are at their bound, and which channels of its network are dead; and
-    for NaN and infinity anywhere. The flow is run outside of graphs and in its own
-    dtype. The thresholds, and why they are what they are, are in
-    `tfp_realnvp/health/health_report.py`.
+    For each coupling it measures how large the log-scales of the data are, how many are
+    at their bound, and which channels of the network are dead; and it looks for NaN and
+    infinity anywhere. `tfp_realnvp/health/health_report.py` has the thresholds and the
+    reasons for them. The flow is run outside of graphs and left as it was.
 
     Args:
-      model: `FlowModel`, or the `tfd.TransformedDistribution` of one; it is left as it
-        was.
+      model: `FlowModel`, or the `tfd.TransformedDistribution` of one.
       data: Array or `Tensor` of events, of shape [N, *event_shape], a
         `tf.data.Dataset` of batches or of pairs of a batch and its conditions, or a
         split of `tfp_realnvp.data` such as `data.test`. Over pixels, in [0, 256);
-        integer images get noise.
+        integer images get dequantization noise.
       condition: Labels or vectors, one for each event, if the flow takes a condition
         and `data` does not bring them.
       limit: Python `int`, how many examples to take at most, the first; `None` takes
         all.
-      batch_size: Python `int`. Statistics are taken over so many examples, so the gap
-        depends on it: make it that of training.
+      batch_size: Python `int`. The gap depends on it: make it that of training.
       seed: Python `int`, of the noise and of the samples.
 
     Returns:
@@ -94,26 +92,30 @@ def flow_health(
 
     ```
     """
-    model = _as_model(model)
-    flow = model.flow
+    flow = model.flow if isinstance(model, FlowModel) else model
+    if not isinstance(flow, tfd.Distribution) or not is_transformed(flow):
+        raise TypeError(
+            "model: expected a FlowModel of a tfd.TransformedDistribution, or one of "
+            f"these itself; got {type(flow).__name__}."
+        )
+    model = model if isinstance(model, FlowModel) else FlowModel(model)
     if limit is not None:
         check_int("limit", limit)
     check_int("batch_size", batch_size)
     check_seed("seed", seed, optional=False)
     x, condition = _examples(model, data, condition, limit)
-    values = tf.cast(x, flow.dtype)
+    values, tolerance = tf.cast(x, flow.dtype), PIXEL_TOLERANCE
     if model.is_over_pixels and x.dtype.kind != "f":
         values = dequantized(values, tf.constant([0, seed]))
     x = values.numpy()
+    if not model.is_over_pixels:
+        tolerance = RELATIVE_TOLERANCE * x.std()
     vectors = condition_vectors(flow, condition, len(x))
     batch_size = min(batch_size, len(x))
 
     with watched_couplings(flow) as watches:
         trips = measure_round_trips(flow, x, vectors, seed=seed, batch_size=batch_size)
-    by_running, by_batch = _scores(model, x, vectors, batch_size)
-    tolerance = (
-        PIXEL_TOLERANCE if model.is_over_pixels else RELATIVE_TOLERANCE * x.std()
-    )
+    by_running, by_batch = _mean_scores(model, x, vectors, batch_size)
     errors = np.nan_to_num(np.abs(trips.on_data), nan=np.inf)
     worst = np.unravel_index(np.argmax(errors), errors.shape)
     drift, names = Errors.of(trips.log_det_drift), weight_names(flow)
@@ -123,9 +125,9 @@ def flow_health(
         event_shape=tuple(flow.event_shape),
         dtype=flow.dtype.name,
         units="bits/dim" if model.is_over_pixels else "nats",
-        data=_health(trips.on_data, tolerance),
+        data=RoundTripHealth.of(trips.on_data, tolerance),
         samples=tuple(
-            _health(errors, RELATIVE_TOLERANCE * drawn.std())
+            RoundTripHealth.of(errors, RELATIVE_TOLERANCE * drawn.std())
             for errors, drawn in zip(trips.on_samples, trips.drawn, strict=True)
         ),
         worst=tuple(int(i) for i in worst),
@@ -144,16 +146,6 @@ def flow_health(
     )
 
 
-def _as_model(model: Any) -> FlowModel:
-    flow = model.flow if isinstance(model, FlowModel) else model
-    if not isinstance(flow, tfd.Distribution) or not is_transformed(flow):
-        raise TypeError(
-            "model: expected a FlowModel of a tfd.TransformedDistribution, or one of "
-            f"these itself; got {type(flow).__name__}."
-        )
-    return model if isinstance(model, FlowModel) else FlowModel(model)
-
-
 def _examples(
     model: FlowModel, data: Any, condition: Any, limit: int | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -161,49 +153,39 @@ def _examples(
         if model.condition_size is None:
             data = data.unconditional()
         count = data.count if limit is None else min(limit, data.count)
-        given = data.take_conditions(count) if condition is None else condition
-        data, condition = data.take(count), given
-
-    def check() -> None:
-        check_data(
-            data,
-            condition,
-            event_shape=model.flow.event_shape,
-            pixels=model.is_over_pixels,
-            condition_size=model.condition_size,
-            steps=("limit", limit),
-        )
-
+        condition = data.take_conditions(count) if condition is None else condition
+        data = data.take(count)
+    check = functools.partial(
+        check_data,
+        event_shape=model.flow.event_shape,
+        pixels=model.is_over_pixels,
+        condition_size=model.condition_size,
+        steps=("limit", limit),
+    )
     try:
-        check()
+        check(data, condition)
         if isinstance(data, tf.data.Dataset):
             elements = list(data.unbatch().take(-1 if limit is None else limit))
             columns = zip(*(tf.nest.flatten(e) for e in elements), strict=True)
             data, *others = (np.stack([v.numpy() for v in c]) for c in columns)
             condition = others[0] if others else None
             # What is in a data set is not known before.
-            check()
+            check(data, condition)
     except ValueError as error:
         raise ValueError(re.sub("^x:", "data:", str(error))) from None
     condition = None if condition is None else np.asarray(condition)[:limit]
     return np.asarray(data[:limit]), condition
 
 
-def _scores(
+def _mean_scores(
     model: FlowModel, x: np.ndarray, condition: np.ndarray | None, batch_size: int
-) -> tuple[float, float]:
+) -> list[float]:
     """Returns the mean scores by running and by batch statistics of full batches."""
-    gap, scores = StatisticsGap(model, run_eagerly=True), []
+    # Eager: graphs of a deep flow would take longer than a few batches.
+    both, found = scores_by_statistics(model, compiled=False), []
     # Statistics of what is left over, one example perhaps, say nothing.
     for start in range(0, len(x) - batch_size + 1, batch_size):
         part = slice(start, start + batch_size)
         given = None if condition is None else condition[part]
-        scores.append(gap.scores(x[part], given))
-    by_running, by_batch = map(np.concatenate, zip(*scores, strict=True))
-    return float(by_running.mean()), float(by_batch.mean())
-
-
-def _health(errors: np.ndarray, tolerance: float) -> RoundTripHealth:
-    # NaN is wrong too.
-    wrong = ~(np.abs(errors) <= tolerance)
-    return RoundTripHealth(Errors.of(errors), float(tolerance), float(wrong.mean()))
+        found.append(both(tf.constant(x[part]), given))
+    return [float(np.concatenate(s).mean()) for s in zip(*found, strict=True)]

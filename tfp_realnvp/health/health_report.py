@@ -1,19 +1,20 @@
 """What speaks for and against a flow, as numbers and in words.
 
 A finding is *grave* if densities or samples are wrong by more than what flows are
-compared by, and the flow is not to be trusted then; else the flow is usable, but.
+compared by: such a flow is not to be trusted.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
 
-from tfp_realnvp.health.measures import CouplingHealth, Errors
+from tfp_realnvp.health.measures import CouplingHealth, Errors, RoundTripHealth
 
 # Half a pixel: a value in the middle of its bin comes back in another.
 PIXEL_TOLERANCE = 0.5
@@ -80,21 +81,6 @@ class Finding:
 
 
 @dataclasses.dataclass(frozen=True)
-class RoundTripHealth:
-    """How exactly something comes back.
-
-    Attributes:
-      errors: Of all entries.
-      tolerance: What an entry may be off by, in the same units.
-      wrong_share: Share of the entries that are off by more, or not finite.
-    """
-
-    errors: Errors
-    tolerance: float
-    wrong_share: float
-
-
-@dataclasses.dataclass(frozen=True)
 class HealthReport:
     """What `flow_health` found. `str` of it is a table and a verdict in words.
 
@@ -104,8 +90,10 @@ class HealthReport:
       event_shape: Of the flow.
       dtype: Name of the flow's dtype.
       units: Of the scores: `"bits/dim"` over pixels, otherwise `"nats"`.
-      data: Round trip of the data, `forward(inverse(x)) - x`.
-      samples: Round trip of latents drawn from the base, `inverse(forward(z)) - z`, by
+      data: Round trip of the data, `forward(inverse(x)) - x`: `errors` (`max`, `mean`,
+        `quantile_999` that one in a thousand exceeds, and how many are `non_finite`),
+        `tolerance`, and the `wrong_share` that is off by more.
+      samples: The same of latents drawn from the base, `inverse(forward(z)) - z`, by
         scale, finest first.
       worst: Index of the entry of the data that comes back most wrong: number of the
         example, then where in it: row, column, channel of an image.
@@ -114,7 +102,8 @@ class HealthReport:
       score_by_running: Mean negative log-density by running statistics, in `units`.
       score_by_batch: The same by the statistics of batches.
       gap: The first minus the second.
-      couplings: What every coupling does with the data.
+      couplings: What every coupling does with the data: `name`, `max_log_scale`,
+        `saturated_share` of the log-scales, `dead_channels` of so many `channels`.
       non_finite_weights: Names of weights that hold NaN or infinity.
       non_finite_log_probs: How many examples have a log-density that is not finite.
     """
@@ -147,8 +136,7 @@ class HealthReport:
         """The word for it: whether there are findings, and whether one is grave."""
         if not self.findings:
             return "healthy"
-        is_grave = any(finding.is_grave for finding in self.findings)
-        return "not to be trusted" if is_grave else "usable, but"
+        return "not to be trusted" if self.findings[0].is_grave else "usable, but"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all of it as JSON takes it; `None` stands for NaN and infinity."""
@@ -156,8 +144,9 @@ class HealthReport:
             {**dataclasses.asdict(f), "advice": f.advice, "text": str(f)}
             for f in self.findings
         ]
-        values = dataclasses.asdict(self)
-        return _plain({"verdict": self.verdict, "findings": findings, **values})
+        values = {"verdict": self.verdict, "findings": findings}
+        text = json.dumps({**values, **dataclasses.asdict(self)})
+        return json.loads(text, parse_constant=lambda constant: None)
 
     def __str__(self) -> str:
         shape = " x ".join(map(str, self.event_shape))
@@ -198,53 +187,55 @@ class HealthReport:
         yield from _round_trip(self.data, f"data, worst in {self._worst_entry()}")
         for number, trip in enumerate(self.samples, 1):
             yield from _round_trip(trip, f"samples, scale {number}")
-        drift, most = self.log_det_drift_bits_per_dim, LARGEST_DRIFT
-        # A drift of NaN is one too.
-        if not drift <= most:
+        drift, gap = self.log_det_drift_bits_per_dim, self.gap
+        largest, grave = map(self._in_units, (LARGEST_GAP, GRAVE_GAP))
+        # NaN is beyond every threshold.
+        if not drift <= LARGEST_DRIFT:
             what = f"there and back it adds up to {drift:.2g} bits/dim instead of 0"
-            grave = not drift <= GRAVE_DRIFT
-            yield Finding("log-det drift", "log-determinant", drift, most, what, grave)
-        gap, most = self.gap, self._in_units(LARGEST_GAP)
-        if not abs(gap) <= most:
+            kind, where = "log-det drift", "log-determinant"
+            is_grave = not drift <= GRAVE_DRIFT
+            yield Finding(kind, where, drift, LARGEST_DRIFT, what, is_grave)
+        if not abs(gap) <= largest:
             what = (
                 f"scores by running statistics are {gap:+.3g} {self.units} from those "
                 f"by statistics of batches of {self.batch_size}"
             )
-            grave = not abs(gap) <= self._in_units(GRAVE_GAP)
-            where = "batch normalization"
-            yield Finding("statistics gap", where, gap, most, what, grave)
+            kind, where = "statistics gap", "batch normalization"
+            is_grave = not abs(gap) <= grave
+            yield Finding(kind, where, gap, largest, what, is_grave)
 
     def _of_couplings(self) -> Iterator[Finding]:
+        most = self._largest_log_scale()
         for coupling in self.couplings:
-            name, value = coupling.name, coupling.max_log_scale
-            most = self._largest_log_scale()
-            if value > most:
+            name, scale = coupling.name, coupling.max_log_scale
+            if scale > most:
                 what = (
-                    f"log-scales reach {value:.3g}, where half of the digits of "
+                    f"log-scales reach {scale:.3g}, where half of the digits of "
                     f"{self.dtype} are lost in this coupling alone"
                 )
-                yield Finding("large log-scale", name, value, most, what)
-            value, most = coupling.saturated_share, LARGEST_SATURATED_SHARE
-            if value > most:
+                yield Finding("large log-scale", name, scale, most, what)
+            share, limit = coupling.saturated_share, LARGEST_SATURATED_SHARE
+            if share > limit:
                 what = (
-                    f"a share of {value:.3g} of the log-scales, up to "
-                    f"{coupling.max_log_scale:.3g}, is near its bound and hardly learns"
+                    f"a share of {share:.3g} of the log-scales, up to {scale:.3g}, is "
+                    "near its bound and hardly learns"
                 )
-                yield Finding("saturated scales", name, value, most, what)
+                yield Finding("saturated scales", name, share, limit, what)
             dead, channels = coupling.dead_channels, coupling.channels
-            value, most = dead / max(1, channels), LARGEST_DEAD_SHARE
-            if value > most:
+            share, limit = dead / max(1, channels), LARGEST_DEAD_SHARE
+            if share > limit:
                 what = f"{dead} of {channels} hidden channels are 0 at all data"
-                yield Finding("dead channels", f"{name}.network", value, most, what)
+                yield Finding("dead channels", f"{name}.network", share, limit, what)
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
         yield "", "largest", "mean", "of all but 1 in 1000", "should be below"
         unit = "pixel values" if self.units == "bits/dim" else "units of the data"
-        trips = [(f"round trip of data, {unit}", self.data)]
+        trips = {f"data, {unit}": self.data}
         for number, trip in enumerate(self.samples, 1):
-            trips.append((f"round trip of samples, latents of scale {number}", trip))
-        for name, trip in trips:
-            yield name, *_figures(trip.errors), f"{trip.tolerance:.2g}"
+            trips[f"samples, latents of scale {number}"] = trip
+        for name, trip in trips.items():
+            bound = f"{trip.tolerance:.2g}"
+            yield f"round trip of {name}", *_figures(trip.errors), bound
         yield "log-det there plus back, nats", *_figures(self.log_det_drift), ""
         drift = f"{self.log_det_drift_bits_per_dim:.2g}"
         yield "  the same in bits/dim", drift, "", "", f"{LARGEST_DRIFT:.2g}"
@@ -253,16 +244,14 @@ class HealthReport:
         yield name, f"{self.gap:+.3g}", scores, "", f"{self._in_units(LARGEST_GAP):.2g}"
         if not self.couplings:
             return
-        largest = max(coupling.max_log_scale for coupling in self.couplings)
+        columns = zip(*map(dataclasses.astuple, self.couplings), strict=True)
+        _, shares, scales, channels, dead = columns
         bound = f"{self._largest_log_scale():.2g}"
-        yield "log-scales of a coupling", f"{largest:.3g}", "", "", bound
-        share = max(coupling.saturated_share for coupling in self.couplings)
+        yield "log-scales of a coupling", f"{max(scales):.3g}", "", "", bound
         bound = f"{LARGEST_SATURATED_SHARE:.0%}"
-        yield "  share of them at their bound", f"{share:.2%}", "", "", bound
-        dead = sum(coupling.dead_channels for coupling in self.couplings)
-        channels = sum(coupling.channels for coupling in self.couplings)
+        yield "  share of them at their bound", f"{max(shares):.2%}", "", "", bound
         bound = f"{LARGEST_DEAD_SHARE:.0%} of a network"
-        yield "dead channels", f"{dead} of {channels}", "", "", bound
+        yield "dead channels", f"{sum(dead)} of {sum(channels)}", "", "", bound
 
 
 def _round_trip(trip: RoundTripHealth, where: str) -> Iterator[Finding]:
@@ -288,13 +277,3 @@ def _table(rows: Iterator[tuple[str, ...]]) -> list[str]:
     lines = ["| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return lines
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

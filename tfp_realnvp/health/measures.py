@@ -5,22 +5,20 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow_probability import bijectors as tfb
 from tensorflow_probability import distributions as tfd
 
-from tfp_realnvp.bijectors import AffineCoupling, FusedChain
-from tfp_realnvp.figures.latents import draw_latents
+from tfp_realnvp.bijectors import AffineCoupling
+from tfp_realnvp.figures.latents import draw_latents, innermost_bijector
 from tfp_realnvp.flows.call_arguments import check_transformed, distribution_kwargs
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 from tfp_realnvp.nets import MLP, ResNet, ShiftAndLogScale
 from tfp_realnvp.training.flow_model import FlowModel
-from tfp_realnvp.training.functions import dequantized
 from tfp_realnvp.training.non_finite import observed, part_names, unchanged
 
 # The slope of tanh is 0.02 there, so its gradient is a fiftieth of what it was.
@@ -31,14 +29,7 @@ _DEAD = 1e-6
 
 @dataclasses.dataclass(frozen=True)
 class Errors:
-    """What there is to know of many absolute errors.
-
-    Attributes:
-      max: The largest.
-      mean: Their mean.
-      quantile_999: What one in a thousand of them is above.
-      non_finite: How many are NaN or infinite; the others are about the rest.
-    """
+    """What there is to know of many absolute errors, less those that are not finite."""
 
     max: float
     mean: float
@@ -58,17 +49,27 @@ class Errors:
 
 
 @dataclasses.dataclass(frozen=True)
-class RoundTrips:
-    """Differences that should all be 0 and are what rounding makes of them.
+class RoundTripHealth:
+    """How exactly something comes back; the share `wrong_share` does not."""
 
-    Attributes:
-      on_data: `forward(inverse(x)) - x`, of shape [N, *event_shape], in units of `x`.
-      on_samples: `inverse(forward(z)) - z` by scale, finest first, of as many samples;
-        those that are not finite give NaN.
-      log_det_drift: `forward_log_det(z) + inverse_log_det(x)` with `z = inverse(x)`,
-        each by a pass of its own, in nats, of shape [N].
-      drawn: The `z` drawn from the base, by scale, as `on_samples`.
-      log_prob: `log_prob(x)`, by running statistics, in nats, of shape [N].
+    errors: Errors
+    tolerance: float
+    wrong_share: float
+
+    @classmethod
+    def of(cls, errors: np.ndarray, tolerance: float) -> RoundTripHealth:
+        """Returns the summary of an array of differences of any shape."""
+        # NaN is wrong too.
+        wrong = ~(np.abs(errors) <= tolerance)
+        return cls(Errors.of(errors), float(tolerance), float(wrong.mean()))
+
+
+@dataclasses.dataclass(frozen=True)
+class RoundTrips:
+    """Differences that would be 0 in exact arithmetic, of N examples.
+
+    Those of samples are by scale, finest first, and NaN where a sample is not finite.
+    Each log-determinant of `log_det_drift` comes from a pass of its own.
     """
 
     on_data: np.ndarray
@@ -98,21 +99,12 @@ def measure_round_trips(
         given = None if condition is None else condition[part]
         parts.append(_round_trips_of_batch(flow, x[part], samples[part], given))
     errors, again, drift, log_prob = map(np.concatenate, zip(*parts, strict=True))
-    return RoundTrips(
-        on_data=errors,
-        on_samples=split_scales(flow, again - samples),
-        log_det_drift=drift,
-        drawn=split_scales(flow, samples),
-        log_prob=log_prob,
-    )
+    on_samples, drawn = _by_scale(flow, again - samples), _by_scale(flow, samples)
+    return RoundTrips(errors, on_samples, drift, drawn, log_prob)
 
 
-def split_scales(flow: tfd.Distribution, latents: np.ndarray) -> list[np.ndarray]:
-    """Returns the latents of a flow by scale, finest first, or all in one."""
-    bijector = flow.bijector
-    # What is nearest to the latents comes last.
-    while isinstance(bijector, (FusedChain, tfb.Chain)):
-        bijector = bijector.bijectors[-1]
+def _by_scale(flow: tfd.Distribution, latents: np.ndarray) -> list[np.ndarray]:
+    bijector = innermost_bijector(flow)
     if not isinstance(bijector, RealNVPBijector):
         return [latents]
     return [np.asarray(z) for z in bijector.split_latent(tf.constant(latents))]
@@ -147,80 +139,54 @@ def _round_trips_of_batch(
     return (back - events).numpy(), again, drift.numpy(), log_prob.numpy()
 
 
-class RoundTrip:
-    """The way of events to the latents and back, compiled once.
+def round_trip(flow: tfd.Distribution) -> Callable[..., tf.Tensor]:
+    """Returns `forward(inverse(x))` as a function of events and conditions, compiled.
 
     Only the bijector of the `tfd.TransformedDistribution` counts, not one of its base.
     """
+    check_transformed(flow)
 
-    def __init__(self, flow: tfd.Distribution):
-        check_transformed(flow)
-        self._flow = flow
-        self._run = tf.function(self._there_and_back, autograph=False)
-
-    def reconstruct(self, x: Any, condition: Any = None) -> tf.Tensor:
-        """Returns `forward(inverse(x))` of real-valued events, and their conditions."""
-        return self._run(tf.cast(x, self._flow.dtype), condition)
-
-    def _there_and_back(self, x: tf.Tensor, condition: tf.Tensor | None) -> tf.Tensor:
-        kwargs = distribution_kwargs(self._flow, training=False, condition=condition)
+    @tf.function(autograph=False)
+    def there_and_back(x: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        kwargs = distribution_kwargs(flow, training=False, condition=condition)
         kwargs = kwargs.get("bijector_kwargs", {})
-        latents = self._flow.bijector.inverse(x, **kwargs)
+        latents = flow.bijector.inverse(x, **kwargs)
         # The bijector's cache would know where the very same tensor came from.
-        return self._flow.bijector.forward(tf.identity(latents), **kwargs)
+        return flow.bijector.forward(tf.identity(latents), **kwargs)
+
+    return there_and_back
 
 
-class StatisticsGap:
-    """Scores of examples by either kind of statistics; the model is left as it was.
+def scores_by_statistics(
+    model: FlowModel, *, compiled: bool = True
+) -> Callable[..., list[np.ndarray]]:
+    """Returns a function to scores of events by running and by their own statistics.
 
-    A gap between the two means that the moving averages do not describe the data under
-    the present weights. Without batch normalization there is none.
+    They are negative log-likelihoods in the model's units, and the model is left as it
+    was. Where the two differ, the moving averages do not describe the data under the
+    present weights.
     """
 
-    def __init__(self, model: FlowModel, *, run_eagerly: bool = False):
-        self._model = model
-        self._run = self._in_units
-        if not run_eagerly:
-            self._run = tf.function(self._in_units, autograph=False)
+    def score(x: tf.Tensor, condition: Any, training: bool) -> tf.Tensor:
+        log_prob, _ = model.log_prob_parts(x, condition, training=training)
+        return model.to_units(log_prob)
 
-    def scores(
-        self, x: Any, condition: Any = None, *, seed: Sequence[int] = (0, 0)
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the scores of a batch by running statistics and by its own.
+    run = tf.function(score, autograph=False) if compiled else score
 
-        Both are the negative log-likelihoods of the examples in the model's units.
-        Integer images get the same noise for both.
-        """
-        model = self._model
-        events = tf.cast(x, model.flow.dtype)
-        if model.is_over_pixels and not tf.convert_to_tensor(x).dtype.is_floating:
-            events = dequantized(events, tf.constant(seed))
+    def scores(x: tf.Tensor, condition: Any = None) -> list[np.ndarray]:
         with unchanged(model.non_trainable_state):
-            running, batch = (
-                self._run(events, condition, training=training)
-                for training in (False, True)
-            )
-            return running.numpy(), batch.numpy()
+            return [run(x, condition, training).numpy() for training in (False, True)]
 
-    def _in_units(
-        self, x: tf.Tensor, condition: tf.Tensor | None, *, training: bool
-    ) -> tf.Tensor:
-        log_prob, _ = self._model.log_prob_parts(x, condition, training=training)
-        return self._model.to_units(log_prob)
+    return scores
 
 
 @dataclasses.dataclass(frozen=True)
 class CouplingHealth:
     """What a coupling and its network do with data.
 
-    Attributes:
-      name: The way to the coupling in Python.
-      saturated_share: Share of the log-scales that are within 1 % of their bound; 0 if
-        the network is not a `ShiftAndLogScale`.
-      max_log_scale: Largest absolute log-scale.
-      channels: Channels of the network's hidden activations, of all layers together;
-        0 if it is not a `ResNet` or `MLP`, into which nothing here looks.
-      dead_channels: How many of them are 0 at all data.
+    Of the log-scales a share is within 1 % of the bound of a `ShiftAndLogScale`; of the
+    hidden channels of a `ResNet` or `MLP`, in all layers, some are 0 at all data. For
+    networks of other classes these are 0.
     """
 
     name: str
@@ -250,7 +216,9 @@ class CouplingWatch:
         head = coupling.network
         is_bounded = isinstance(head, ShiftAndLogScale)
         self._name = name
-        self._bound = abs(float(head.gain)) if is_bounded else 0.0
+        self._saturated_from = np.inf
+        if is_bounded:
+            self._saturated_from = _SATURATED_TANH * abs(float(head.gain))
         self._saturated, self._count, self._max = 0, 0, 0.0
         self._largest: dict[int, np.ndarray] = {}
         see = observed(coupling, "_shift_and_log_scale", self._see_log_scale)
@@ -276,9 +244,8 @@ class CouplingWatch:
         values = np.abs(outputs[1].numpy())
         is_changed = np.ones([], bool) if mask is None else mask.numpy() == 0
         self._count += int(np.broadcast_to(is_changed, values.shape).sum())
-        if self._bound:
-            is_high = values > _SATURATED_TANH * self._bound
-            self._saturated += int((is_high & is_changed).sum())
+        is_high = values > self._saturated_from
+        self._saturated += int((is_high & is_changed).sum())
         self._max = float(np.maximum(self._max, values.max()))
 
     def _see_activations(self, i: int, inputs: tuple[Any, ...], outputs: Any) -> None:
@@ -293,7 +260,6 @@ def _readers_of_activations(network: Any) -> list[tuple[keras.layers.Layer, str]
         convs = [c for block in network.blocks for c in (block.conv_in, block.conv_out)]
         return [(conv, "scaled_and_shifted") for conv in (*convs, network.conv_out)]
     if isinstance(network, MLP):
-        return [
-            (dense, "call") for dense in (*network.hidden[1:], network.output_layer)
-        ]
+        layers = (*network.hidden[1:], network.output_layer)
+        return [(dense, "call") for dense in layers]
     return []

@@ -18,8 +18,7 @@ from tfp_realnvp.arguments import check_choice, check_number
 from tfp_realnvp.choices import SCHEDULES
 from tfp_realnvp.data.progress import ProgressLine
 from tfp_realnvp.figures import image_grid, sample_images, to_uint8
-from tfp_realnvp.figures.grid import enlargement
-from tfp_realnvp.health.measures import RoundTrip, StatisticsGap
+from tfp_realnvp.health.measures import round_trip, scores_by_statistics
 from tfp_realnvp.training.functions import dequantized
 
 # Part of the run in which a trapezoid falls.
@@ -237,8 +236,8 @@ class TensorBoard(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         model = self.model
         if self._images is not None:
-            self._round_trip = RoundTrip(model.flow)
-            self._statistics_gap = StatisticsGap(model)
+            self._round_trip = round_trip(model.flow)
+            self._scores = scores_by_statistics(model)
         self._intervals = model.step // self._every_steps
         self._writer = tf.summary.create_file_writer(self._directory)
 
@@ -270,8 +269,8 @@ class TensorBoard(keras.callbacks.Callback):
     def _write_health_and_pictures(self, images: np.ndarray) -> None:
         flow, condition = self.model.flow, self._condition
         events = dequantized(tf.cast(images, flow.dtype), tf.constant([0, self._seed]))
-        running, batch = self._statistics_gap.scores(events, condition)
-        found = self._round_trip.reconstruct(events, condition)
+        running, batch = self._scores(events, condition)
+        found = self._round_trip(events, condition)
         health = {
             "round_trip_error": np.max(np.abs(found - events)),
             "statistics_gap": running.mean() - batch.mean(),
@@ -293,6 +292,6 @@ class TensorBoard(keras.callbacks.Callback):
                 tf.summary.scalar(f"{group}/{name}", number)
 
     def _write_grid(self, name: str, images: np.ndarray, columns: int) -> None:
-        grid = image_grid(images, columns=columns, scale=enlargement(images), gap=2)
+        grid = image_grid(images, columns=columns, scale=None, gap=2)
         with self._writer.as_default(step=self.model.step):
             tf.summary.image(name, grid[np.newaxis])

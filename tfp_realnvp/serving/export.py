@@ -1,9 +1,12 @@
-"""A flow as a TensorFlow SavedModel."""
+"""A flow as a TensorFlow SavedModel, its version, and where its weights come from."""
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -22,6 +25,8 @@ from tfp_realnvp.flows.call_arguments import (
 )
 from tfp_realnvp.flows.config import to_config
 from tfp_realnvp.flows.freeze import freeze
+from tfp_realnvp.runs.run import SCORES_IN_SUMMARY
+from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.serving.signatures import PARAMETERS, signatures_of
 from tfp_realnvp.training.flow_model import FlowModel
 
@@ -62,30 +67,28 @@ def export_saved_model(
     decode:           latents                      -> samples, images (uint8)
     ```
 
-    Numbers are of the flow's dtype, `num_draws`, `num_samples` and `seed` (of shape
-    [2]) are `int32`. `log_prob` is in nats; `bits_per_dim`, `images` and
-    `score_images` are there for flows over pixels, which end in a `PixelLogit`;
-    `temperature` (a factor on the latents), `encode` and `decode` for transformed
-    distributions. A conditional flow takes `condition`, floating vectors of shape
-    [N, condition_size], in each.
+    `log_prob` is in nats; `bits_per_dim`, `images` and `score_images` exist for flows
+    over pixels, which end in a `PixelLogit`; `temperature` (a factor on the latents),
+    `encode` and `decode` for transformed distributions. A conditional flow takes
+    `condition`, floating vectors of shape [N, condition_size], in each.
 
-    `serving_default` adds no noise: its pixels are real values in [0, 256).
     `score_images` adds noise to 8-bit images (Section 4.1) that `seed` fixes, the same
     for every image, and gives the logarithm of the mean density over `num_draws` draws
-    of it. `log_prob` of `sample` is that of `samples`, of which `images` are the whole
-    part.
+    of it; `serving_default` adds none. `log_prob` of `sample` is that of `samples`, of
+    which `images` are the whole part.
 
     NaN, infinity and values that are not pixels raise
     `tf.errors.InvalidArgumentError` in whatever loads the artifact. Layers normalize by
-    their moving averages. `assets.extra/metadata.json` describes the artifact.
+    their moving averages. `assets.extra/metadata.json` describes the artifact, with the
+    dtypes and shapes of all inputs and outputs.
 
     Args:
       flow: `tfd.Distribution` over events of a known shape, without batch shape, or
         the `FlowModel` that trains one.
-      directory: Folder to write, which comes into being complete or not at all. To
-        keep versions, as TensorFlow Serving does, see `next_version`.
-      overwrite: Python `bool`, whether to replace a folder that holds anything. It
-        stays until the new one is complete.
+      directory: Folder to write, which appears complete or not at all. To keep
+        versions, as TensorFlow Serving does, see `next_version`.
+      overwrite: Python `bool`, whether to replace a folder that holds anything, once
+        the new one is complete.
       run: What is known of the training, as values that JSON can hold.
 
     Returns:
@@ -116,9 +119,18 @@ def export_saved_model(
 
     ```
     """
-    if isinstance(flow, FlowModel):
-        flow = flow.flow
-    _check_flow(flow)
+    flow = flow.flow if isinstance(flow, FlowModel) else flow
+    if not isinstance(flow, tfd.Distribution):
+        raise TypeError(
+            "flow: expected a tfd.Distribution or a FlowModel, got "
+            f"{type(flow).__name__}."
+        )
+    has_one_shape = isinstance(flow.dtype, tf.DType) and flow.batch_shape == []
+    if not has_one_shape or not flow.event_shape.is_fully_defined():
+        raise ValueError(
+            "flow: expected one over single tensors of a known shape, without batch "
+            f"shape, got {shortened(flow)}."
+        )
     check_flag("overwrite", overwrite)
     check_path("directory", directory)
     # What a symbolic link points to is replaced, not the link.
@@ -138,8 +150,8 @@ def export_saved_model(
     frozen = freeze(flow) if is_transformed(flow) else flow
     # Traced before anything is written.
     signatures = signatures_of(frozen)
-    # The variables alone: with the flow as an attribute the artifact would describe
-    # every bijector and layer, which nobody can make use of.
+    # With the flow itself the artifact would describe every bijector and layer, which
+    # is of no use to anyone.
     module = tf.Module()
     module.flow_variables = list(frozen.variables)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
@@ -160,18 +172,87 @@ def export_saved_model(
     return pathlib.Path(directory)
 
 
-def _check_flow(flow: tfd.Distribution) -> None:
-    if not isinstance(flow, tfd.Distribution):
-        raise TypeError(
-            "flow: expected a tfd.Distribution or a FlowModel, got "
-            f"{type(flow).__name__}."
+def next_version(directory: str | os.PathLike) -> pathlib.Path:
+    """Returns the folder of the next version: `directory/1`, then `directory/2`, ...
+
+    That is how TensorFlow Serving finds new versions and goes back to old ones.
+
+    Args:
+      directory: Folder of all versions, which need not be there yet.
+
+    Raises:
+      FileExistsError: If it is a file, or a SavedModel itself.
+      ValueError: If `directory` is not a path.
+    """
+    check_path("directory", directory)
+    directory = pathlib.Path(directory)
+    is_file = directory.exists() and not directory.is_dir()
+    if is_file or (directory / "saved_model.pb").exists():
+        kind = "file" if is_file else "SavedModel itself"
+        raise FileExistsError(
+            f"directory: expected a folder of versions, but {directory} is a {kind}."
         )
-    has_one_shape = isinstance(flow.dtype, tf.DType) and flow.batch_shape == []
-    if not has_one_shape or not flow.event_shape.is_fully_defined():
-        raise ValueError(
-            "flow: expected one over single tensors of a known shape, without batch "
-            f"shape, got {shortened(flow)}."
-        )
+    # TensorFlow Serving reads no other digits as a number.
+    names = [p.name for p in directory.glob("[0-9]*") if p.name.isdecimal()]
+    return directory / str(1 + max(map(int, names), default=0))
+
+
+def run_origin(directory: RunDirectory, weights: str = "last") -> dict[str, Any]:
+    """Returns what is known of a run: data set, classes, configuration, bits/dim.
+
+    Args:
+      directory: Folder of the run.
+      weights: Python `str`, which of its weights, see `RunDirectory.weights`.
+
+    Returns:
+      `dict` for `export_saved_model`. `bits_per_dim` is what `evaluate` or, if it has
+      not been run on these weights, training has found, with the split and, of
+      `evaluate`, the number of images and the standard error; `None` if neither has.
+
+    Raises:
+      FileNotFoundError: If the folder holds no run or not these weights.
+      ValueError: If one of its files is damaged.
+    """
+    config = directory.load_config()
+    directory.check_weights(weights)
+    path = directory.weights(weights)
+    return {
+        "dataset": config.dataset,
+        "condition_names": config.condition_names,
+        "bits_per_dim": _bits_per_dim(directory.path, path.stat().st_mtime, weights),
+        "weights": weights,
+        "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "config": dataclasses.asdict(config),
+    }
+
+
+def _bits_per_dim(run: pathlib.Path, since: float, weights: str) -> dict | None:
+    # By our names, those in the files.
+    names = {
+        "value": "bits_per_dim",
+        "images": "images",
+        "standard_error": "standard_error_over_images",
+    }
+    evaluation = _read(run / "evaluation.json", since, names)
+    if evaluation.get("weights") == weights:
+        found = {ours: evaluation.get(name) for ours, name in names.items()}
+        return {**found, "split": str(evaluation.get("split"))}
+    name, split = SCORES_IN_SUMMARY[weights]
+    value = _read(run / "summary.json", since, {"value": name}).get(name)
+    return None if value is None else {"value": value, "split": split}
+
+
+def _read(path: pathlib.Path, since: float, names: dict[str, str]) -> dict[str, Any]:
+    """Returns what a file says of weights written then; nothing if it is older."""
+    if not path.is_file() or path.stat().st_mtime < since:
+        return {}
+    try:
+        values = dict(json.loads(path.read_text(encoding="utf-8")))
+        if not all(math.isfinite(values.get(name) or 0) for name in names.values()):
+            raise ValueError(f"expected finite numbers, got {shortened(values)}")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"run: {path} is damaged: {error}") from error
+    return values
 
 
 def _metadata(

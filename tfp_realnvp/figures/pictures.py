@@ -1,18 +1,26 @@
-"""8-bit images: from pixels, compared, and many of them in one picture."""
+"""8-bit images: from pixels, compared, many in one picture, and written as PNG."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
-from tfp_realnvp.arguments import check_int
+from tfp_realnvp.arguments import check_int, require
+from tfp_realnvp.files import atomic_path
 
 _RED = (220, 30, 30)
 _INK, _HEADING = 60, 28
 _LARGEST, _SMALLEST = 20, 9
 _GUTTER = 16
+_CURVES = {
+    "bits_per_dim": "training, batch statistics",
+    "val_bits_per_dim": "validation, running statistics",
+    "val_average_bits_per_dim": "validation, averaged weights",
+}
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
@@ -48,7 +56,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
       `float64` array of shape [N], infinite for images that are equal.
 
     Raises:
-      ValueError: If these are no 8-bit images of one shape.
+      ValueError: If these are not 8-bit images of one shape.
 
     #### Example
 
@@ -61,22 +69,12 @@ def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     ```
     """
-    a, b = checked_images("a, b", a), checked_images("a, b", b)
+    a, b = _checked("a, b", a), _checked("a, b", b)
     if a.shape != b.shape:
         raise ValueError(f"a, b: expected one shape, got {a.shape} and {b.shape}.")
     error = np.square(a.astype(np.float64) - b).mean(axis=(1, 2, 3))
     with np.errstate(divide="ignore"):
         return 10 * np.log10(255**2 / error)
-
-
-def checked_images(name: str, images: np.ndarray) -> np.ndarray:
-    """Returns images as an array; raises `ValueError` unless they are 8-bit ones."""
-    images = np.asarray(images)
-    if images.ndim != 4 or images.size == 0 or images.dtype != np.uint8:
-        expected = "shape (N, height, width, channels) with N > 0, of uint8"
-        got = f"{images.dtype} of shape {images.shape}"
-        raise ValueError(f"{name}: expected {expected}; got {got}.")
-    return images
 
 
 def enlargement(images: np.ndarray, *, least: int = 64) -> int:
@@ -98,7 +96,7 @@ def image_grid(
       images: `uint8` array of shape [N, height, width, channels].
       columns: Python `int`, images in a row.
       scale: Python `int`; each pixel becomes a square of this side. `None` enlarges
-        small images until they are seen well.
+        small images until they are easy to see.
       gap: Python `int`, width of the white lines between images, in pixels of the
         result.
       marked: Numbers of images to draw a red border on; the picture has colours then.
@@ -107,10 +105,9 @@ def image_grid(
       `uint8` array of shape [grid_height, grid_width, channels].
 
     Raises:
-      ValueError: If `images` is not a batch of 8-bit images, or `columns` or `scale`
-        is not positive.
+      ValueError: If `images` are not 8-bit ones, or a number is not positive.
     """
-    images = checked_images("images", images)
+    images = _checked("images", images)
     scale = enlargement(images) if scale is None else scale
     check_int("columns", columns)
     check_int("scale", scale)
@@ -150,21 +147,19 @@ def samples_beside_data(
       data: `uint8` array of shape [N, height, width, channels].
       samples: `uint8` array of the same shape.
       columns: Python `int`, images in a row of each block.
-      headings: What to write above the columns, and above both blocks what they are;
-        nothing if it is empty.
+      headings: What to write above the columns; each block is then named, too.
 
     Raises:
-      ValueError: If these are no 8-bit images of one shape, or `columns` is not
-        positive.
+      ValueError: If these are not 8-bit images of one shape, or `columns` is below 1.
     """
-    data = checked_images("data", data)
+    data = _checked("data", data)
     shape = np.shape(samples)
     if shape != data.shape:
         raise ValueError(
             f"samples: expected the shape of data, {data.shape}, got {shape}."
         )
     scale = enlargement(data)
-    # What is drawn large, and up to its edges, would run together.
+    # Large images that are drawn up to their edges would run together.
     gap = max(1, scale // 2)
     blocks = []
     for title, images in (("test images", data), ("samples", samples)):
@@ -188,7 +183,7 @@ def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
 def with_headings(picture: np.ndarray, headings: Sequence[str]) -> np.ndarray:
     """Returns a picture with a line of words above columns of one width.
 
-    They are made smaller where they would not fit, and then cut off.
+    Words that would not fit are made smaller, and then cut off.
     """
     line = Image.new("L", (picture.shape[1], _HEADING), 255)
     draw, width = ImageDraw.Draw(line), picture.shape[1] / len(headings)
@@ -203,3 +198,95 @@ def with_headings(picture: np.ndarray, headings: Sequence[str]) -> np.ndarray:
         draw.text(middle, text, _INK, font, anchor="mm")
     words = np.asarray(line)[..., np.newaxis].repeat(picture.shape[2], axis=2)
     return np.concatenate([words, picture])
+
+
+def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Writes an image as a PNG file.
+
+    Args:
+      path: Path of the file; what is there stays until all is written.
+      image: `uint8` array of shape [height, width, 1 or 3].
+
+    Raises:
+      ValueError: If `image` is not an 8-bit image.
+    """
+    (image,) = _checked("image", np.asarray(image)[np.newaxis])
+    contents = tf.io.encode_png(image).numpy()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(contents)
+
+
+def write_animation(
+    path: str | os.PathLike, frames: np.ndarray, *, milliseconds: int = 150
+) -> None:
+    """Writes pictures as an animated PNG that loops.
+
+    Browsers play it; other programs show the first frame.
+
+    Args:
+      path: As for `write_png`.
+      frames: `uint8` array of shape [N, height, width, 1 or 3].
+      milliseconds: Python `int`, how long each is shown.
+
+    Raises:
+      ValueError: If `frames` are not 8-bit pictures, or there are none.
+    """
+    frames = _checked("frames", frames)
+    if frames.shape[-1] == 1:
+        frames = frames[..., 0]
+    first, *others = (Image.fromarray(frame) for frame in frames)
+    # A loop of 0 never ends.
+    options = {"append_images": others, "duration": milliseconds, "loop": 0}
+    with atomic_path(path) as temporary:
+        first.save(temporary, format="PNG", save_all=True, **options)
+
+
+def write_learning_curve(
+    path: str | os.PathLike,
+    history: Mapping[str, Sequence[float]],
+    *,
+    references: Mapping[str, float],
+) -> None:
+    """Writes a PNG of bits/dim against epochs.
+
+    Args:
+      path: As for `write_png`.
+      history: `bits_per_dim`, `val_bits_per_dim` and, where weights are averaged,
+        `val_average_bits_per_dim` after each epoch.
+      references: Horizontal lines to draw, by their labels.
+
+    Raises:
+      ImportError: If matplotlib is not installed.
+    """
+    require("matplotlib", "the learning curve", extra="demo")
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    epochs = range(1, len(history["bits_per_dim"]) + 1)
+    for key, label in _CURVES.items():
+        if key in history:
+            axes.plot(epochs, history[key], marker=".", label=label)
+    for style, (label, level) in zip(("--", ":"), references.items(), strict=False):
+        axes.axhline(level, color="gray", linestyle=style, label=f"{label} {level:.2f}")
+    scores = np.array([*history["bits_per_dim"], *history["val_bits_per_dim"]])
+    # What is not finite leaves a gap in the line.
+    lowest = min([8.0, *scores[np.isfinite(scores)]])
+    axes.set_ylim(lowest - 0.2, max([8.2, *references.values()]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="epoch", ylabel="bits / dim")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")
+
+
+def _checked(name: str, images: np.ndarray) -> np.ndarray:
+    """Returns images as an array; raises `ValueError` unless they are 8-bit ones."""
+    images = np.asarray(images)
+    if images.ndim != 4 or images.size == 0 or images.dtype != np.uint8:
+        expected = "shape (N, height, width, channels) with N > 0, of uint8"
+        got = f"{images.dtype} of shape {images.shape}"
+        raise ValueError(f"{name}: expected {expected}; got {got}.")
+    return images

@@ -30,8 +30,6 @@ def test_grid_puts_images_row_after_row_with_white_between():
 def test_pixels_become_the_8_bit_values_they_are_plus_noise():
     pixels = np.array([-3.0, 0.0, 0.99, 254.5, 255.99, 260.0])
     np.testing.assert_array_equal(figures.to_uint8(pixels), [0, 0, 0, 254, 255, 255])
-    with pytest.raises(ValueError, match="pixels: expected numbers, got NaN in 2"):
-        figures.to_uint8(np.array([1.0, np.nan, np.nan]))
 
 
 def test_samples_stand_beside_the_data_under_their_headings():
@@ -64,7 +62,6 @@ IMAGES = noise(2, 8, 8, 1)
         (figures.image_grid, {"images": IMAGES / 255, "columns": 2}, "got float64"),
         (figures.image_grid, {"images": IMAGES, "columns": 0}, "columns: expected a"),
         (figures.psnr, {"a": IMAGES, "b": IMAGES[:1]}, "a, b: expected one shape"),
-        (figures.psnr, {"a": IMAGES, "b": IMAGES / 1}, "a, b: expected shape"),
         (figures.samples_beside_data, {"data": IMAGES, "samples": IMAGES[1:]}, "data"),
         (figures.write_png, {"path": "a", "image": IMAGES[0] / 255}, "image: expected"),
         (figures.write_animation, {"path": "a", "frames": IMAGES[:0]}, "frames: expec"),
