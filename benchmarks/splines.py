@@ -310,29 +310,39 @@ def compare(arguments):
 
 
 def report(rows):
-    """Returns a table for each data set."""
-    header = ("", "nats", "in equal time", "parameters", "step", "log_prob", "sample")
-    parts = []
-    for data in dict.fromkeys(row["data"] for row in rows):
-        here = [row for row in rows if row["data"] == data]
-        seconds = min(row["curve"][-1][0] for row in here)
-        lines = []
-        for arm in dict.fromkeys(row["arm"] for row in here):
-            of_arm = [row for row in here if row["arm"] == arm]
-            times = [list(row["milliseconds"].values()) for row in of_arm]
-            lines.append(
-                [
-                    arm,
-                    tables.mean_and_error([_best(row["curve"]) for row in of_arm]),
-                    tables.mean_and_error(
-                        [_best(row["curve"], seconds) for row in of_arm]
-                    ),
-                    of_arm[0]["parameters"],
-                    *(f"{t:.2f} ms" for t in np.median(times, axis=0)),
-                ]
-            )
-        parts.append(f"{data} ({seconds:.1f} s)\n\n{tables.table(header, lines)}")
-    return "\n\n".join(parts)
+    """Returns tables of densities, of densities in equal time, and of times."""
+    names = list(dict.fromkeys(row["data"] for row in rows))
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    of = {
+        (a, n): [r for r in rows if (r["arm"], r["data"]) == (a, n)]
+        for a in arms
+        for n in names
+    }
+    fastest = {n: min(r["curve"][-1][0] for r in rows if r["data"] == n) for n in names}
+
+    def nats(arm, name, seconds=np.inf):
+        return tables.mean_and_error(
+            [_best(r["curve"], seconds) for r in of[arm, name]]
+        )
+
+    def milliseconds(arm, name):
+        found = [list(row["milliseconds"].values()) for row in of[arm, name]]
+        return ", ".join(f"{t:.2f}" for t in np.median(found, axis=0)) if found else "-"
+
+    parts = {
+        "Nats after all updates": nats,
+        "Nats after as many seconds as the fastest takes": lambda arm, name: nats(
+            arm, name, fastest[name]
+        ),
+        "Milliseconds of a step, log_prob, sample": milliseconds,
+    }
+    return "\n\n".join(
+        f"{title}\n\n"
+        + tables.table(
+            ("", *names), [(arm, *(cell(arm, n) for n in names)) for arm in arms]
+        )
+        for title, cell in parts.items()
+    )
 
 
 def _best(curve, seconds=np.inf):

@@ -290,7 +290,7 @@ def coupling(network=None, mask=nvp.channel_mask, trainable=True, **sizes):
         {"mask": np.array([True, False, True, False])},
         {"trainable": False},
     ],
-    ids=str,
+    ids=["activation", "function", "residual", "dtype", "mask", "array", "trainable"],
 )
 def test_couplings_that_compute_otherwise_are_not_taken_for_alike(other):
     one, same = coupling(seed=0), coupling(seed=1, name="network")
