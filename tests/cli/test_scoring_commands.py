@@ -148,7 +148,7 @@ def test_all_that_was_found_is_written_and_told(asked, tmp_path, capsys):
     told = capsys.readouterr().out
     assert "3 images scored, 1 not. 5.700 bits/dim on average" in told
     # Of 99 images the smallest p is 0.02, so that nothing is to be said of 0.01.
-    assert "p <= 0.05: 1 of them, where" in told and "0.01" not in told
+    assert "p <= 0.05: 1 of them; among" in told and "0.01" not in told
     assert "Scored by mine" in (output / "scores.html").read_text()
 
 

@@ -96,8 +96,8 @@ def _told(summary: dict[str, Any]) -> list[str]:
         f"{reference['bits_per_dim']:.3f}."
     )
     lines += [
-        f"p <= {level}: {found:,} of them, where of images like the run's own it would "
-        f"be {float(level) * count:,.0f}."
+        f"p <= {level}: {found:,} of them; among images like the run's own, "
+        f"{float(level) * count:,.0f} would be expected."
         for level, found in summary["strange"].items()
         if float(level) >= reference["smallest_p"]
     ]
