@@ -298,9 +298,27 @@ def test_couplings_that_compute_otherwise_are_not_taken_for_alike(other):
     assert coupling(**other)._structure() != one._structure()
 
 
-def test_of_layers_of_others_nobody_knows_what_they_compute():
-    network = keras.Sequential([keras.layers.Dense(4)])
-    assert coupling(network)._structure() is None
+class Scaled(nvp.MLP):
+    """Computes something that its arguments do not tell."""
+
+    factor = 2.0
+
+    def call(self, *args, **kwargs):
+        return self.factor * super().call(*args, **kwargs)
+
+
+class OwnCoupling(nvp.AffineCoupling):
+    pass
+
+
+def test_of_layers_and_bijectors_of_users_nobody_knows_what_they_compute():
+    scaled = Scaled(4, hidden_units=(3,))
+    inside = nvp.MLP(4, hidden_units=(3,))
+    inside.output_layer = scaled
+    for network in (keras.Sequential([keras.layers.Dense(4)]), scaled, inside):
+        assert coupling(network)._structure() is None
+    head = nvp.ShiftAndLogScale(nvp.MLP(4, hidden_units=(3,)))
+    assert OwnCoupling((4,), head, nvp.channel_mask)._structure() is None
 
 
 def test_a_frozen_convolution_is_not_taken_for_one_that_normalizes():
