@@ -303,8 +303,8 @@ class Scaled(nvp.MLP):
 
     factor = 2.0
 
-    def call(self, *args, **kwargs):
-        return self.factor * super().call(*args, **kwargs)
+    def call(self, inputs, condition=None, training=False):
+        return self.factor * super().call(inputs, condition, training)
 
 
 class OwnCoupling(nvp.AffineCoupling):
@@ -314,7 +314,7 @@ class OwnCoupling(nvp.AffineCoupling):
 def test_of_layers_and_bijectors_of_users_nobody_knows_what_they_compute():
     scaled = Scaled(4, hidden_units=(3,))
     inside = nvp.MLP(4, hidden_units=(3,))
-    inside.output_layer = scaled
+    inside.output_layer = Scaled(4, hidden_units=(3,))
     for network in (keras.Sequential([keras.layers.Dense(4)]), scaled, inside):
         assert coupling(network)._structure() is None
     head = nvp.ShiftAndLogScale(nvp.MLP(4, hidden_units=(3,)))
