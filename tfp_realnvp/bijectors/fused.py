@@ -228,24 +228,14 @@ class FusedBijector(tfb.Bijector):
         return result, log_det
 
     def _run(
-        self,
-        value: tf.Tensor,
-        *,
-        inverse: bool,
-        recompute: bool = False,
-        **kwargs: Any,
+        self, value: tf.Tensor, *, inverse: bool, recompute: bool = False, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the result for values with one batch axis, and its log-det."""
         self._tell()
         kwargs["inverse"] = inverse
         if recompute and self._layers:
-            return recomputed(
-                self._value_and_log_det,
-                self._layers,
-                value,
-                alike=self._structure(),
-                **kwargs,
-            )
+            run, alike = self._value_and_log_det, self._structure()
+            return recomputed(run, self._layers, value, alike=alike, **kwargs)
         if recompute:
             kwargs["recompute"] = True
         return self._value_and_log_det(value, **kwargs)
