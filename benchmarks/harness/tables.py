@@ -7,8 +7,6 @@ import math
 import re
 import statistics
 
-from tfp_realnvp.files import atomic_path
-
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
@@ -75,5 +73,8 @@ def filled(text, mark, render):
 
 
 def write_text(path, text):
+    # Here, for children of other libraries have none of this package.
+    from tfp_realnvp.files import atomic_path
+
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

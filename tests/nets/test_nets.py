@@ -239,3 +239,17 @@ def test_the_penalty_and_its_gradient_are_those_of_keras(shape, dtype):
         found.append((penalty, tape.gradient(penalty, variable.value)))
     for actual, expected in zip(*found, strict=True):
         np.testing.assert_allclose(actual, expected, rtol=1e-6)
+
+
+def test_hidden_units_of_an_mlp_bend_at_different_places_that_a_seed_fixes():
+    one, same, other = (nvp.MLP(2, hidden_units=(8, 8), seed=s) for s in (0, 0, 1))
+    for network in (one, same, other):
+        network.build((None, 4))
+    for layer, again, another in zip(
+        one.hidden, same.hidden, other.hidden, strict=True
+    ):
+        bias, limit = layer.bias.numpy(), layer.kernel.shape[0] ** -0.5
+        assert len(np.unique(bias)) == 8 and np.abs(bias).max() <= limit
+        np.testing.assert_array_equal(bias, again.bias)
+        assert not np.array_equal(bias, another.bias)
+    assert not np.any(one.output_layer.bias)

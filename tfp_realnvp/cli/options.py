@@ -113,7 +113,7 @@ def train(parser: argparse.ArgumentParser) -> None:
     either("--resume", action="store_true", help="go on with it, or with the latest")
     add("--checkpoint-steps", type=COUNT, default=500, help="steps between checkpoints")
     add("--tensorboard", action="store_true", help="write for TensorBoard too")
-    add("--dry-run", action="store_true", help="only say what it costs, make a step")
+    add("--dry-run", action="store_true", help="only say what it would cost")
 
 
 def evaluate(parser: argparse.ArgumentParser) -> None:

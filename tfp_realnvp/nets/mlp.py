@@ -141,8 +141,8 @@ class MLP(ConfiguredLayer):
                 )
         shape = inputs_shape
         for layer, seed in zip(self.hidden, self._bias_seeds, strict=True):
-            # Without biases all units bend at 0, where a network of one input learns
-            # next to nothing else.
+            # With biases of 0 all units would bend at 0 alone, of which a network with
+            # few inputs cannot make other functions quickly.
             limit = cast(int, shape[-1]) ** -0.5
             layer.bias_initializer = keras.initializers.RandomUniform(
                 -limit, limit, seed=seed
