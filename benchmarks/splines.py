@@ -4,6 +4,7 @@
 
 The same points, as many parameters, the same batches and number of updates, Adam with
 a cosine schedule, one library after the other in a process of its own for each seed.
+"mixed" is twice as many couplings, narrower, with a learned matrix before each.
 `--torch-python` has torch, zuko, nflows, normflows and scikit-learn. Prints test
 log-likelihoods in nats, after all updates and in the time that the fastest takes (both
 where the validation score is best), and milliseconds.
@@ -22,7 +23,7 @@ from harness import machine, tables
 from harness.process import Process
 
 BATCH, BINS, BOUND, LAYERS = 256, 8, 5.0, 2
-OURS = ("spline, XLA", "spline", "affine")
+OURS = ("spline, XLA", "spline", "spline, mixed", "affine")
 PEERS = ("zuko NSF", "zuko NSF, coupling", "nflows", "normflows")
 
 
@@ -130,11 +131,13 @@ def run_ours(points, options):
     tfd = tfp.distributions
     points, *held_out = np.load(points).values()
     size, spline = points.shape[1], "spline" in options["arm"]
+    mixed = "mixed" in options["arm"]
+    couplings = options["couplings"] * (2 if mixed else 1)
 
     def make(width):
         bijector = nvp.RealNVPBijector(
             (size,),
-            nvp.CouplingStack(options["couplings"]),
+            nvp.CouplingStack(couplings, invertible_conv=mixed),
             nvp.MLPConditioner((width,) * LAYERS, activation="relu"),
             nvp.RationalQuadraticSpline(BINS, BOUND) if spline else None,
             l2=0,

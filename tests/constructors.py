@@ -165,6 +165,7 @@ _FLOWS: dict[str, tuple[tuple[int, ...], dict[str, Any], dict[str, Any]]] = {
     "real_nvp_of_splines": ((4, 4, 2), {"transform": _SPLINE}, {}),
     "vector": ((5,), {}, {}),
     "vector_of_two": ((2,), {"num_couplings": 3}, {}),
+    "vector_mixed": ((5,), {"invertible_conv": True}, {}),
     "vector_residual": ((4,), _RESIDUAL, {}),
     "vector_recompute": ((5,), {"batch_norm": "batch", "memory": "recompute"}, {}),
     "vector_of_labels": ((5,), {"condition_size": 3}, LABEL),

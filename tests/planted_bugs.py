@@ -8,8 +8,7 @@ A bug has a name, the folder of tests to run and which of them first (`pytest -k
 snippet that the package has exactly once, whatever its white space, and what takes its
 place. Exit status 1 if a bug was not seen.
 
-Last result (28 November 2026, after the package was made smaller, one bug at a time by
-`--only`): 40 of 40 seen.
+Last result (28 November 2026, commit e9a8f6a): 40 of 40 seen.
 """
 
 import argparse

@@ -44,6 +44,8 @@ def test_scales_are_put_together_as_in_section_3_6():
     assert list(members(flow(num_scales=3).body)) == first
     mixed = 3 * ["InvertibleConv", *normed]
     first = [*3 * normed, "Invert", *mixed, "FactorOut", last, "Squeeze"]
+    body = nvp.RealNVPBijector((4,), nvp.CouplingStack(2, invertible_conv=True)).body
+    assert list(members(body)) == 2 * ["InvertibleConv", "AffineCoupling"]
     body = flow(invertible_conv=True).body
     assert list(members(body)) == first
     (factor_out,) = (b for b in body.bijectors if isinstance(b, nvp.FactorOut))

@@ -108,10 +108,7 @@ class MultiScale:
             seeds=seeds,
         )
         if self.invertible_conv:
-            for i in reversed(range(len(channelwise))):
-                if isinstance(channelwise[i], Coupling):
-                    mixing = ChannelMixing(dtype=couplings.dtype)
-                    channelwise.insert(i, InvertibleConv(squeezed_shape, mixing))
+            channelwise = _mixed(channelwise, squeezed_shape, couplings.dtype)
         rest = dataclasses.replace(self, num_scales=self.num_scales - 1)
         next_scale = rest.chain(
             (height // 2, width // 2, 2 * channels), couplings, next(seeds), level + 1
@@ -142,13 +139,18 @@ class CouplingStack:
     Args:
       num_couplings: Python `int`, number of couplings, at least 2. From 4 on, every
         entry depends on every other whatever D is.
+      invertible_conv: Python `bool`, whether an `InvertibleConv`, over vectors a
+        learned matrix, comes before each coupling, as in neural spline flows. It is
+        for vectors whose entries are strongly correlated, such as rows of tables.
     """
 
     num_couplings: int = 6
+    invertible_conv: bool = False
     num_scales: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         check_int("num_couplings", self.num_couplings, least=2)
+        check_flag("invertible_conv", self.invertible_conv)
 
     def check(self, event_shape: tuple[int, ...]) -> None:
         """Raises `ValueError` if there is no such flow over events of that shape."""
@@ -182,7 +184,21 @@ class CouplingStack:
             initial_gain=1.0,
             seeds=iter(spawn_seeds(seed, self.num_couplings)),
         )
+        if self.invertible_conv:
+            members = _mixed(members, event_shape, couplings.dtype)
         return FusedChain(members, name="couplings")
+
+
+def _mixed(
+    members: Sequence[tfb.Bijector], event_shape: tuple[int, ...], dtype: str
+) -> list[tfb.Bijector]:
+    """Returns the members, with an `InvertibleConv` before each coupling."""
+    mixed: list[tfb.Bijector] = []
+    for member in members:
+        if isinstance(member, Coupling):
+            mixed.append(InvertibleConv(event_shape, ChannelMixing(dtype=dtype)))
+        mixed.append(member)
+    return mixed
 
 
 def _alternating(mask: Callable[..., MaskFunction], count: int) -> list[MaskFunction]:
