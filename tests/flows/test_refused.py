@@ -39,7 +39,7 @@ ROWS = [
     (VECTOR, {"network_dtype": BFLOAT16, "dtype": "float64"}, 'expected "float64"'),
     (VECTOR, {"network_dtype": "float32", "dtype": "float64"}, 'expected "float64"'),
     # Parts.
-    (VECTOR, {"num_scales": 2}, "num_scales: .* sizes activation, hidden_units, num_c"),
+    (VECTOR, {"num_scales": 2}, "num_scales: .* sizes activation, hidden_units, inv"),
     (IMAGE, {"num_scale": 2}, "num_scale: expected no argument"),
     (IMAGE, {"hidden_units": (8,)}, "hidden_units: expected no argument .* filters"),
     (VECTOR, {"conditioner": print, "hidden_units": (8,)}, "hidden_units: .* num_c"),

@@ -69,12 +69,16 @@ def step_function(
     returned, and returns the logs.
     """
     step = model.train_step if training else model.test_step
-    on_batch = _on_all_replicas(model, step, first_replica)
+    plain = _on_all_replicas(model, step, first_replica)
+    on_batch = _compiled(model, plain)
+    # A function in a function takes in every variable once more. XLA, which cannot
+    # compile iterators, needs one.
+    inside = on_batch if getattr(model, "jit_compile", None) else plain
 
     def on_iterator(iterator: tf.data.Iterator, number: tf.Tensor) -> Any:
         # Here the function sees no batch's own size, and is traced once for all.
         batch = _packed(iterator.get_next())
-        return batch, on_batch(batch, number)
+        return batch, inside(batch, number)
 
     if not model.run_eagerly:
         on_iterator = tf.function(on_iterator, autograph=False)
@@ -105,7 +109,7 @@ def prediction_function(
     model: Any, after_batch: Callable[[Any], Any]
 ) -> Callable[[Sequence[Any]], tf.Tensor]:
     """Returns what predicts something of each example of some batches."""
-    on_batch = _on_all_replicas(model, model.predict_step, _joined)
+    on_batch = _compiled(model, _on_all_replicas(model, model.predict_step, _joined))
 
     def run_all(batches: Sequence[Any]) -> tf.Tensor:
         outputs = []
@@ -125,13 +129,19 @@ def _on_all_replicas(
     strategy = model.distribute_strategy
 
     def on_replica(batch: Any, number: tf.Tensor) -> Any:
-        with _set(_NUMBER, number):
+        # Where there is no next batch nothing may change, such as counts of steps.
+        parts = [part for part in tf.nest.flatten(batch) if part is not None]
+        with _set(_NUMBER, number), tf.control_dependencies(parts):
             return step(batch)
 
     def on_batch(batch: Any, number: tf.Tensor) -> Any:
         with _without_collector():
             return reduce(strategy, strategy.run(on_replica, args=(batch, number)))
 
+    return on_batch
+
+
+def _compiled(model: Any, on_batch: Callable[..., Any]) -> Callable[..., Any]:
     if model.run_eagerly:
         return on_batch
     return tf.function(

@@ -9,10 +9,8 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
 from tfp_realnvp.arguments import check_number
-from tfp_realnvp.nets.parts import num_replicas
 
 
 def check_optimizer(
@@ -65,8 +63,8 @@ def update_if(
         optimizer.apply(gradients, variables)
         return True
 
-    def apply_here() -> bool:
-        with fused(optimizer, norm):
+    def apply_here(is_good: tf.Tensor | None = None) -> bool:
+        with fused(optimizer, norm, is_good):
             return apply(*gradients)
 
     def apply_if_good(
@@ -80,7 +78,15 @@ def update_if(
         return tf.cond(first_replica(strategy, is_good), apply_on_all, lambda: False)
 
     if tf.__internal__.distribute.strategy_supports_no_merge_call():
-        run_if(is_good, apply_here)
+        if _is_plain_adam(optimizer, variables):
+            # `tf.cond` would hold every gradient, variable and moment four times: for
+            # the `cifar10` preset that was a third of the graph.
+            with tf.control_dependencies([is_good]):
+                apply_here(is_good)
+            done = tf.cast(is_good, iterations.dtype)
+            optimizer.iterations.assign(iterations + done)
+        else:
+            tf.cond(is_good, apply_here, lambda: False)
     else:
         # Where replicas meet outside of the step, control flow must be there too.
         replica.merge_call(apply_if_good, args=(is_good, *gradients))
@@ -92,16 +98,8 @@ def restore_unless(
     is_good: tf.Tensor, variables: Sequence[keras.Variable], values: Sequence[tf.Tensor]
 ) -> None:
     """Sets variables back to `values` if the step was not good."""
-
-    def restore() -> bool:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-        return True
-
-    if num_replicas() == 1:
-        run_if(~is_good, restore)
-    else:
-        tf.cond(is_good, lambda: False, restore)
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(tf.where(is_good, variable.value, value))
 
 
 def first_replica(strategy: tf.distribute.Strategy, values: Any) -> Any:
@@ -111,54 +109,63 @@ def first_replica(strategy: tf.distribute.Strategy, values: Any) -> Any:
     )
 
 
-def run_if(condition: tf.Tensor, run: Callable[[], bool]) -> None:
-    """Runs a function that returns `True`, as `tf.cond`, but as one operation.
-
-    TensorFlow takes `tf.cond` apart, with two more operations for each tensor from
-    outside, of which an optimizer's step has four for each variable: for the `cifar10`
-    preset that was a third of the graph.
-    """
-    graph = tf.compat.v1.get_default_graph()
-    if tf.executing_eagerly() or control_flow_util.GraphOrParentsInXlaContext(graph):
-        tf.cond(condition, run, lambda: False)
-        return
-    then = tf.function(run, autograph=False).get_concrete_function()
-    inputs = then.captured_inputs
-    otherwise = tf.function(lambda *inputs: False, autograph=False)
-    tf.raw_ops.If(
-        cond=condition,
-        input=inputs,
-        Tout=[tf.bool],
-        then_branch=then,
-        else_branch=otherwise.get_concrete_function(*inputs),
+def _is_plain_adam(
+    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
+) -> bool:
+    """Returns whether steps are all that Adam does, in `fused` the one kernel."""
+    more = ("clipnorm", "clipvalue", "weight_decay", "use_ema", "loss_scale_factor")
+    return (
+        _has_adam_steps(optimizer)
+        and not optimizer.gradient_accumulation_steps
+        and not any(getattr(optimizer, name) for name in more)
+        and all(variable.constraint is None for variable in variables)
     )
 
 
+def _has_adam_steps(optimizer: keras.optimizers.Optimizer) -> bool:
+    step = getattr(type(optimizer), "update_step", None)
+    return step is keras.optimizers.Adam.update_step and not optimizer.amsgrad
+
+
 @contextlib.contextmanager
-def fused(optimizer: keras.optimizers.Optimizer, norm: tf.Tensor) -> Iterator[None]:
+def fused(
+    optimizer: keras.optimizers.Optimizer,
+    norm: tf.Tensor,
+    is_good: tf.Tensor | None = None,
+) -> Iterator[None]:
     """Lets an optimizer clip and, if it is Adam, update in one kernel per variable.
 
     All else that Adam does, its state, other optimizers and `amsgrad` stay as they are.
     Keras needs 25 operations for each variable: for the `cifar10` preset that was half
-    of the time to the first step.
+    of the time to the first step. With `is_good`, for plain Adam alone, a step that is
+    not good moves neither variables nor moments.
     """
     overrides: dict[str, Callable[..., Any]] = {}
-    step = getattr(type(optimizer), "update_step", None)
-    if step is keras.optimizers.Adam.update_step and not optimizer.amsgrad:
-        update_step = overrides["update_step"] = _adam_step(optimizer)
+    if _has_adam_steps(optimizer):
+        update_step = overrides["update_step"] = _adam_step(optimizer, is_good)
         if not tf.distribute.has_strategy():
             # Keras goes through a strategy all the same, for each variable anew, and
             # TensorFlow keeps what it is given on the way.
-            overrides["_backend_update_step"] = lambda gradients, variables, rate: [
-                update_step(gradient, variable.value, rate)
-                for gradient, variable in zip(gradients, variables, strict=True)
-            ]
+            def update_all(
+                gradients: Any, variables: Sequence[keras.Variable], rate: Any
+            ) -> None:
+                rate = tf.convert_to_tensor(rate)
+                for gradient, variable in zip(gradients, variables, strict=True):
+                    update_step(gradient, variable.value, rate)
+
+            overrides["_backend_update_step"] = update_all
+    factor = None
     # What is accumulated or scaled has another norm than the gradients at hand.
     is_other = optimizer.gradient_accumulation_steps or optimizer.loss_scale_factor
     if optimizer.global_clipnorm and not (optimizer.clipnorm or is_other):
         factor = optimizer.global_clipnorm / tf.maximum(norm, optimizer.global_clipnorm)
+    if is_good is not None:
+        factor = tf.where(is_good, 1.0 if factor is None else factor, 0.0)
+    if factor is not None:
+        # What is not finite is 0 times 0.
         overrides["_clip_gradients"] = lambda gradients: [
-            gradient * tf.cast(factor, gradient.dtype) for gradient in gradients
+            tf.math.multiply_no_nan(gradient, tf.cast(factor, gradient.dtype))
+            for gradient in gradients
         ]
     try:
         for name, override in overrides.items():
@@ -169,19 +176,21 @@ def fused(optimizer: keras.optimizers.Optimizer, norm: tf.Tensor) -> Iterator[No
             delattr(optimizer, name)
 
 
-def _adam_step(optimizer: keras.optimizers.Adam) -> Callable[..., None]:
+def _adam_step(
+    optimizer: keras.optimizers.Adam, is_good: tf.Tensor | None
+) -> Callable[..., None]:
     t = tf.convert_to_tensor(optimizer.iterations) + 1
     numbers = {}
     for dtype in {tf.as_dtype(v.dtype) for v in optimizer._trainable_variables}:
         beta1 = tf.constant(optimizer.beta_1, dtype)
         beta2 = tf.constant(optimizer.beta_2, dtype)
-        numbers[dtype] = {
-            "beta1": beta1,
-            "beta2": beta2,
-            "beta1_power": tf.pow(beta1, tf.cast(t, dtype)),
-            "beta2_power": tf.pow(beta2, tf.cast(t, dtype)),
-            "epsilon": tf.constant(optimizer.epsilon, dtype),
-        }
+        powers = [tf.pow(beta, tf.cast(t, dtype)) for beta in (beta1, beta2)]
+        moving = {"beta1": beta1, "beta2": beta2, "beta2_power": powers[1]}
+        if is_good is not None:
+            # The kernel multiplies the rate by sqrt(1 - beta2_power).
+            moving = {k: tf.where(is_good, v, 1.0) for k, v in moving.items()}
+        epsilon = tf.constant(optimizer.epsilon, dtype)
+        numbers[dtype] = {**moving, "beta1_power": powers[0], "epsilon": epsilon}
 
     def update_step(
         gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor
