@@ -6,6 +6,7 @@ import tensorflow_probability as tfp
 from constructors import sinh_arcsinh
 
 import tfp_realnvp as nvp
+from tfp_realnvp.bijectors.transforms import _Spline
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -90,6 +91,33 @@ def test_a_spline_is_the_identity_at_first_and_outside_of_its_bound():
     assert np.abs(y - x)[1:4].min() > 1e-3
     log_det = bent.forward_log_det_jacobian(x, event_ndims=0)
     np.testing.assert_array_equal(np.asarray(log_det)[[0, 4]], [0.0, 0.0])
+
+
+def test_splines_are_the_same_one_by_one_as_in_a_batch():
+    # Where `tf.pad` forgets what to pad with.
+    spline, x, parameters = (
+        nvp.RationalQuadraticSpline(),
+        normal(6, 4),
+        normal(6, 4, 23),
+    )
+    for method in ("forward", "inverse"):
+        value = getattr(spline(parameters), method)(x)
+        by_one = tf.vectorized_map(
+            lambda pair, method=method: getattr(spline(pair[1]), method)(pair[0]),
+            (x, parameters),
+        )
+        np.testing.assert_allclose(by_one, value, rtol=1e-5)
+
+
+def test_splines_are_those_of_tfp():
+    x, (widths, heights) = normal(6), np.exp(normal(2, 6, 4))
+    sizes = [6 * v / v.sum(axis=-1, keepdims=True) for v in (widths, heights)]
+    arguments = dict(zip(("bin_widths", "bin_heights"), sizes, strict=True))
+    arguments |= {"knot_slopes": np.exp(normal(6, 3)), "range_min": -3.0}
+    ours, tfps = _Spline(**arguments), tfb.RationalQuadraticSpline(**arguments)
+    for method in ("forward", "inverse", "forward_log_det_jacobian"):
+        found, expected = (getattr(s, method)(x) for s in (ours, tfps))
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_networks_see_the_shape_that_splines_give_of_batches_of_any_size():

@@ -1,5 +1,9 @@
 """Layers that are not `trainable`, as fine-tuning has them."""
 
+import copy
+import pickle
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -91,3 +95,28 @@ def test_a_batch_of_one_row_is_normalized_by_the_moving_averages():
     np.testing.assert_allclose(log_prob, expected, rtol=1e-4)
     # Which it leaves where they are.
     np.testing.assert_allclose(model.flow.log_prob(vectors(8)), others, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["images", "vectors"])
+def test_what_is_frozen_stays_so_in_files_and_copies(kind, tmp_path):
+    model = new_image_model() if kind == "images" else vector_model()
+    x = IMAGES if kind == "images" else vectors(16)
+    bijector = model.flow.bijector
+    real_nvp = bijector.bijectors[1] if kind == "images" else bijector
+    real_nvp.trainable = False
+    real_nvp.body.bijectors[0].trainable = True
+    model.compile("adam")
+    model.fit(x, batch_size=8, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.optimizer.iterations == model.optimizer.iterations == 2
+
+    is_trained = [v.trainable for v in model.flow.variables]
+    assert any(is_trained) and not all(is_trained)
+    copied, pickled = copy.deepcopy(model.flow), pickle.loads(pickle.dumps(model.flow))
+    for flow in (loaded.flow, copied, pickled):
+        assert [v.trainable for v in flow.variables] == is_trained
+        count = len(model.flow.trainable_variables)
+        assert len(flow.trainable_variables) == count
+    real_nvp.trainable = False
+    assert nvp.freeze(model.flow).trainable_variables == ()

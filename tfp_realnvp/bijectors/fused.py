@@ -21,7 +21,7 @@ from tfp_realnvp.bijectors.inputs import (
 )
 from tfp_realnvp.bijectors.moment import Weights, tell_which_are_trainable
 from tfp_realnvp.bijectors.recompute import recomputed
-from tfp_realnvp.nets.parts import structure
+from tfp_realnvp.nets.parts import freeze_parts, frozen_parts, structure
 
 
 class FusedBijector(tfb.Bijector):
@@ -127,8 +127,8 @@ class FusedBijector(tfb.Bijector):
         return tfb.Bijector._TF_MODULE_IGNORED_PROPERTIES
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Constructor arguments say all: layers among them bring their weights along.
-        return rebuild, (type(self), self.parameters)
+        # Layers among the arguments bring their weights along, and not what is frozen.
+        return rebuild, (type(self), self.parameters, frozen_parts(self._all_layers()))
 
     @classmethod
     def _parameter_properties(cls, dtype: tf.DType | None) -> dict[str, Any]:
@@ -291,6 +291,9 @@ def _ensured(tensor: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
     return tensor if known else tf.ensure_shape(tensor, shape)
 
 
-def rebuild(wrapper_class: type, parameters: dict[str, Any]) -> Any:
+def rebuild(kind: type, parameters: dict[str, Any], frozen: Sequence[int] = ()) -> Any:
     """Returns a new object, for `__reduce__` to name with what it is made of."""
-    return wrapper_class(**parameters)
+    made = kind(**parameters)
+    if frozen:
+        freeze_parts(made._all_layers(), frozen)
+    return made

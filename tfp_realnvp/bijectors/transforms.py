@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -85,7 +86,7 @@ class RationalQuadraticSpline:
         start = tf.math.log(
             tf.math.expm1(tf.constant(1 - _LEAST_SLOPE, parameters.dtype))
         )
-        return tfb.RationalQuadraticSpline(
+        return _Spline(
             bin_widths=self._shared_out(widths),
             bin_heights=self._shared_out(heights),
             knot_slopes=_LEAST_SLOPE + tf.nn.softplus(slopes + start),
@@ -95,3 +96,43 @@ class RationalQuadraticSpline:
     def _shared_out(self, raw: tf.Tensor) -> tf.Tensor:
         shares = tf.nn.softmax(raw)
         return 2 * self.bound * (_LEAST_BIN + (1 - self.num_bins * _LEAST_BIN) * shares)
+
+
+class _Spline(tfb.RationalQuadraticSpline):
+    """TFP's own, with knots that are right in `tf.vectorized_map` too.
+
+    TFP pads them by `tf.pad`, which there forgets what to pad with: log-densities would
+    be wrong, in joint distributions with automatic batching also.
+    """
+
+    def _compute_shared(
+        self, x: tf.Tensor | None = None, y: tf.Tensor | None = None
+    ) -> types.SimpleNamespace:
+        one = tf.ones_like(self.bin_widths[..., :1])
+        start = self.range_min * one
+        knots = [
+            tf.concat([start, start + tf.cumsum(sizes, axis=-1)], axis=-1)
+            for sizes in (self.bin_widths, self.bin_heights)
+        ]
+        knots.append(tf.concat([one, self.knot_slopes, one], axis=-1))
+        value, at = (y, knots[1]) if x is None else (x, knots[0])
+        outside = (value <= at[..., 0]) | (value >= at[..., -1])
+        inside = tf.where(outside, at[..., 0], value)
+        is_passed = inside[..., tf.newaxis] >= at[..., 1:-1]
+        left = tf.reduce_sum(tf.cast(is_passed, tf.int32), axis=-1)
+
+        def pick(knots: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+            shape = tf.concat([tf.shape(index), tf.shape(knots)[-1:]], axis=0)
+            return tf.gather(
+                tf.broadcast_to(knots, shape), index, batch_dims=index.shape.rank
+            )
+
+        (x_k, y_k, d_k), (x_kp1, y_kp1, d_kp1) = (
+            [pick(k, index) for k in knots] for index in (left, left + 1)
+        )
+        h_k, w_k = y_kp1 - y_k, x_kp1 - x_k
+        return types.SimpleNamespace(
+            out_of_bounds=outside,
+            **{"x_k": x_k, "y_k": y_k, "d_k": d_k, "d_kp1": d_kp1},
+            **{"h_k": h_k, "w_k": w_k, "s_k": h_k / w_k},
+        )

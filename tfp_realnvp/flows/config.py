@@ -22,10 +22,12 @@ from tensorflow_probability import distributions as tfd
 
 from tfp_realnvp import bijectors
 from tfp_realnvp.arguments import shortened
+from tfp_realnvp.bijectors import FusedBijector
 from tfp_realnvp.flows.architectures import CouplingStack, MultiScale
 from tfp_realnvp.flows.couplings import MLPConditioner, ResNetConditioner
 from tfp_realnvp.flows.image_flow import ImageFlow
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
+from tfp_realnvp.nets.parts import freeze_parts, frozen_parts
 
 # What a configuration may name.
 _OF_FLOWS = (
@@ -161,7 +163,10 @@ class _Writer:
             # Its parts say how to build it, far more shortly than it would itself.
             body = given.pop("body")
         of = {key: self.write(v, f"{path}.{key}") for key, v in given.items()}
-        config = {"type": "object", "space": spaces[0], "name": name, "of": of}
+        config: dict[str, Any] = {"type": "object", "of": of}
+        config |= {"space": spaces[0], "name": name}
+        if isinstance(value, FusedBijector):
+            config["frozen"] = frozen_parts(value._all_layers())
         return config if body is None else {**config, "body_id": self._number(body)}
 
 
@@ -216,6 +221,8 @@ class _Reader:
                 made_by = _SPACES[space].get(name)
                 if _is_known(made_by):
                     made = made_by(**self._read_entries(of))
+                    if config.get("frozen"):
+                        freeze_parts(made._all_layers(), config["frozen"])
                     if "body_id" in config:
                         self._seen[config["body_id"]] = made.body
                     return made

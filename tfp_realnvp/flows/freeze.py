@@ -22,6 +22,7 @@ from tfp_realnvp.flows.call_arguments import check_transformed, is_transformed
 from tfp_realnvp.flows.image_flow import ImageFlow
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 from tfp_realnvp.nets import WeightNormConv2D
+from tfp_realnvp.nets.parts import freeze_parts
 
 # What holds weights, and under which name.
 _LAYERS = (
@@ -101,7 +102,7 @@ def _frozen(bijector: tfb.Bijector) -> tfb.Bijector:
 
 def _frozen_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
     copied = copy.deepcopy(layer)
-    copied.trainable = False
+    freeze_parts([copied], [0])
     for part in copied._flatten_layers():
         if isinstance(part, WeightNormConv2D):
             part.freeze()

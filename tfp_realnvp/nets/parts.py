@@ -82,6 +82,26 @@ def _plain(value: Any) -> Any:
     return keras.saving.serialize_keras_object(value)
 
 
+def frozen_parts(layers: Sequence[keras.layers.Layer]) -> list[int]:
+    """Returns which of the layers, and of all within them, are not trainable."""
+    return [i for i, part in enumerate(_parts(layers)) if not part.trainable]
+
+
+def freeze_parts(layers: Sequence[keras.layers.Layer], frozen: Sequence[int]) -> None:
+    """Makes trainable all but what `frozen_parts` has returned."""
+    parts = _parts(layers)
+    for part in parts:
+        # Setting what is set already would not reach the layers within.
+        part.trainable = False
+        part.trainable = True
+    for i in frozen:
+        parts[i].trainable = False
+
+
+def _parts(layers: Sequence[keras.layers.Layer]) -> list[keras.layers.Layer]:
+    return [part for layer in layers for part in layer._flatten_layers()]
+
+
 def spawn_seeds(seed: int | None, count: int) -> list[int | None]:
     """Returns `count` seeds derived from `seed`; all `None` if it is `None`."""
     if seed is None:
