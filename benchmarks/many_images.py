@@ -1,8 +1,10 @@
-"""What reading a folder of many images takes: `python benchmarks/many_images.py`.
+"""Measures time and memory to read a folder of many images.
 
-Makes JPEG files of 64 x 64, loads them twice in processes of their own, first without
-the cache and then with it, draws batches, and prints seconds and memory. What is mapped
-from the cache is given back by the system when memory is wanted; the rest is not.
+    python benchmarks/many_images.py
+
+Makes JPEG files of 64 x 64, loads them twice, each time in a new process, first without
+the cache and then with it, draws batches, and prints seconds and memory. The system
+takes mapped pages of the cache back when it needs memory, but not the rest.
 """
 
 import argparse
@@ -28,7 +30,7 @@ def make_images(folder, count):
 
 
 def load(folder):
-    """Returns what loading the images takes in this process."""
+    """Returns time and memory of loading the images in this process."""
     from tfp_realnvp.data import load_images
 
     before, begin = _memory(), time.perf_counter()

@@ -1,10 +1,10 @@
-"""Measures how exactly trained flows go there and back, in float32 and in float64.
+"""Measures the round-trip errors of trained flows, in float32 and in float64.
 
     python benchmarks/round_trip.py runs/cifar10 --images 64 --data-dir my/tfds
 
-Prints Markdown tables: errors of the round trips by scale and of the log-determinant,
-in either precision with the same weights; the same by depth, over the first couplings
-from the data on; and what extreme latents and images come to.
+Prints Markdown tables: errors of round trips by scale and of the log-determinant, in
+both precisions with the same weights; the same by depth, through the first couplings
+counted from the data; and the results for extreme latents and images.
 """
 
 import argparse
@@ -30,7 +30,7 @@ tfd = tfp.distributions
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", help="folders of the runs")
-    parser.add_argument("--data-dir", help="where the data are now, if elsewhere")
+    parser.add_argument("--data-dir", help="place of the data, if it has changed")
     parser.add_argument("--images", type=int, default=64, help="test images to use")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0, help="of noise and samples")
@@ -41,7 +41,7 @@ def main():
         data = directory.load_config().load_data(arguments.data_dir)
         images = data.test.take(arguments.images)
         flows = in_all_precisions(directory, arguments.weights)
-        # The same noise for both, which float32 holds exactly.
+        # Both get the same noise, which float32 holds exactly.
         pixels = as_pixels(flows["float32"], images, seed=arguments.seed)
         conditions = data.test.take_conditions(arguments.images)
         vectors = condition_vectors(flows["float32"], conditions, len(images))
@@ -50,7 +50,7 @@ def main():
 
 
 def in_all_precisions(directory, weights):
-    """Returns the flow of a run in either precision, with the same weights."""
+    """Returns the flow of a run in both precisions, with the same weights."""
     config = directory.load_config()
     options = {**config.flow, "seed": config.seed, "network_dtype": None}
     trained, flows = directory.load_model(weights).flow, {}
@@ -117,13 +117,13 @@ def by_depth(flows, pixels, vectors, size):
 
 
 def prefixes(chain, scale=1):
-    """Yields the flow's first couplings from the data on: scale, bijector."""
+    """Yields scale and chain of the first couplings, counted from the data."""
     members = chain.bijectors
     for i, member in enumerate(members):
         if isinstance(member, nvp.AffineCoupling):
             following = members[i + 1 : i + 2]
             norms = [b for b in following if isinstance(b, nvp.BatchNorm)]
-            # Whatever follows changes the layout of the latents alone.
+            # Later bijectors change only the layout of the latents.
             inner = [*members[: i + 1], *norms]
             squeezes = [b.bijector for b in inner if type(b).__name__ == "_Invert"]
             yield scale, nvp.FusedChain([*inner, *squeezes])

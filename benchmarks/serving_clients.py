@@ -1,12 +1,12 @@
-"""Compares what clients of an exported flow get with what the flow itself gives.
+"""Compares the results of an exported flow's clients with those of the flow itself.
 
     python benchmarks/serving_clients.py runs/cifar10 --images 1000 --output my/clients
 
-The flow of a run is exported, and scores the same test images in TensorFlow without
+The flow of a run is exported and scores the same test images in TensorFlow without
 Keras, TFP and this package, in `saved_model_cli`, in a C program and in ONNX Runtime
-(`examples/clients/`), and through the HTTP server (`examples/serve/`), each in a
-virtual environment made for it. Exit status 1 if a client is off by more than 1e-5 of
-log_prob, or the same seed gives other samples.
+(`examples/clients/`), and through the HTTP server (`examples/serve/`), each in its own
+virtual environment. The exit status is 1 if a client's log_prob is off by more than
+1e-5 of its value, or if the same seed gives other samples.
 """
 
 import argparse
@@ -75,7 +75,7 @@ def main():
 
 
 def inputs(flow, data, count, seed):
-    """Returns what the clients are given."""
+    """Returns the inputs of the clients."""
     images = data.test.take(count)
     noise = np.random.default_rng(seed).random(images.shape, np.float32)
     given = {"x": np.minimum(images + noise, np.float32(255.99)), **DRAWN}
@@ -88,7 +88,7 @@ def inputs(flow, data, count, seed):
 
 
 def live(flow, given):
-    """Returns what the flow itself gives, not frozen, in batches of 100."""
+    """Returns the results of the flow itself, not frozen, in batches of 100."""
 
     @tf.function(autograph=False)
     def log_prob(x, condition):

@@ -2,12 +2,12 @@
 
     python benchmarks/splines.py --torch-python my/torch/bin/python
 
-The same points, as many parameters, the same batches and number of updates, Adam with
-a cosine schedule, one library after the other in a process of its own for each seed.
-"mixed" is twice as many couplings, narrower, with a learned matrix before each.
-`--torch-python` has torch, zuko, nflows, normflows and scikit-learn. Prints test
-log-likelihoods in nats, after all updates and in the time that the fastest takes (both
-where the validation score is best), and milliseconds.
+All flows get the same points, number of parameters, batches and number of updates, and
+Adam with a cosine schedule. The libraries run one after the other, with a new process
+for each seed. "mixed" has twice the couplings, narrower, with a learned matrix before
+each. `--torch-python` needs torch, zuko, nflows, normflows and scikit-learn. Prints
+test log-likelihoods in nats, after all updates and in the time that the fastest takes
+(both where the validation score is best), and milliseconds.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def checkerboard(rng):
 def table_of(name, rng):
     from sklearn import datasets
 
-    # What is whole or rounded would have a density without bound.
+    # Columns of whole or rounded numbers would have a density without bound.
     values = getattr(datasets, f"load_{name}")().data
     scaled = (values - values.mean(axis=0)) / values.std(axis=0)
     return scaled + 0.05 * rng.normal(size=scaled.shape)
@@ -70,7 +70,7 @@ DATA = {
 
 
 def load(name):
-    """Returns training, validation and test points, always the same."""
+    """Returns training, validation and test points, the same at every call."""
     rng = np.random.default_rng(0)
     points = rng.permutation(DATA[name](rng)).astype("float32")
     points = (points - points.mean(axis=0)) / points.std(axis=0)
@@ -78,14 +78,14 @@ def load(name):
 
 
 def save_points(name, path):
-    """Writes the points, and returns of how many dimensions they are."""
+    """Writes the points, and returns their number of dimensions."""
     parts = load(name)
     np.savez(path, *parts)
     return parts[0].shape[1]
 
 
 def train(points, held_out, options, update, log_prob, sample):
-    """Trains and returns what was measured; the functions take and return arrays."""
+    """Trains, and returns the measurements; the functions take and return arrays."""
     rng, steps = np.random.default_rng(options["seed"]), options["steps"]
     batch = points[rng.integers(0, len(points), BATCH)]
     update(batch, 0)
@@ -117,7 +117,7 @@ def _median(call):
 
 
 def closest_width(count, wanted):
-    """Returns the width at which a flow has as many parameters as wanted."""
+    """Returns the width at which a flow is closest to a number of parameters."""
     return min(range(4, 257, 4), key=lambda width: abs(count(width) - wanted))
 
 
@@ -284,7 +284,7 @@ def run_peer(points, options):
 
 
 def compare(arguments):
-    """Yields what each arm found; the first of ours says how many parameters."""
+    """Yields each arm's results; the first of ours sets the number of parameters."""
     folder = arguments.output.parent
     for data in arguments.data:
         points = str(folder / f"{data}.npz")
@@ -298,7 +298,7 @@ def compare(arguments):
             }
             for arm in (*OURS, *PEERS):
                 if arm == "zuko NSF, coupling" and is_plane:
-                    # There NSF is a coupling itself.
+                    # In two dimensions zuko's NSF is itself a flow of couplings.
                     continue
                 ours = arm in OURS
                 python = sys.executable if ours else arguments.torch_python

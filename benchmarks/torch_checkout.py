@@ -1,7 +1,7 @@
 """Imports a PyTorch image Real NVP from a checkout laid out as chrischute/real-nvp.
 
-The checkout is read and never changed. What current PyTorch does not accept of it any
-more, `view` of tensors that are not contiguous, is replaced as the files are read.
+The checkout is read and never changed. Current PyTorch no longer accepts its `view` of
+tensors that are not contiguous; these calls are replaced as the files are read.
 """
 
 import contextlib
@@ -9,7 +9,7 @@ import importlib.machinery
 import pathlib
 import sys
 
-# What a checkout must have.
+# Files that a checkout must have.
 FILES = ("models/real_nvp/real_nvp.py", "util/norm_util.py")
 
 
@@ -38,13 +38,13 @@ class _Finder(importlib.machinery.PathFinder):
 
 
 def use_checkout(path):
-    """Lets `import models` and `import util` find those of the checkout."""
+    """Makes `import models` and `import util` find the checkout's modules."""
     _Finder.root = str(pathlib.Path(path).resolve())
     sys.meta_path.insert(0, _Finder)
 
 
 def check_checkout(path):
-    """Ends the program if --image-peer names no such checkout."""
+    """Exits with an error if --image-peer names no such checkout."""
     missing = [name for name in FILES if not (path / name).is_file()]
     if missing:
         raise SystemExit(
@@ -57,7 +57,7 @@ def make_step(net, run=None, context=contextlib.nullcontext):
     """Returns a function that trains the flow on a batch, as its `train.py` does.
 
     Its defaults are Adam at 1e-3, clipping at 100, weight decay of 5e-5 on magnitudes.
-    `run` is the same flow compiled, `context` what forward passes are to be in.
+    `run` is the same flow compiled, `context` the context manager of forward passes.
     """
     import torch
     import util  # the checkout's
@@ -72,7 +72,7 @@ def make_step(net, run=None, context=contextlib.nullcontext):
         optimizer.zero_grad()
         with context():
             loss = loss_fn(*(run or net)(x, reverse=False))
-        # Its loop shows the loss of every step.
+        # Its loop reads the loss of every step.
         value = loss.item()
         loss.backward()
         util.clip_grad_norm(optimizer, 100.0)

@@ -2,7 +2,7 @@
 
     python docs/import_graph.py
 
-It prints a table that architecture.md holds, and draws its figure.
+Prints a table of architecture.md, and draws its figure.
 """
 
 import pathlib
@@ -28,7 +28,7 @@ def layers():
 
 
 def imports(names):
-    """Returns for each of these what it imports from, in their order."""
+    """Returns for each name those it imports from, in the order of the names."""
     graph = grimp.build_graph("tfp_realnvp")
     found = {name: set() for name in names}
     for module in graph.modules:
@@ -43,7 +43,7 @@ def imports(names):
 
 
 def table(found):
-    """Returns what `imports` found as a table in Markdown."""
+    """Returns the result of `imports` as a table in Markdown."""
     lines = ["| | imports from |", "|---|---|"]
     for name, imported in found.items():
         listed = ", ".join(f"`{n}`" for n in imported) or "none"
@@ -52,10 +52,10 @@ def table(found):
 
 
 def draw(found, path):
-    """Draws it as a matrix, in which imports from higher layers would be on the right.
+    """Draws a matrix, in which imports from higher layers would be above the diagonal.
 
     Args:
-      found: What `imports` returns.
+      found: Result of `imports`.
       path: PNG to write.
     """
     names = list(found)

@@ -3,7 +3,7 @@
     python docs/jacobian_sparsity.py
     python docs/jacobian_sparsity.py --presets
 
-Both print a table that architecture.md holds; the first also draws its figure.
+Both print a table of architecture.md; the first also draws its figure.
 """
 
 import argparse
@@ -26,9 +26,9 @@ STATES = {"passes through": "#dbe4f0", "is transformed": "#1f4e9c", "has left": 
 
 
 def make_flow(seed, *, num_blocks=1, **sizes):
-    """Returns a flow whose weights are all random; a new one's are not.
+    """Returns a flow with random weights; some of a new one's are not.
 
-    In float64, that small derivatives be told from 0.
+    It is in float64, so that small derivatives can be told from 0.
     """
     flow = nvp.RealNVPBijector(
         filters=4, num_blocks=num_blocks, dtype=tf.float64, seed=seed, **sizes
@@ -40,10 +40,10 @@ def make_flow(seed, *, num_blocks=1, **sizes):
 
 
 def couplings(chain, y, to_image=lambda y: y):
-    """Yields every coupling, its input and output, and what is still in the flow.
+    """Yields every coupling, its input and output, and which entries are in the flow.
 
-    The last three have the shape of the image; what was factored out, and where else
-    the pixels of a squeezed image are, is put back. Returns the latents.
+    The last three have the shape of the image: squeezes are undone, and latents that
+    have left are put back. Returns the latents.
     """
     for bijector in chain.bijectors:
         if isinstance(bijector, nvp.FactorOut):
@@ -71,9 +71,9 @@ def nonzeros(function, points, entries):
     """Returns where the derivatives of entries of an image are not 0.
 
     Args:
-      function: Returns images, or several of them in a list, from images.
-      points: Where to take derivatives; a rectifier blocks some at one, not at others.
-      entries: Numbers of the entries, counted through the image.
+      function: Maps images to images, or to a list of several.
+      points: Where to take derivatives; rectifiers block different ones at each.
+      entries: Numbers of the entries in the flattened image.
 
     Returns:
       For each image an array of `bool`, [entries, dimensions].
@@ -83,7 +83,7 @@ def nonzeros(function, points, entries):
     directions[np.arange(len(entries)), entries] = 1
     found = False
     for point in points:
-        # Examples do not see each other, so that one pass serves all directions.
+        # Examples are independent, so one pass serves all directions.
         x = tf.constant(np.repeat(point[np.newaxis], len(entries), axis=0))
         directions = directions.reshape(x.shape).astype(point.dtype)
         with tf.GradientTape(persistent=True) as tape:
@@ -98,7 +98,7 @@ def nonzeros(function, points, entries):
 
 
 def make_points(shape, seed, count=4):
-    """Returns random images, so large that no bias alone decides on a rectifier."""
+    """Returns random images, large enough that biases alone switch no rectifier."""
     return 10 * np.random.default_rng(seed).normal(size=[count, *shape])
 
 
@@ -124,12 +124,12 @@ def stages(flow, seed):
 
 
 def share(found):
-    """Returns how many are `True`, in words that do not round up to all."""
+    """Returns the share that is `True`, as "all" only if all are."""
     return "all" if found.all() else f"{found.mean():.1%}"
 
 
 def stages_table(flow, states, patterns):
-    """Returns what `stages` found as a table in Markdown."""
+    """Returns the result of `stages` as a table in Markdown."""
     lines = [
         "| coupling | mask | events | in the flow | transformed | Jacobian not 0 |",
         "|---|---|---|---|---|---|",
@@ -147,7 +147,7 @@ def stages_table(flow, states, patterns):
 
 
 def presets_table(names, seed, probes=64):
-    """Returns a table in Markdown of what some latents of each scale depend on."""
+    """Returns in Markdown the pixels that some latents of each scale depend on."""
     lines = [
         "| preset | scale | pixels that a latent depends on | the fewest |",
         "|---|---|---|---|",
@@ -168,7 +168,7 @@ def presets_table(names, seed, probes=64):
 
 
 def draw(flow, states, patterns, path):
-    """Draws what every coupling transforms, and the Jacobian after some of them."""
+    """Draws the entries that each coupling transforms, and Jacobians after some."""
     figure = Figure(figsize=(9, 9), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=[1, 2])
     above.suptitle("What each coupling does to the 16 x 16 pixels")

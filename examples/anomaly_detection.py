@@ -1,13 +1,14 @@
-"""Tells images of one kind from those of another by a flow's exact log-likelihood.
+"""Distinguishes images of two kinds by a flow's exact log-likelihood.
 
     python examples/anomaly_detection.py
 
-One flow learns digits and another photographs, both at 8 x 8, and each scores the
-other's test images. Two scores, as bits/dim: -log p(x), and how far that is from the
-mean of training images (Nalisnick et al. 2019, arXiv 1906.02994), of single images and
-of groups. Likelihood alone is known to mislead: smooth images of another kind are often
-likelier than those learnt (Nalisnick et al. 2018, arXiv 1810.09136). With a run of your
-own, `tfp-realnvp score` gives images these scores.
+One flow learns digits and another photographs, both at 8 x 8, and each scores the test
+images of both. There are two scores, in bits/dim: -log p(x), and its distance from the
+mean over training images (Nalisnick et al. 2019, arXiv 1906.02994), the latter for
+single images and for groups. Likelihood alone can mislead: smooth images of another
+kind are often likelier than the training images (Nalisnick et al. 2018, arXiv
+1810.09136). For a run of your own, `tfp-realnvp score` computes likelihood and
+typicality.
 """
 
 import argparse
@@ -26,7 +27,7 @@ GROUP = 10
 
 
 def small_and_grey(images):
-    """Returns 8-bit images at 8 x 8, in grey."""
+    """Returns the images in grey, at 8 x 8 pixels of 8 bits."""
     images = tf.image.resize(tf.cast(images, tf.float32), [8, 8], "area")
     grey = tf.reduce_mean(images, axis=-1, keepdims=True)
     return tf.cast(tf.round(grey), tf.uint8)
@@ -43,7 +44,7 @@ def learn(data, epochs, seed):
 
 
 def aucs(training, own, other, seed=0):
-    """Returns the ROC-AUC of each score, 1 if it tells all others from all own."""
+    """Returns the ROC-AUC of each score: 1 if it separates all others from all own."""
     shuffle = np.random.default_rng(seed).permutation
 
     def grouped(bits):
@@ -66,7 +67,7 @@ def aucs(training, own, other, seed=0):
 
 
 def compare(flow, data, other, count):
-    """Prints how the test images of two data sets score under a flow of the first."""
+    """Prints the scores of two data sets' test images under a flow of the first."""
     bits = [
         image_bits_per_dim(flow, small_and_grey(split.take(count)).numpy())
         for split in (data.train, data.test, other.test)
@@ -99,7 +100,7 @@ def draw(path, results):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--images", type=int, default=500, help="of each, at most")
+    parser.add_argument("--images", type=int, default=500, help="of each kind, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="anomaly_detection.png")
     arguments = parser.parse_args()

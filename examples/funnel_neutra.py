@@ -2,8 +2,8 @@
 
 python examples/funnel_neutra.py --steps 2000 --draws 1000
 
-The second is NeuTra (Hoffman et al., 2019, https://arxiv.org/abs/1903.03704). What
-counts is gradients of the target, the costly part of real problems but not of this.
+The second is NeuTra (Hoffman et al., 2019, https://arxiv.org/abs/1903.03704). Costs are
+counted in gradients of the target: in real problems, unlike here, these dominate.
 """
 
 import argparse
@@ -21,9 +21,9 @@ tfb, tfd = tfp.bijectors, tfp.distributions
 SIZE = 10
 CHAINS = 16
 VI_SAMPLE_SIZE = 256
-# Each sampler gets the best of these. With 1, 32 or 64 leapfrog steps and acceptance
-# rates of 0.65, 0.9 or 0.97, too, plain HMC stays below 0.003 effective samples per
-# gradient.
+# Each sampler is judged at its best of these. With 1, 32 or 64 leapfrog steps and
+# acceptance rates of 0.65, 0.9 or 0.97, too, plain HMC stays below 0.003 effective
+# samples per gradient.
 LEAPFROG_STEPS = (2, 4, 8, 16)
 ACCEPTANCE = 0.8
 
@@ -44,7 +44,7 @@ def fit_flow(steps, seed):
     flow = tfd.TransformedDistribution(base, bijector)
 
     def trace(state):
-        # Only the steps of TFP's loop are compiled, so that a plain print will do.
+        # TFP compiles only the steps of its loop, so a plain print works here.
         if (state.step + 1) % 250 == 0:
             print(f"VI: step {state.step + 1}, ELBO {-state.loss:.3f}", flush=True)
         return state.loss
@@ -53,7 +53,7 @@ def fit_flow(steps, seed):
     tfp.vi.fit_surrogate_posterior(
         funnel_log_prob,
         flow,
-        # Draws deep in the neck have gradients that outweigh all others.
+        # Gradients from deep in the neck outweigh all others.
         keras.optimizers.Adam(decay, global_clipnorm=10.0),
         num_steps=steps,
         sample_size=VI_SAMPLE_SIZE,
@@ -64,7 +64,7 @@ def fit_flow(steps, seed):
 
 
 def sampler(bijector, draws):
-    """Returns a function that runs HMC in the space that `bijector` maps from."""
+    """Returns a function that runs HMC in the latent space of `bijector`."""
 
     @tf.function(autograph=False, jit_compile=True)
     def sample(start, leapfrog_steps, seed):
@@ -84,23 +84,23 @@ def sampler(bijector, draws):
 
 
 def compare(flow, draws, seed):
-    """Returns by name the chains and effective samples per gradient of each dimension.
+    """Returns each sampler's chains, and effective samples per gradient by dimension.
 
-    Of each sampler it is the run that is best in its worst dimension.
+    They are those of the run that is best in its worst dimension.
     """
     # Both start from draws of the flow: neither has to find the funnel.
     start, best = flow.sample(CHAINS, seed=(seed, 1)), {}
     for name, bijector in {"HMC": tfb.Identity(), "NeuTra": flow.bijector}.items():
         sample, runs = sampler(bijector, draws), []
         for steps in LEAPFROG_STEPS:
-            # Tensors, or each number of steps would be compiled anew.
+            # A Python number of steps would be compiled anew for each value.
             chains, sizes = sample(start, tf.constant(steps), tf.constant((seed, 2)))
             runs.append((chains.numpy(), sizes.numpy() / (draws * CHAINS * steps)))
             neck, rates = runs[-1][0][..., 0], runs[-1][1]
             print(
                 f"{name}, {steps} leapfrog steps: effective samples per gradient "
                 f"{rates.min():.5f}, of the neck {rates[0]:.5f} "
-                f"(mean {neck.mean():.2f}, sd {neck.std():.2f}; in truth 0, 3)",
+                f"(mean {neck.mean():.2f}, sd {neck.std():.2f}; exact: 0, 3)",
                 flush=True,
             )
         best[name] = max(runs, key=lambda run: run[1].min())
@@ -136,7 +136,7 @@ def main():
     print(
         f"NeuTra over HMC, each at its best: {neutra.min() / plain.min():.1f} times "
         f"the effective samples per gradient, {neutra[0] / plain[0]:.1f} of the neck\n"
-        f"The fit took {spent:,} gradients, which give HMC about "
+        f"The fit took {spent:,} gradients; with as many, HMC draws about "
         f"{spent * plain.min():.0f} effective samples"
     )
     draw(runs, arguments.output)

@@ -2,8 +2,8 @@
 
 python examples/joint_distribution.py --epochs 10 --draws 1000
 
-Where on a winding trail is a hiker, whose distances from two beacons were measured with
-a common, unknown offset? The flow has learned the trail from those who came before.
+Where on a winding trail is a hiker? The distances from two beacons were measured with a
+common, unknown offset. The flow learns the trail from the positions of earlier hikers.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def earlier_positions(count, seed):
 
 
 def fit_prior(epochs, seed):
-    """Returns a flow fitted to the positions of those who came before."""
+    """Returns a flow fitted to the positions of earlier hikers."""
     keras.utils.set_random_seed(seed)  # `fit` shuffles.
     base = tfd.Independent(tfd.Normal(tf.zeros([2]), 1.0), 1)
     bijector = nvp.RealNVPBijector((2,), hidden_units=(32, 32), seed=seed)
@@ -56,14 +56,14 @@ def joint_distribution(prior):
 
 
 def hmc_posterior(joint, draws, seed):
-    """Returns chains of x, y and offset by HMC, and their means' standard errors."""
+    """Returns HMC chains of x, y and offset, and the standard errors of their means."""
     pinned = joint.experimental_pin(distances=DISTANCES)
     start = pinned.sample_unpinned(8, seed=(seed, 1))
 
     @tf.function(autograph=False, jit_compile=True)
     def sample():
         kernel = tfp.mcmc.HamiltonianMonteCarlo(
-            # HMC takes lists of parts, a pinned distribution their names.
+            # HMC passes parts by position, a pinned distribution takes them by name.
             lambda position, offset: pinned.unnormalized_log_prob(
                 position=position, offset=offset
             ),
@@ -88,10 +88,10 @@ def hmc_posterior(joint, draws, seed):
 
 
 def grid_posterior(joint):
-    """Returns the posterior on a grid of x, y and offset, means and deviations."""
+    """Returns the posterior on a grid of x, y and offset, its means and deviations."""
     points = np.stack(np.meshgrid(*GRID, indexing="ij"), axis=-1)
     pinned = joint.experimental_pin(distances=DISTANCES)
-    # The parts broadcast: the flow need not run again for every offset.
+    # The parts broadcast, so the flow runs once for all offsets.
     log_prob = pinned.unnormalized_log_prob(
         position=points[:, :, :1, :2], offset=points[..., 2]
     )

@@ -1,22 +1,23 @@
-"""Fills in missing pixels, or takes noise off, by ascending a flow's log-likelihood.
+"""Fills in missing pixels, or removes noise, by ascending a flow's log-likelihood.
 
     python examples/restoration.py inpainting
     python examples/restoration.py denoising --run runs/celeba --data-dir my/tfds
 
-Both maximize over the latents z of x = f(z), for a step in z moves pixels together that
-belong together.
+Both maximize over the latents z of x = g(z), because a step in z moves related pixels
+together.
 
-Inpainting maximizes log p(x), where x is f(z) at the missing pixels and what is known
-at all others. What is likeliest is no typical image but a smooth one: scattered pixels
-come back well, in a large block there is little to see.
+Inpainting maximizes log p(x), where x is g(z) at the missing pixels and the known value
+at all others. The likeliest image is not a typical one but a smooth one: scattered
+pixels are restored well, but a large block shows little detail.
 
-Denoising has y = x + noise. Its posterior has a mode over pixels, which maximizes
+Denoising restores x from y = x + noise. The posterior has a mode over pixels, which
+maximizes
 
     log p(x) - |y - x|^2 / (2 sigma^2),
 
 and one over latents, with log p_Z(z) in place of log p(x). They differ by the flow's
-log-determinant, which favours smooth images: the mode over pixels comes out likelier
-than real images are, and too smooth.
+log-determinant, which favours smooth images: the mode over pixels is likelier than real
+images, and too smooth.
 """
 
 import argparse
@@ -38,7 +39,7 @@ WIDTHS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5)
 
 
 class Restorer:
-    """A flow over pixels, for images under the conditions they have, if any."""
+    """A flow over pixels, with the images to restore and their conditions, if any."""
 
     def __init__(self, flow, images, condition=None, seed=0):
         self.flow, self.images, self.condition = flow, images, condition
@@ -55,10 +56,11 @@ class Restorer:
         return self.flow.bijector.forward(z, **self._of_bijector)
 
     def log_prob(self, x):
-        """Returns log p(x + noise), of noise that is new at every call.
+        """Returns log p(x + noise), with new noise at every call.
 
-        It is the width of a grey level, as in training: what the flow says of finer
-        detail it has never learnt, and an ascent would find spikes of density there.
+        The noise is as wide as a grey level, as in training. The flow has learned
+        nothing about finer detail, and without noise an ascent would find spikes of
+        the density there.
         """
         noise = self._noise.uniform(tf.shape(x), -0.5, 0.5)
         x = tf.clip_by_value(x + noise, 0.0, 255.99)
@@ -69,10 +71,10 @@ class Restorer:
         return self.flow.distribution.log_prob(z, **kwargs)
 
     def ascend(self, objective, start, steps, learning_rate=0.1):
-        """Ascends a function of latents from those of `start`; returns 8-bit images.
+        """Maximizes a function of latents from those of `start`; returns 8-bit images.
 
-        The function returns the images, as they are to be, and what to maximize of
-        each, in nats.
+        The function returns the restored images, and for each the value to maximize,
+        in nats.
         """
         z = tf.Variable(self.encode(start))
         decay = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
@@ -106,7 +108,7 @@ def make_mask(kind, shape, seed):
 
 
 def neighbours_fill(images, known, rounds=1000):
-    """Makes each missing pixel the average of its neighbours, a harmonic function."""
+    """Fills in a harmonic function: each missing pixel is its neighbours' average."""
     mean = images.mean(axis=(1, 2), keepdims=True, where=known)
     filled = np.where(known, images, mean)
     for _ in range(rounds):
@@ -119,7 +121,7 @@ def neighbours_fill(images, known, rounds=1000):
 
 def inpaint(restorer, known, steps):
     """Returns rows of 8-bit images: filled in by neighbours, and by the flow."""
-    # The middle of the interval that an 8-bit pixel stands for.
+    # Add 0.5: an 8-bit pixel stands for an interval, and this is its middle.
     pixels = tf.constant(restorer.images + 0.5, tf.float32)
     start = neighbours_fill(restorer.images + 0.5, known)
 
@@ -146,13 +148,13 @@ def denoise(restorer, noisy, sigma, steps):
         to_uint8(ndimage.gaussian_filter(noisy, (0, width, width, 0)))
         for width in WIDTHS
     ]
-    # The nearest to the originals, which the filter must know.
+    # The filter nearest to the originals: an advantage, since it must know these.
     nearest = max(filtered, key=lambda images: psnr(images, restorer.images).mean())
     rows = {"Gaussian filter": nearest}
     starts = [noisy, ndimage.median_filter(noisy, (1, 3, 3, 1))]
     for over in ("pixels", "latents"):
         values = [objective(restorer.encode(start), over)[1] for start in starts]
-        # The noise may be less than what the filter takes away.
+        # With little noise the median filter does more harm than good.
         start = np.where(np.less(*values)[:, None, None, None], starts[1], starts[0])
         ascended = restorer.ascend(lambda z, o=over: objective(z, o), start, steps)
         rows[f"flow, over {over}"] = ascended
@@ -179,7 +181,7 @@ def load(arguments):
 
 
 def draw(path, rows, side=64):
-    """Draws rows of 8-bit images, with what they are at the left."""
+    """Draws rows of 8-bit images, with their names on the left."""
     images = np.concatenate(list(rows.values()))
     columns, scale = len(images) // len(rows), max(1, side // images.shape[1])
     grid = image_grid(images, columns=columns, scale=scale, gap=2)
@@ -197,8 +199,8 @@ def main():
     parser.add_argument("task", choices=("inpainting", "denoising"))
     parser.add_argument("--mask", choices=("scattered", "block"), default="scattered")
     parser.add_argument("--sigma", type=float, default=50.0, help="of the noise")
-    parser.add_argument("--run", help="folder of `tfp-realnvp train`, else: digits")
-    parser.add_argument("--data-dir", help="where the run's data are, if elsewhere")
+    parser.add_argument("--run", help="folder of a run; without it, train on digits")
+    parser.add_argument("--data-dir", help="place of the run's data, if it has changed")
     parser.add_argument("--epochs", type=int, default=20, help="of training on digits")
     parser.add_argument("--images", type=int, default=8, help="how many to restore")
     parser.add_argument("--steps", type=int, default=100, help="of each ascent")
@@ -218,7 +220,7 @@ def main():
         noisy = images + 0.5 + arguments.sigma * noise
         rows = {"noisy": to_uint8(noisy)}
         rows |= denoise(restorer, noisy, arguments.sigma, arguments.steps)
-    print("PSNR is that of the pixels that were missing or noisy.")
+    print("PSNR is over the pixels that were missing or noisy.")
     rows = {"original": images, **rows}
     for name, row in rows.items():
         bits = image_bits_per_dim(restorer.flow, row, condition=restorer.condition)

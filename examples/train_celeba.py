@@ -1,13 +1,13 @@
-"""Trains the paper's flow on CelebA, or another of its data sets, to a SavedModel.
+"""Trains the paper's flow on CelebA, or another of its data sets, and exports it.
 
     python examples/train_celeba.py --data-dir my/tfds
     python examples/train_celeba.py --dataset lsun_tower --data-dir my/lsun
     python examples/train_celeba.py --smoke
 
-Trains on all GPUs of this machine, or on its CPU. Asked again with the same arguments,
-it goes on where it was stopped. `--smoke` goes through all of it in a few minutes on
-two CPU cores, with a small flow on made-up images. `tfp-realnvp train`, `evaluate` and
-`export` do the same from the command line.
+It trains on all GPUs of this machine, or on its CPU. Called again with the same
+arguments, it continues where it was stopped. `--smoke` goes through all steps in a few
+minutes on two CPU cores, with a small flow on made-up images. `tfp-realnvp train`,
+`evaluate` and `export` do the same on the command line.
 """
 
 import argparse
@@ -32,7 +32,7 @@ SMALL = {"num_scales": 1, "filters": 4, "num_blocks": 1}
 
 
 def made_up(dataset, event_shape):
-    """Returns noise in the place of images, under a name that cannot be mistaken."""
+    """Returns random images, under a name that says so."""
     rng = np.random.default_rng(0)
     splits = {
         name: ImageSplit.from_array(rng.integers(0, 256, [64, *event_shape], np.uint8))
@@ -43,7 +43,7 @@ def made_up(dataset, event_shape):
 
 
 def check(saved):
-    """Scores and samples with TensorFlow alone."""
+    """Samples from the SavedModel, and scores the samples, with TensorFlow alone."""
     served = tf.saved_model.load(saved).signatures
     drawn = served["sample"](
         num_samples=tf.constant(2),
@@ -63,11 +63,11 @@ def main():
         help="or cifar10, imagenet32, imagenet64, lsun_*",
     )
     parser.add_argument("--data-dir", help="folder of the data")
-    parser.add_argument("--output", help="by default runs/ and the data's name")
+    parser.add_argument("--output", help="folder of the run; by default runs/PRESET")
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--precision", default="float32", help="or mixed_bfloat16")
     parser.add_argument("--strategy", choices=("none", "mirrored"), default="mirrored")
-    parser.add_argument("--smoke", action="store_true", help="a try in two minutes")
+    parser.add_argument("--smoke", action="store_true", help="a quick try without data")
     arguments = parser.parse_args()
 
     preset, smoke = preset_for(arguments.dataset), arguments.smoke
@@ -80,7 +80,7 @@ def main():
         flow, recipe, epochs = {**flow, **SMALL}, {**recipe, "batch_size": 16}, 2
     else:
         data = load_images(arguments.dataset, data_dir=arguments.data_dir)
-    print(f"2. Data: {data.train.count} images for training, {data.name}")
+    print(f"2. Data: {data.name}, {data.train.count} training images")
     config = RunConfig(
         dataset=data.name,
         flow=flow,
@@ -106,7 +106,7 @@ def main():
     saved = directory.path / "saved_model"
     nvp.export_saved_model(model.flow, saved, overwrite=True)
     check(saved)
-    print(f"All this was done with {data.name}.")
+    print(f"Trained on {data.name}.")
 
 
 if __name__ == "__main__":

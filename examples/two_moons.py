@@ -20,7 +20,7 @@ BATCH_SIZE = 256
 
 
 def load_moons(seed):
-    """Returns 20,000 points to train on and 5,000 to test, standardized together."""
+    """Returns 20,000 training and 5,000 test points, standardized together."""
     points, _ = make_moons(25_000, noise=0.1, random_state=seed)
     points = (points - points.mean(axis=0)) / points.std(axis=0)
     return np.split(points.astype("float32"), [20_000])
@@ -88,7 +88,7 @@ def draw(path, points, flows):
     for i, (name, flow) in enumerate(flows.items()):
         samples = flow.sample(2000, seed=(0, i))
         panels[0, 1].scatter(*samples.numpy().T, s=2, label=f"samples, {name}")
-        # Far from the data the log-density falls without end.
+        # Far from the data the log-density falls without bound.
         density = np.maximum(flow.log_prob(grid), -12)
         image = panels[1, i].pcolormesh(x, y, density, vmin=-12, vmax=0)
         panels[1, i].set_title(f"log-density, {name}")

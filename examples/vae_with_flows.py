@@ -1,4 +1,4 @@
-"""Trains a VAE on digits with flows as posterior and prior, and one without.
+"""Trains a VAE on digits with flows as posterior and prior, and a VAE without flows.
 
 python examples/vae_with_flows.py --steps 4000
 """
@@ -21,7 +21,7 @@ LATENTS, FEATURES, BATCH_SIZE = 4, 32, 64
 
 
 def load_ink(seed):
-    """Returns probabilities of ink: 1,437 images to train on and 360 to test."""
+    """Returns probabilities of ink of 1,437 training and 360 test images."""
     ink = np.clip(load_digits().data / 8 - 0.5, 0, 1).astype("float32")
     return np.split(np.random.default_rng(seed).permutation(ink), [1437])
 
@@ -38,9 +38,9 @@ def mlp(*widths):
 class VAE:
     """Variational autoencoder of binary images, with flows or without.
 
-    Without, the prior is a unit normal and the posterior a normal of independent
-    entries. With flows, each is pushed through one; that of the posterior is
-    conditioned on what the encoder makes of the image.
+    Without flows, the prior is a unit normal and the posterior a normal of independent
+    entries. With flows, each is transformed by a flow; that of the posterior is
+    conditioned on the encoder's features of the image.
     """
 
     def __init__(self, flows, seed):
@@ -57,7 +57,7 @@ class VAE:
             self.flow = nvp.RealNVPBijector(
                 (LATENTS,), condition_size=FEATURES, seed=seed + 1, **sizes
             )
-        # The Keras networks have weights only once they have been called.
+        # Keras networks have no weights before their first call.
         self.elbo(tf.zeros([1, 64]), seed=(0, 0))
         networks = (self.encoder, self.moments, self.decoder)
         self.trainable_variables = [
@@ -88,7 +88,7 @@ class VAE:
 
 
 def train(vae, ink, test, steps, seed):
-    """Raises the bound, and prints that of the test images every 200 steps."""
+    """Maximizes the bound; prints that of the test images every 200 steps."""
     optimizer = keras.optimizers.Adam(
         keras.optimizers.schedules.CosineDecay(2e-3, steps)
     )

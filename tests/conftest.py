@@ -5,8 +5,8 @@ import re
 import keras
 import pytest
 
-# Left out by the README's command: whole programs, processes of their own, and rows of
-# tables whose kind other rows stand for. Each is a pattern in the id of a test.
+# Tests that the README's command leaves out: whole programs, those that start others,
+# and rows of tables that resemble other rows. Each is a pattern for ids of tests.
 SLOW = re.compile(
     "|".join(
         (
@@ -32,7 +32,7 @@ SLOW = re.compile(
     )
 )
 
-# Several of one name cannot be looked through for doctests, which tests have none of.
+# Doctests cannot be collected from files of the same name; tests have none anyway.
 collect_ignore_glob = ["*conftest.py"]
 
 
@@ -46,7 +46,7 @@ def pytest_addoption(parser):
 
 
 def pytest_configure():
-    # Side by side, workers whose operations spread over all cores wait for one another.
+    # Parallel workers whose operations use all cores would wait for one another.
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 

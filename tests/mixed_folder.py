@@ -1,4 +1,4 @@
-"""Writes a folder of some 350 images as people have them, cut out of photographs.
+"""Writes a folder of some 350 images like those of users, cut out of photographs.
 
 They are of many formats, modes, sizes and names, in nested classes, with hidden files,
 links, and files that are damaged or made to do harm. `python mixed_folder.py FOLDER`

@@ -2,8 +2,8 @@
 
     python replica_run.py none|mirrored|multiworker FOLDER stored|recompute ...
 
-Writes what is to be the same for all, losses, metrics and weights, of a flow with
-each memory, to FOLDER/stored.npz and FOLDER/recompute.npz.
+Writes losses, metrics and weights of a flow with each memory, which must not depend on
+the strategy, to FOLDER/stored.npz and FOLDER/recompute.npz.
 """
 
 import sys

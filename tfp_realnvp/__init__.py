@@ -5,8 +5,8 @@ import sys
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
-# The command answers before TensorFlow is there. Where Keras is, nothing waits:
-# `keras.saving.load_model` knows the classes of packages that are imported.
+# Lazy, so the command line can answer without TensorFlow. But if Keras is imported
+# already, `keras.saving.load_model` must find our classes: then import all at once.
 if TYPE_CHECKING or not {"keras", "tensorflow"}.isdisjoint(sys.modules):
     from tfp_realnvp.bijectors import (
         Additive,

@@ -1,4 +1,4 @@
-"""Checks of arguments, each of which names the argument, what it expected and got."""
+"""Checks of arguments, with errors that name the argument and say what was expected."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-# Everything is above this file.
+# Every other module imports this one.
 if keras.config.backend() != "tensorflow":
     raise ImportError(
         "tfp_realnvp needs Keras on TensorFlow, got the backend "
@@ -24,14 +24,14 @@ if keras.config.backend() != "tensorflow":
         "~/.keras/keras.json, before Keras is imported."
     )
 
-# What fits into an int64, as TensorFlow's sizes do.
+# The largest int64, the dtype of TensorFlow's sizes.
 _LARGEST = 2**63 - 1
-# What seeds of Keras and of NumPy's legacy generator can be.
+# The largest seed of Keras and of NumPy's legacy generator.
 LARGEST_SEED = 2**32 - 1
-# What is finite as a float32.
+# The largest finite float32.
 _LARGEST_FLOAT = float(np.finfo(np.float32).max)
 _MOST_AXES = 32
-# Asking the machine for its memory takes time, and less than this it has.
+# Below this, memory is not queried, which takes time: any machine has as much.
 _ALWAYS_FITS = 2**28
 _CONTROL_GROUP = pathlib.Path("/sys/fs/cgroup")
 _IN_WORDS = {1: "a positive int", 0: "a non-negative int"}
@@ -40,7 +40,7 @@ _SHORT.maxstring, _SHORT.maxother = 60, 120
 
 
 def shortened(value: Any) -> str:
-    """Returns what to call a value in an error, in few words."""
+    """Returns a short description of a value, for errors."""
     if isinstance(value, np.ndarray) and value.size > 1:
         return f"{value.dtype} of shape {value.shape}"
     if tf.is_tensor(value):
@@ -48,7 +48,7 @@ def shortened(value: Any) -> str:
     try:
         return _SHORT.repr(value)
     except Exception:
-        # Classes of others can fail here, which is not what the error is about.
+        # Other people's classes can fail here, which must not hide the actual error.
         return f"an object of class {type(value).__name__}"
 
 
@@ -60,9 +60,9 @@ def check_int(
     Args:
       name: Python `str`, of the argument.
       value: The argument.
-      least: Smallest value that is good.
-      most: Largest value that is good.
-      unit: Python `str`, further words on what is expected.
+      least: Smallest valid value.
+      most: Largest valid value.
+      unit: Python `str`, appended to what is expected.
     """
     is_int = _is_int(value)
     if is_int and least <= value <= most:
@@ -89,9 +89,9 @@ def check_number(
     Args:
       name: Python `str`, of the argument.
       value: The argument.
-      least: Smallest value that is good.
-      most: Largest value that is good.
-      expected: Python `str`, in words.
+      least: Smallest valid value.
+      most: Largest valid value.
+      expected: Python `str`, description of valid values.
     """
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     try:
@@ -105,7 +105,7 @@ def check_number(
 def check_seed(
     name: str, value: Any, *, most: int = LARGEST_SEED, optional: bool = True
 ) -> None:
-    """Raises `ValueError` unless `value` is a seed, or `None` where it may be."""
+    """Raises `ValueError` unless `value` is a seed, or `None` if `optional`."""
     if value is None and optional:
         return
     if _is_int(value) and value < 0:
@@ -149,11 +149,11 @@ def checked_shape(
     Args:
       name: Python `str`, of the argument.
       value: Sequence of ints.
-      expected: Python `str`, in words.
-      tensors: Python `bool`, whether scalar `Tensor`s may take their places.
+      expected: Python `str`, description of valid shapes.
+      tensors: Python `bool`, whether scalar `Tensor`s may replace ints.
 
     Raises:
-      ValueError: If it is not one.
+      ValueError: If `value` is not such a shape.
     """
     message = f"{name}: expected {expected}, got {shortened(value)}."
     if isinstance(value, (str, bytes, dict, set, frozenset)):
@@ -172,25 +172,25 @@ def checked_shape(
 def checked_array(
     name: str, value: Any, *, kinds: str = "uif", expected: str = "an array of numbers"
 ) -> np.ndarray:
-    """Returns `value` as an array, of one of `kinds` of dtypes.
+    """Returns `value` as an array whose dtype is one of `kinds` or bfloat16.
 
     Args:
       name: Python `str`, of the argument.
       value: Array, `Tensor`, or nested sequence of numbers.
       kinds: Letters as in `np.dtype.kind`.
-      expected: Python `str`, in words.
+      expected: Python `str`, description of valid arrays.
 
     Raises:
-      ValueError: If it is not one.
+      ValueError: If `value` is not such an array.
     """
     try:
         array = np.asarray(value)
     except Exception as error:
-        # Ragged sequences, and whatever foreign objects raise when they are asked.
+        # Ragged sequences, and any error of foreign objects.
         raise ValueError(
             f"{name}: expected {expected}, got {shortened(value)}."
         ) from error
-    # bfloat16 is of no kind that NumPy knows.
+    # NumPy has no kind for bfloat16.
     if array.dtype.kind not in kinds and array.dtype != tf.bfloat16.as_numpy_dtype:
         got = array.dtype if array.dtype.kind != "O" else shortened(value)
         raise ValueError(f"{name}: expected {expected}, got {got}.")
@@ -200,14 +200,14 @@ def checked_array(
 def check_fits(name: str, value: Any, needed: float, what: str) -> None:
     """Raises `ValueError` if something does not fit in the memory of the host.
 
-    The system would end the process that tries. A GPU that is full raises an error of
-    its own, and where the machine does not tell its memory, everything fits.
+    Otherwise the system would kill the process. A full GPU raises its own error. If the
+    available memory is unknown, everything passes.
 
     Args:
-      name: Python `str`, of the argument that makes it large.
+      name: Python `str`, of the argument that sets the size.
       value: The argument.
-      needed: Bytes that it takes, about.
-      what: Python `str`, what takes them.
+      needed: Approximate number of bytes.
+      what: Python `str`, what takes them, in the plural.
     """
     available = available_bytes() if needed >= _ALWAYS_FITS else None
     if available is not None and needed > available:
@@ -219,7 +219,7 @@ def check_fits(name: str, value: Any, needed: float, what: str) -> None:
 
 
 def available_bytes() -> int | None:
-    """Returns how much memory this process can still take, `None` if unknown."""
+    """Returns the number of bytes that this process can still take, if known."""
     try:
         lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -232,7 +232,7 @@ def available_bytes() -> int | None:
         statistics = (_CONTROL_GROUP / "memory.stat").read_text().split()
     except (OSError, ValueError):  # No container, or one without a limit: "max".
         return available
-    # Cached files count as used, and are given up when memory is asked for.
+    # Cached files count as used, but are released on demand.
     cached = dict(zip(statistics[::2], map(int, statistics[1::2]), strict=True))
     used -= cached.get("inactive_file", 0) + cached.get("active_file", 0)
     return min(available, max(0, limit - max(0, used)))
@@ -242,7 +242,7 @@ def require(module: str, purpose: str, *, extra: str) -> ModuleType:
     """Returns the imported `module`.
 
     Raises:
-      ImportError: If it is not installed, naming the extra that brings it.
+      ImportError: If it is not installed, naming the extra that installs it.
     """
     try:
         return importlib.import_module(module)
@@ -254,7 +254,7 @@ def require(module: str, purpose: str, *, extra: str) -> ModuleType:
 
 
 def _is_int(value: Any) -> bool:
-    # Products of NumPy's integers wrap around if these are large or of few bits.
+    # NumPy's integers overflow in products if they are large or have few bits.
     if isinstance(value, (np.int32, np.int64)):
         return abs(int(value)) < 2 ** (4 * value.itemsize - 1)
     return isinstance(value, int) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""Names to choose from; known before TensorFlow is, for the command line to check."""
+"""Names to choose from, here so that the command line needs no TensorFlow to check."""
 
 AUGMENT = ("flip",)
 CROPS = ("center", "random", "none")

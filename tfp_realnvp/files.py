@@ -1,4 +1,4 @@
-"""Writing files, none of which a killed process leaves half written."""
+"""Writing of files, such that a killed process leaves none half written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def check_output(path: pathlib.Path) -> None:
-    """Raises `ValueError` unless `path` can be that of a file to write."""
+    """Raises `ValueError` unless a file can be written to `path`."""
     if path.is_dir() or not path.parent.is_dir():
         raise ValueError(
             f"output: expected a file in a folder that exists, got {path}."
@@ -25,9 +25,9 @@ def check_output(path: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-    """Yields a path, beside `path` and with its suffix, that replaces it at the end.
+    """Yields a temporary path, with the same suffix, that replaces `path` at the end.
 
-    What a killed writer leaves, `remove_unfinished` removes.
+    `remove_unfinished` removes what a killed writer has left.
     """
     path = pathlib.Path(path)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
@@ -43,17 +43,17 @@ def atomic_path(path: str | os.PathLike) -> Iterator[pathlib.Path]:
 
 @contextlib.contextmanager
 def locked(path: str | os.PathLike, message: str) -> Iterator[None]:
-    """Holds a lock that ends with its process, or raises `BlockingIOError`."""
+    """Holds a lock, released at the latest with its process, or raises an error."""
     path = pathlib.Path(path)
     with open(path, "a") as file:
         try:
             _lock(file.fileno())
-            # Another process may have removed it, at its end, after it was opened.
+            # Another process may have removed the file since it was opened.
             is_held = os.path.samestat(os.stat(path), os.fstat(file.fileno()))
         except FileNotFoundError:
             is_held = False
         except OSError as error:
-            # A file system without locks is no reason not to write to it.
+            # File systems without locks can be written to all the same.
             is_held = error.errno not in (errno.EACCES, errno.EAGAIN)
         if not is_held:
             raise BlockingIOError(message)
@@ -76,13 +76,13 @@ def _lock(number: int) -> None:
 
 
 def remove_unfinished(directory: str | os.PathLike) -> None:
-    """Removes what killed writers have left in a folder that nobody writes to."""
+    """Removes the leftovers of killed writers from a folder with no active writer."""
     for path in sorted(pathlib.Path(directory).glob(".*")):
         _, writer, *name = path.name.split(".")
         if not writer.isdecimal():
             continue
         if name[-1] == "replaced":
-            # Killed between moving the old one away and the new one in.
+            # The writer was killed between moving the old away and the new in.
             old = path.with_name(".".join(name[:-1]))
             if not old.exists():
                 path.rename(old)
@@ -105,7 +105,7 @@ def written_rows(
 ) -> Iterator[Callable[[Mapping[str, Iterable[str | float]]], None]]:
     """Yields a function that appends columns of a table to a CSV file.
 
-    Until all is well the name of the file ends in `.partial`; if not, it stays.
+    The file's name ends in `.partial` until all is written, and for good if that fails.
     """
     if output is None:
         yield lambda columns: None
@@ -115,7 +115,7 @@ def written_rows(
     lock = path.with_name(f".{path.name}.lock")
     with (
         locked(lock, f"output: another process is writing {path}."),
-        # A file name need not be valid text.
+        # The table can contain file names, which need not be valid text.
         partial.open("w", -1, "utf-8", "backslashreplace", newline="") as file,
     ):
         writer = csv.writer(file)

@@ -1,1 +1,1 @@
-"""What densities flows reach at equal cost: a PyTorch peer, ours, ours changed."""
+"""Densities at equal cost: of a PyTorch peer, of ours, and of ours with changes."""

@@ -4,8 +4,8 @@
         --image-peer my/real-nvp --arms "PyTorch peer" cifar10 cifar10-plus
 
 Trains every arm with every seed, at a size that a CPU core can train, and scores them
-on the same test images. Each run has a process and a core of its own and leaves a log;
-runs that have theirs already are not made again.
+on the same test images. Each run has its own process and core and leaves a log; runs
+that already have a log are not repeated.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import sys
 import time
 
 if __name__ == "__main__":
-    # Python puts this folder first, whose modules are to be found by `density.` alone.
+    # Python puts this folder first, but its modules must be found as `density.*` only.
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
 from harness.machine import commit_of, describe_run, now
@@ -30,7 +30,7 @@ from density.arms import ARMS, PEER
 from density.report import rendered, report
 from tfp_realnvp.files import write_json
 
-# What a run is given, beside arm and seed.
+# The arguments of a run, besides arm and seed.
 SETTINGS = ("filters", "num_blocks", "updates", "minutes", "batch_size", "images")
 
 
@@ -45,8 +45,8 @@ def main():
         return
     output = arguments.output
     settings = {name: getattr(arguments, name) for name in (*SETTINGS, "data_dir")}
-    # A seed of all arms comes before the next one, so that what there is can be
-    # compared whenever the benchmark ends.
+    # All arms of one seed come before the next seed, so that the arms can be compared
+    # whenever the benchmark ends.
     tasks = [
         {"arm": arm, "seed": seed, **settings, "image_peer": None}
         for seed, arm in itertools.product(arguments.seeds, arguments.arms)
@@ -86,10 +86,10 @@ def _parse():
     add("--batch-size", type=int, default=64, help="images in an update")
     add("--filters", type=int, default=16, help="feature maps")
     add("--num-blocks", type=int, default=2, help="residual blocks")
-    add("--images", type=int, default=2000, help="test images to score, hundreds")
+    add("--images", type=int, default=2000, help="test images, a multiple of 100")
     add("--jobs", type=int, default=cores, help="runs at a time")
     add("--list", action="store_true", help="show the arms and exit")
-    document = "write the tables of a Markdown file anew from its logs, and exit"
+    document = "rewrite the tables of a Markdown file from its logs, and exit"
     add("--document", type=pathlib.Path, help=document)
     arguments = parser.parse_args()
     if arguments.list or arguments.document is not None:
@@ -97,7 +97,7 @@ def _parse():
     if arguments.output is None:
         parser.error("--output: expected a folder, got none.")
     if (arguments.updates is None) == (arguments.minutes is None):
-        parser.error("--updates: expected either this or --minutes, got both or none.")
+        parser.error("--updates: expected this or --minutes, got both or neither.")
     if PEER in arguments.arms:
         if arguments.image_peer is None:
             parser.error(f"--image-peer: expected a checkout for {PEER!r}, got none.")
@@ -125,7 +125,7 @@ def _is_made(task, output):
 
 
 def _run(task, output):
-    """Returns what to say of a run that has ended, and whether it ended well."""
+    """Returns a line about a run that has ended, and whether it succeeded."""
     path, arm, begin = _path(task, output), ARMS[task["arm"]], time.monotonic()
     name, printed = f"{task['arm']}, seed {task['seed']}", path.with_suffix(".txt")
     log = {

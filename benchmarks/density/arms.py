@@ -1,4 +1,4 @@
-"""What is trained: the peer, ours, and ours with one thing changed."""
+"""The arms: the peer, ours, and ours with one thing changed."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-# What the other arms are compared with.
+# The arm that the others are compared with.
 BASE = "cifar10-plus"
 PEER = "PyTorch peer"
 
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One way to train a flow, in the sizes of the task."""
+    """One way to train a flow, at the sizes of the task."""
 
     about: str
-    # Module that trains it.
+    # The module that trains it.
     trainer: str = "ours"
     preset: str = BASE
     # Arguments of `image_flow` and of `RunConfig` that differ from the preset's.
     flow: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    # Keys of `CHANGES`, what is replaced inside of the package.
+    # Keys of `CHANGES`: parts of the package that are replaced.
     changes: tuple[str, ...] = ()
 
 
@@ -62,6 +62,6 @@ ARMS = {
     ),
 }
 
-# Of which docs/results.md has figures, made by the benchmark at the commit that is told
-# there. None was a gain.
+# Former arms. docs/results.md has their figures, made by the benchmark at the commit
+# named there. None was a gain.
 GONE = ("act norm", "learned base", "mixture couplings", "variational dequantization")

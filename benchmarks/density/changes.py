@@ -1,7 +1,6 @@
-"""Parts of the package replaced, to see what they are worth.
+"""Replaces parts of the package, to measure their effect.
 
-Each change is a context manager; flows made, trained and scored inside of it are
-changed.
+Each change is a context manager, for flows made, trained and scored inside it.
 """
 
 import contextlib
@@ -16,7 +15,7 @@ _patch = mock.patch.object
 
 
 def _plain_convolutions():
-    """Kernels are variables, at first as long as normalized ones."""
+    """Makes kernels plain variables, which start at the norm of normalized ones."""
     make = nvp.WeightNormConv2D.build
 
     def build(self, inputs_shape):
@@ -31,7 +30,7 @@ def _plain_convolutions():
 
 @contextlib.contextmanager
 def _no_skips():
-    """Blocks reach the output only through the last of them."""
+    """Lets blocks reach the output only through the last of them."""
     make = nvp.ResNet.build
 
     def build(self, inputs_shape, context_shape=None, condition_shape=None):

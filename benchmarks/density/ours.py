@@ -1,4 +1,4 @@
-"""Trains a flow of this package, changed as the arm says."""
+"""Trains a flow of this package, with the arm's changes."""
 
 import contextlib
 import hashlib
@@ -23,7 +23,7 @@ PACKAGES = ("tensorflow", "tensorflow-probability", "keras")
 
 
 def train(task):
-    """Returns what is to be known of the trained flow."""
+    """Returns the log of the trained flow."""
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     arm, seed = ARMS[task["arm"]], task["seed"]
@@ -66,12 +66,12 @@ def train(task):
 
 
 def _fit(model, data, task, recipe):
-    """Trains the model and returns what there is to know of it."""
+    """Trains the model and returns its log."""
     limits = [] if task["minutes"] is None else [TimeLimit(task["minutes"])]
-    # With a time limit, more updates than there is time for.
+    # With a time limit, plan more updates than the time allows.
     updates = 10**7
     if task["updates"] is not None:
-        # As many images, whatever the arm's batches are.
+        # The number of images is the same for arms with other batches.
         updates = task["updates"] * task["batch_size"] // recipe["batch_size"]
     schedule = LearningRate(
         recipe["learning_rate"],
@@ -103,7 +103,7 @@ class Curve(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         step = self.model.step
-        # What Keras shows is the mean from the start on.
+        # Keras reports the mean since the start.
         total = step * float(logs["bits_per_dim"])
         if step % EVERY == 0:
             seconds = time.monotonic() - self._begin

@@ -1,8 +1,8 @@
 """Trains the PyTorch flow of the user's checkout as its own `train.py` does.
 
-Its sizes are the task's, all else its defaults. Images come from TFDS instead of
-torchvision, and those that fill no batch are left out of an epoch, so that equal
-updates are equal images.
+Its sizes are the task's, all other settings its defaults. Images come from TFDS instead
+of torchvision, and each epoch leaves out the last incomplete batch, so that the same
+number of updates has the same number of images.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from tfp_realnvp.data import load_images
 
 
 def train(task):
-    """Returns what is to be known of the trained flow."""
+    """Returns the log of the trained flow."""
     torch.set_num_threads(1)
     use_checkout(task["image_peer"])
     import util  # the checkout's
@@ -64,7 +64,7 @@ def train(task):
 
 
 def _batches(images, batch_size):
-    """Yields shuffled batches without end, mirrored at random."""
+    """Yields endless shuffled batches, randomly mirrored."""
     while True:
         order = torch.randperm(len(images)).numpy()
         for start in range(0, len(images) - batch_size + 1, batch_size):

@@ -12,9 +12,9 @@ HEADER += ["updates", "seconds", "s/update", "parameters"]
 
 
 def report(logs, arms=tuple(ARMS)):
-    """Returns a Markdown table of those of the arms that were run.
+    """Returns a Markdown table of the arms that were run.
 
-    Differences are means over the seeds that both arms were run with.
+    Differences are means over the seeds that both arms have.
     """
     base, rows = by_seed(logs, BASE), []
     for arm in arms:
@@ -40,15 +40,15 @@ def report(logs, arms=tuple(ARMS)):
 
 
 def by_seed(logs, arm):
-    """Returns the test scores of an arm's runs, by their seeds."""
+    """Returns the test scores of an arm's runs, by seed."""
     return {log["seed"]: log["test"] for log in logs if log["arm"] == arm}
 
 
 def rendered(path):
-    """Returns a document's text with all its tables as the logs say.
+    """Returns a document's text with all its tables made from the logs.
 
-    A table stands between two comments, of which the first names a file of logs in the
-    folder that is called as the document is, and the arms:
+    A table is between two comments. The first names the arms and a file of logs, in the
+    folder that has the document's name:
 
         <!-- density updates.jsonl ["PyTorch peer", "cifar10-plus"] -->
         <!-- end -->
@@ -72,7 +72,7 @@ def rendered(path):
 def _fastest(curves):
     """Returns the fewest seconds for an update, between two points of a curve.
 
-    What else the machine did makes an update slower and never faster.
+    Other work on the machine only makes updates slower, so the fastest is the truest.
     """
     paces = [
         (after[1] - before[1]) / (after[0] - before[0])

@@ -1,6 +1,6 @@
-"""What Real NVP libraries can do, found out by running them.
+"""Finds out what Real NVP libraries can do by running them.
 
-No framework is imported here: the parent process reads this too.
+No framework is imported here: the parent process imports this too.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 _TFP = ("tensorflow", "tensorflow-probability", "keras", "tf-keras")
 IMAGE_PEER = "chrischute/real-nvp"
 # Each column of the table: the module that has its `SUBJECT`, and the packages whose
-# versions are told.
+# versions are reported.
 LIBRARIES = {
     "tfp_realnvp": ("ours", ("tfp-realnvp", *_TFP)),
     "tfb.RealNVP": ("tfp_real_nvp", _TFP),
@@ -22,11 +22,11 @@ LIBRARIES = {
     IMAGE_PEER: ("image_peer", ("torch",)),
 }
 
-# Cells that tell who puts the flow together.
+# Cells that say who puts the flow together.
 READY, PARTS = "yes", "from parts"
 # Small enough for a Jacobian; a side of 4 leaves one pixel after two squeezes.
 SIDE, SIZE, CONDITION_SIZE = 4, 6, 3
-# By how much weights are moved off their first values; by 0.1 Glow overflows.
+# Size of the noise added to initial weights; with 0.1 Glow overflows.
 DISTURBANCE = 0.03
 
 
@@ -34,7 +34,7 @@ class Flow(NamedTuple):
     """A flow that is built.
 
     `module` holds the weights, `inverse` returns latents and log-determinants, and
-    `joint` is how the library draws and scores events at once, in words and as a call.
+    `joint` is the library's way to draw and score events at once: its name and a call.
     """
 
     module: Any
@@ -46,9 +46,10 @@ class Flow(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """What the table says if something works, and what a footnote says if not.
+    """A way to try something.
 
-    `note` is a footnote if it works.
+    If it works, `cell` is in the table, with the footnote `note`; if not, a footnote
+    names it by `what`.
     """
 
     cell: str
@@ -59,11 +60,11 @@ class Attempt(NamedTuple):
 
 @dataclasses.dataclass
 class Subject:
-    """A library under the probes, with the tools of its framework.
+    """A library to probe, with the tools of its framework.
 
-    Attempts come in order, the best first; none if a library has nothing to try. Those
-    of `conditions` make events, and what scores them given conditions; those of
-    `larger` draw images with sides twice as long from a flow.
+    Attempts are in order, the best first; there are none if a library has nothing to
+    try. Those of `conditions` return events and a function that scores them given
+    conditions; those of `larger` draw images with sides twice as long from a flow.
     """
 
     tools: ModuleType

@@ -1,9 +1,9 @@
-"""Finds out what Real NVP libraries can do, and writes a table of it.
+"""Finds out what Real NVP libraries can do, and writes a table of the results.
 
     python benchmarks/features --image-peer my/real-nvp --document README.md
 
-Runs small probes of every library, each library in a process of its own, and prints
-what they found. A library that is not installed has no column.
+Runs small probes of every library, each library in its own process, and prints the
+results. A library that is not installed gets no column.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 if __name__ == "__main__":
-    # Python puts this folder first, whose modules are to be found by `features.` alone.
+    # Python puts this folder first, but its modules must be found as `features.*` only.
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
 from harness.process import ChildError, Process
@@ -23,10 +23,10 @@ from torch_checkout import check_checkout
 from features import IMAGE_PEER, LIBRARIES
 
 LEGEND = (
-    "Each cell is what a probe found when it ran. *From parts*: the library has "
-    "couplings that the user puts together, and no class that is the whole flow. "
-    "A probe that does not apply is marked -; a *no* without a note is of a library "
-    "that has nothing to try."
+    "Each cell shows what a probe found when it ran. *From parts*: the library has "
+    "couplings that the user puts together, and no class for the whole flow. A dash "
+    "marks a probe that does not apply; a *no* without a note, a library with nothing "
+    "to try."
 )
 
 
@@ -74,13 +74,13 @@ def _parse():
     if options.image_peer is not None:
         check_checkout(options.image_peer)
     if options.document is not None:
-        # Better now than after all probes have run.
+        # A wrong document fails now, and not after all probes have run.
         filled(options.document.read_text(encoding="utf-8"), "features", str)
     return options
 
 
 def probe(name, options):
-    """Returns what the probes of a library found, made in a process of its own."""
+    """Returns the results of a library's probes, run in their own process."""
     is_torch = "torch" in LIBRARIES[name][1]
     python = options.torch_python if is_torch else sys.executable
     peer = options.image_peer and str(options.image_peer.resolve())
@@ -92,11 +92,10 @@ def probe(name, options):
 
 
 def features_table(found):
-    """Returns what was found as a table, with its footnotes under it.
+    """Returns the results as a table, followed by its footnotes.
 
     Args:
-      found: What the probes gave, by library: `cells` by row, each of `text` and
-        `notes`.
+      found: Results by library: `cells` by row, each with `text` and `notes`.
     """
     notes = []
 
@@ -115,7 +114,7 @@ def features_table(found):
     text = table(["", *found], rows)
     if not notes:
         return text
-    # A list of Markdown would count on from a list before it.
+    # A Markdown list would continue the numbers of a list before it.
     footnotes = "  \n".join(f"<sup>{i}</sup> {note}" for i, note in enumerate(notes, 1))
     folded = ["<details><summary>Notes</summary>", footnotes, "</details>"]
     return "\n\n".join([text, *folded])

@@ -14,7 +14,7 @@ def images():
     def log_prob(x):
         torch.manual_seed(0)  # it adds noise to pixels
         z, log_det = net(x)
-        # Its loss is a mean; one event at a time it is the event's own.
+        # Its loss is a mean; for one event at a time it is that event's.
         pairs = zip(z[:, None], log_det[:, None], strict=True)
         return torch.stack([-loss(*pair) for pair in pairs])
 
@@ -23,7 +23,7 @@ def images():
         return torch.sigmoid(net(z, reverse=True)[0])
 
     def inverse(x):
-        # Without the noise that it adds to pixels.
+        # This leaves out the noise that it adds to pixels.
         return net.flows(x, torch.zeros(len(x)), False)
 
     return Flow(net, log_prob, sample, inverse, tools.named(net, "st_net"))

@@ -1,4 +1,4 @@
-"""The rows of the table. Each probe builds and runs flows, and says what came of it."""
+"""The rows of the table. Each probe builds and runs flows, and returns its cell."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from features import CONDITION_SIZE, IMAGE_PEER, LIBRARIES, SIDE, SIZE, Attempt
 
 
 class Cell(NamedTuple):
-    """What the table says, and what its footnotes say."""
+    """The text of a cell, and its footnotes."""
 
     text: str
     notes: Sequence[str] = ()
 
 
 class Unfit(Exception):
-    """What ran gave no result that counts."""
+    """An attempt ran, but its result does not count."""
 
 
 def said_by(error):
-    """Returns an exception in a line."""
+    """Returns an exception in one line."""
     if isinstance(error, Unfit):
         return str(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -56,7 +56,7 @@ def _first(attempts, check):
 
 
 def _check_density(subject, flow, shape):
-    """Draws and scores events of a shape, and returns them."""
+    """Draws and scores events of a shape; returns the events."""
     x = flow.sample(3)
     if tuple(x.shape) != (3, *shape):
         raise Unfit(f"drew events of {tuple(x.shape[1:])} instead of {tuple(shape)}")
@@ -77,7 +77,7 @@ def _check_images(subject, attempt):
     pixels = tools.to_numpy(x[:1]).repeat(2, axis=0)
     pixels[1, 1, 1, 1] += 0.1
     z = tools.to_numpy(flow.inverse(tools.tensor(pixels))[0])
-    # If no more latents change than a pixel has channels, each pixel is on its own.
+    # If no more latents change than a pixel has channels, no pixel depends on another.
     if (abs(z[1] - z[0]) > 1e-6).sum() <= 3:
         raise Unfit("no pixel depends on another")
 
@@ -137,7 +137,7 @@ def sample_and_score_runs(subject):
 
 
 def _runs(subject, flow, call):
-    """Returns how often each network runs in a call, as text."""
+    """Returns the number of runs of each network in a call, as text."""
     runs = subject.tools.count_calls(flow.networks)
     call()
     return f"{runs() / len(flow.networks):g}"
@@ -207,7 +207,7 @@ PROBES = {
 
 
 def find(library, image_peer):
-    """Returns what all probes find, and the versions of the packages behind them."""
+    """Returns the results of all probes, and the versions of the packages."""
     module, packages = LIBRARIES[library]
     versions = {name: version_of(name) for name in packages}
     if library == IMAGE_PEER:

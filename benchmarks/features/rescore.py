@@ -1,4 +1,4 @@
-"""Scores events by an artifact, with nothing but the framework that wrote it."""
+"""Scores events by an exported artifact, with only the framework that wrote it."""
 
 import pathlib
 import sys
@@ -9,7 +9,7 @@ LIBRARIES = "tfp_realnvp tensorflow_probability keras tf_keras nflows normflows 
 
 
 def rescore(folder):
-    """Returns the scores of the events; for a process in which nothing is imported."""
+    """Returns the scores of the events; call it in a process without imports."""
     folder = pathlib.Path(folder)
     x = np.load(folder / "x.npy")
     if (folder / "saved_model.pb").exists():
@@ -32,5 +32,5 @@ def rescore(folder):
 
 
 def hide_libraries():
-    """Lets every import of a library fail from now on."""
+    """Makes every later import of a library fail."""
     sys.modules.update(dict.fromkeys([*LIBRARIES.split(), "models"]))

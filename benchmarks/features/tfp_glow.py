@@ -1,4 +1,4 @@
-"""TFP's image flow, put together as its page says."""
+"""TFP's image flow, put together as its documentation says."""
 
 import keras
 import tensorflow_probability as tfp
@@ -41,7 +41,7 @@ def flow_of(shape, make_coupling=small_coupling, make_exit=tfb.GlowDefaultExitNe
     )
     latents = tfd.Sample(tfd.Normal(0.0, 1.0), glow.inverse_event_shape(shape))
     flow = glow(latents)
-    # Its normalizations take their first values from the first batch.
+    # Its normalizations are initialized by the first batch.
     flow.log_prob(tools.normal([16, *shape]))
     return tools.flow_of(flow, networks)
 

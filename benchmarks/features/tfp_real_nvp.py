@@ -1,4 +1,4 @@
-"""The coupling of TFP, with permutations between couplings as its page advises."""
+"""TFP's coupling, with permutations in between as its documentation advises."""
 
 import keras
 import tensorflow as tf
@@ -15,7 +15,7 @@ OWN_NETWORK = "around networks that the user writes"
 
 
 class ShiftAndLogScale(tf.Module):
-    """What TFP's coupling calls; a module, in which TFP looks for variables."""
+    """The network of TFP's coupling; a `tf.Module`, so that TFP finds its variables."""
 
     def __init__(self, network):
         super().__init__()

@@ -38,7 +38,7 @@ def images():
     merges = [nf.flows.Merge() for _ in range(LEVELS - 1)]
     bases = _bases(*tools.IMAGE_SHAPE)
     flow = nf.MultiscaleFlow(bases, levels, merges, class_cond=False)
-    # Its normalizations take their first values from the first batch.
+    # Its normalizations are initialized by the first batch.
     flow.log_prob(tools.normal([16, *tools.IMAGE_SHAPE]), None)
 
     def inverse(x):

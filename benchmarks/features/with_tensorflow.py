@@ -1,4 +1,4 @@
-"""What the probes do with flows of TensorFlow Probability."""
+"""The tools of the probes for flows in TensorFlow Probability."""
 
 import keras
 import tensorflow as tf
@@ -14,7 +14,7 @@ tensor = tf.constant
 
 
 def flow_of(distribution, networks):
-    """Returns a transformed distribution as the probes take it."""
+    """Returns a transformed distribution in the form that the probes take."""
     bijector, ndims = distribution.bijector, len(distribution.event_shape)
 
     def inverse(x):
@@ -51,7 +51,7 @@ def normal(shape, seed=0):
 
 
 def copied(x):
-    """Returns a tensor that no cache knows."""
+    """Returns a copy that no cache knows."""
     return tf.constant(x.numpy())
 
 
@@ -60,7 +60,7 @@ def to_numpy(x):
 
 
 def disturb(flow):
-    """Moves all weights, so that no coupling is the identity."""
+    """Adds noise to all weights, so that no coupling is the identity."""
     weights = [w for network in flow.networks for w in network.trainable_variables]
     for seed, weight in enumerate([*weights, *flow.module.trainable_variables]):
         weight.assign(weight + DISTURBANCE * normal(weight.shape, seed))
@@ -76,7 +76,7 @@ def jacobian(flow, x):
 
 
 def seen_weights(flow):
-    """Returns how many weights of Keras 3 networks are listed, of how many."""
+    """Returns how many weights of Keras 3 networks are listed, and of how many."""
     for network in flow.networks:
         if not isinstance(network, keras.Layer):
             raise TypeError(f"networks: expected a keras.Layer, got {network!r}.")

@@ -1,4 +1,4 @@
-"""What the probes do with flows of PyTorch."""
+"""The tools of the probes for flows in PyTorch."""
 
 import warnings
 
@@ -11,7 +11,7 @@ tensor = torch.from_numpy
 
 
 def named(module, name):
-    """Returns the networks that the module's couplings hold under a name."""
+    """Returns the networks that the module's couplings have as this attribute."""
     return [getattr(m, name) for m in module.modules() if hasattr(m, name)]
 
 
@@ -32,7 +32,7 @@ def to_numpy(x):
 
 
 def count_calls(networks):
-    """Returns how often these networks have run since now."""
+    """Returns a counter of these networks' runs from now on."""
     runs = []
     for network in networks:
         network.register_forward_hook(lambda *_: runs.append(None))
@@ -40,7 +40,7 @@ def count_calls(networks):
 
 
 def disturb(flow):
-    """Moves all weights, so that no coupling is the identity."""
+    """Adds noise to all weights, so that no coupling is the identity."""
     with torch.no_grad():
         for seed, weight in enumerate(flow.module.parameters()):
             weight += DISTURBANCE * normal(weight.shape, seed)

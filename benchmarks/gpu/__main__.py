@@ -1,4 +1,4 @@
-"""Packs and unpacks training on the GPU machine; README.md shows its order."""
+"""Packs training for the GPU machine, and unpacks its results; see README.md."""
 
 import argparse
 import json
@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 if __name__ == "__main__":
-    # Python puts this folder first, whose modules are to be found by `gpu.` alone.
+    # Python puts this folder first, but its modules must be found as `gpu.*` only.
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
 from torch_checkout import check_checkout
@@ -36,8 +36,8 @@ def _parse():
         prog="python benchmarks/gpu", description=__doc__.splitlines()[0]
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
-    pack = commands.add_parser("pack", help="write what goes to the GPU machine")
-    unpack = commands.add_parser("unpack", help="make a run of what came back")
+    pack = commands.add_parser("pack", help="write the folders for the GPU machine")
+    unpack = commands.add_parser("unpack", help="make a run of the results")
     path, needed = {"type": pathlib.Path}, {"type": pathlib.Path, "required": True}
     for command, output in ((pack, "folder to make"), (unpack, "folder of the run")):
         command.add_argument("--bridge", **needed, help="folder of tf_export.py etc.")
@@ -51,13 +51,13 @@ def _parse():
     add("--learning-rate", type=float, help="instead of the recipe's")
     add("--network-dtype", choices=NETWORK_DTYPES, default="mixed_bfloat16")
     add("--average-decay", type=float, default=0.999, help="of averaged weights")
-    add("--start", **path, help="folder of weights to go on from")
+    add("--start", **path, help="folder of weights to continue from")
     add("--image-peer", **path, help="checkout of chrischute/real-nvp")
     add("--transfer-mib", type=int, default=59, help="size of a folder")
     # To try all of it on a CPU.
     add("--filters", type=int, help="instead of the preset's")
     add("--num-blocks", type=int, help="instead of the preset's")
-    add("--images", type=int, help="so many training and test images, not all")
+    add("--images", type=int, help="training and test images, instead of all")
     add("--steps", type=int, help="length of training, not what the time allows")
 
     add = unpack.add_argument

@@ -40,8 +40,8 @@ def learning_rate_at(step, plan, schedule, warmup_steps):
 def make_step(model, plan, config, *, flips):
     """Returns a function that trains the model on a batch.
 
-    It takes `uint8` images and `int32` (seed, number of the step), which alone decides
-    on noise and mirroring, and returns `STEP_RESULTS`, scalars of this batch; loss and
+    It takes `uint8` images and `int32` (seed, number of the step), which alone decide
+    noise and mirroring, and returns `STEP_RESULTS`, scalars of this batch; loss and
     bits_per_dim are 0 for a batch that was refused.
     """
 
@@ -88,7 +88,7 @@ def make_evaluation(model, *, of_average):
 
 
 def average_of(model):
-    """Returns the variables of a model's average, of which the first counts updates."""
+    """Returns the variables of a model's average; the first counts updates."""
     return [] if model.average is None else model.average.variables
 
 
@@ -99,7 +99,7 @@ def extra_variables(model, plan):
 
 
 def names_of(model, plan, variables):
-    """Returns the names, of all variables, that the GPU machine has to know.
+    """Returns the names of all variables that the GPU machine has to know.
 
     Those of weights and average are in the order of `model.weights`.
     """

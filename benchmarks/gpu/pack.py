@@ -1,4 +1,4 @@
-"""Exports training with all that it needs, in folders that fit a transfer."""
+"""Exports training with everything it needs, in folders that fit a transfer."""
 
 import dataclasses
 import importlib
@@ -33,7 +33,7 @@ from tfp_realnvp.training.cost import measure_cost
 
 MIB = 2**20
 FOLDER = pathlib.Path(__file__).resolve().parent
-# What of the bridge runs on the GPU machine.
+# The modules of the bridge that run on the GPU machine.
 THERE = ("jax_run.py", "state_parts.py", "batch_order.py")
 IMAGES_OF_A_SHEET = 10_000
 IMAGES = {"train": 50_000, "test": 10_000}
@@ -44,7 +44,7 @@ _UNPLANNED_STEPS = 10_000
 
 
 class Prepared(NamedTuple):
-    """A model with its plan, all variables by name, and what they begin with."""
+    """A model with its plan, all variables by name, and their initial values."""
 
     model: nvp.FlowModel
     plan: Plan
@@ -94,7 +94,7 @@ def prepare(config, bridge):
 
 
 def pack(arguments):
-    """Writes folders 1, 2, ... with everything that goes to the GPU machine."""
+    """Writes folders 1, 2, ... with everything for the GPU machine."""
     config, peer = run_config(arguments), arguments.image_peer
     bridge, batch_sizes = load_bridge(arguments.bridge), arguments.batch_size
     output = arguments.output

@@ -1,4 +1,4 @@
-"""Makes a run of what came back from the GPU machine."""
+"""Makes a run of the results of the GPU machine."""
 
 import dataclasses
 import hashlib

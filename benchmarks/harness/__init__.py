@@ -1,4 +1,4 @@
-"""What the benchmarks share: child processes, the machine they ran on, and tables.
+"""Shared by the benchmarks: child processes, a record of the machine, and tables.
 
-No framework is imported here, so that a child has none but its own.
+No framework is imported here, so that a child has only its own.
 """

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""A record of the machine and the software behind the figures."""
 
 import datetime
 import importlib.metadata

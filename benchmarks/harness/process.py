@@ -13,16 +13,16 @@ FOLDER = pathlib.Path(__file__).resolve().parents[1]
 
 
 class ChildError(Exception):
-    """What a child raised, or that it died."""
+    """A child raised an error, died or took too long."""
 
 
 class Process:
-    """A child; to be closed, or used in a `with`.
+    """A child process. Close it, or use it in a `with` statement.
 
     Args:
-      log: File that takes what the child prints.
-      python: The interpreter, which may have other libraries than this one.
-      **environment: Environment variables of the child alone.
+      log: File for the child's output.
+      python: Its interpreter, which may have other libraries than this one.
+      **environment: Additional environment variables of the child.
     """
 
     def __init__(self, log, python=sys.executable, **environment):
@@ -45,7 +45,7 @@ class Process:
             )
 
     def ask(self, function, *, time_limit=None, **arguments):
-        """Returns what `function`, "module:name", gives for these arguments in a child.
+        """Returns the result of `function`, "module:name", called in the child.
 
         Raises:
           ChildError: If it fails, dies, or takes more than `time_limit` seconds.
@@ -85,7 +85,7 @@ class Process:
 
 
 def _answer_requests():
-    # What libraries print must not come between the answers.
+    # Output of libraries must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""Figures in words, tables in Markdown, and the documents that hold them."""
+"""Figures as text, tables in Markdown, and documents that hold them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Spread:
 
 
 def ratios(above, below):
-    """Returns the ratio of each repetition, of as many as both have."""
+    """Returns the ratio in each repetition that both have."""
     return [a / b for a, b in zip(above, below, strict=False)]
 
 
 def mean_and_error(values, *, sign=False):
-    """Returns mean and standard error in words, or a dash where there is nothing."""
+    """Returns mean and standard error as text, or a dash if there are no values."""
     if not values:
         return "-"
     mean = f"{statistics.fmean(values):{'+' if sign else ''}.4f}"
@@ -56,10 +56,10 @@ def table(header, rows):
 
 
 def filled(text, mark, render):
-    """Returns a document's text with what `render` gives between its marks.
+    """Returns a document's text with the results of `render` between its marks.
 
-    Before each block is a line `<!-- MARK ARGUMENTS -->`, whose arguments `render` is
-    given, and after it a line `<!-- end -->`.
+    Each block follows a line `<!-- MARK ARGUMENTS -->`, whose arguments `render` gets,
+    and ends before a line `<!-- end -->`.
     """
     pattern = re.compile(
         rf"(<!-- {mark}(?: ([^\n]*?))? -->\n).*?(<!-- end -->)", re.DOTALL
@@ -73,7 +73,7 @@ def filled(text, mark, render):
 
 
 def write_text(path, text):
-    # Here, for children of other libraries have none of this package.
+    # Imported here, because children of other libraries do not have this package.
     from tfp_realnvp.files import atomic_path
 
     with atomic_path(path) as temporary:

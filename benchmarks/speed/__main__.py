@@ -2,9 +2,9 @@
 
     python benchmarks/speed --output my/speed --image-peer my/real-nvp
 
-This package, TFP's own route, the floor that the convolutions set, and PyTorch flows.
-Each contender has a process of its own and one works at a time, in turns. Results are
-written after every cell.
+The contenders are this package, TFP's own couplings, the bare convolutions (a lower
+bound) and PyTorch flows. Each has its own process, and they run in turns, one at a
+time. Results are written after every cell.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import pathlib
 import sys
 
 if __name__ == "__main__":
-    # Python puts this folder first, whose modules are to be found by `speed.` alone.
+    # Python puts this folder first, but its modules must be found as `speed.*` only.
     sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
 from harness.machine import describe_run, now
@@ -65,7 +65,7 @@ def _parse():
     add("--torch-python", default=sys.executable, help="a Python that has PyTorch")
     add("--only", nargs="+", metavar="NAME", help="these cells")
     add("--repetitions", type=int, default=7)
-    add("--quick", action="store_true", help="tiny sizes, no results")
+    add("--quick", action="store_true", help="try the command at tiny sizes")
     add("--resume", action="store_true", help="keep the cells that --output has")
     add("--list", action="store_true", help="show the cells and exit")
     arguments = parser.parse_args()
@@ -122,7 +122,7 @@ def _write(results, output):
     try:
         draw_plots(results, output)
     except Exception as error:
-        # Hours of measuring are not to end for a picture.
+        # A picture that fails must not end hours of measuring.
         print(f"  plots: FAILED, {type(error).__name__}: {error}", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What is measured: sizes and contenders, a cell each."""
+"""The cells of the benchmark: contenders at one size each."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ SERVED_BATCHES = (1, 4, 16, 64, 256)
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """Contenders, of which ratios are to the first, at one size."""
+    """Contenders at one size; ratios are relative to the first."""
 
     name: str
     sizes: dict[str, Any]
     batch: int
     contenders: tuple[str, ...]
-    # An operation can end with a batch of its own.
+    # An operation's name can end with its own batch size.
     operations: tuple[str, ...] = OPERATIONS
-    # `None` is the command's.
+    # `None`: the number given on the command line.
     repetitions: int | None = None
-    # So many at a time run beside the first, for all must fit into memory.
+    # This many run beside the first at a time, because all must fit into memory.
     beside: int = 9
     # Contenders whose training step's memory is measured as well.
     memory: tuple[str, ...] = ()
-    # The plots that the cell belongs to.
+    # The plots that show the cell.
     series: tuple[str, ...] = ()
 
 
 def all_cells():
-    """Returns the cells of the benchmark, cheap ones before dear ones."""
+    """Returns the cells of the benchmark, cheap ones first."""
     return [*_vectors(), *_growth(), _serving(), *_chains(), *_whole()]
 
 
 def quick_cells():
-    """Returns a cell of each kind, tiny and with few contenders, to try the command."""
+    """Returns one tiny cell of each kind, with few contenders, to try the command."""
     sizes = _images(8, 4, 1, num_scales=1)
     images, beside = {"sizes": sizes, "batch": 4}, ("ours", "image peer", "floor")
     vectors = {"size": 8, "num_couplings": 2, "hidden_units": [8, 8]}

@@ -1,4 +1,4 @@
-"""What the process of one contender is asked: to build it, and to run it."""
+"""The functions that a contender's process is asked to call: build and run."""
 
 import importlib
 import os
@@ -8,10 +8,10 @@ import time
 
 from speed.contenders import CONTENDERS, Prepared
 
-# Calls of a few milliseconds are timed many at a time.
+# Calls of a few milliseconds are timed in groups.
 SHORTEST_TURN = 0.3
 MOST_CALLS = 1000
-# The second step has what the first leaves behind: moments of Adam, buffers to reuse.
+# The second step has what the first leaves behind: Adam's moments, buffers to reuse.
 STEPS = 2
 
 _contender: Prepared
@@ -35,12 +35,12 @@ def prepare(contender, cell):
 
 
 def first(name):
-    """Makes the first call, which traces and compiles, and sees how long one is."""
+    """Makes the first call, which traces and compiles, and times a later one."""
     runs = _contender.network_runs
     before = runs() if runs else 0
     begin = _seconds(name, 1)
     found = (runs() - before) / _contender.networks if runs else None
-    # Frameworks choose algorithms and take memory in the second call as well.
+    # Frameworks choose algorithms and allocate memory in the second call too.
     again = _seconds(name, 1) if begin < 60 else begin
     _calls[name] = int(min(MOST_CALLS, max(1, SHORTEST_TURN / again)))
     return {"first_seconds": begin, "network_runs": found}
@@ -51,7 +51,7 @@ def seconds(name):
 
 
 def peak():
-    """Says how much memory the first training steps take, tracing included."""
+    """Returns the memory that the first training steps take, tracing included."""
     before, how = _resident("VmRSS"), "VmHWM"
     try:
         pathlib.Path("/proc/self/clear_refs").write_text("5")

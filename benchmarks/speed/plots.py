@@ -11,7 +11,7 @@ from tfp_realnvp.files import atomic_path
 
 
 def draw_plots(results, output):
-    """Writes a picture of each series that has something to show, and returns them."""
+    """Writes a picture of each series that has results, and returns the paths."""
     cells = results["cells"]
     figures = {"serving": _serving(cells)}
     for series in LABELS:

@@ -68,7 +68,7 @@ def _cell(cell):
 
 
 def events_in(cell, operation):
-    """Returns the batch of an operation, which can have one of its own in its name."""
+    """Returns the batch size of an operation, which can be part of its name."""
     return int(operation.partition(" ")[2] or cell["batch"])
 
 
@@ -124,7 +124,7 @@ def _gigabytes(count):
 
 
 def seconds_of(cell, contender, operation):
-    """Returns the timings in the first group with a contender; empty if none."""
+    """Returns a contender's timings in the first group that has it; empty if none."""
     groups = (group[contender] for group in cell["groups"] if contender in group)
     return next(groups, {}).get("seconds", {}).get(operation, [])
 
@@ -134,7 +134,7 @@ def batches_of(cells, series):
 
 
 def points(cells, series, batch, contender, operation):
-    """Returns the sizes of a series, in order, with the seconds at each."""
+    """Returns the sizes of a series, in order, and the seconds at each."""
     found = []
     for cell in cells.values():
         seconds, sizes = seconds_of(cell, contender, operation), cell["sizes"]
@@ -148,7 +148,7 @@ def points(cells, series, batch, contender, operation):
 
 
 def exponents(cells):
-    """Yields series, batch, operation and the b of `seconds = a * size**b` of ours."""
+    """Yields series, batch, operation and our exponent b in `seconds = a * size**b`."""
     for series in LABELS:
         for batch in batches_of(cells, series):
             for operation in OPERATIONS:
@@ -156,7 +156,7 @@ def exponents(cells):
                 if len(found) < 2:
                     continue
                 sizes = [math.log(size) for size, _ in found]
-                # One fit in logarithms for each repetition.
+                # One log-log fit for each repetition.
                 fits = [
                     statistics.linear_regression(sizes, list(map(math.log, s))).slope
                     for s in zip(*(s for _, s in found), strict=False)

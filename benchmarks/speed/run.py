@@ -1,4 +1,4 @@
-"""Runs a cell: its contenders beside each other, in turns."""
+"""Runs the contenders of a cell in turns."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from harness.process import ChildError, Process
 
 from speed.contenders import CONTENDERS
 
-# PyTorch's threads spin for a moment after a call, waiting for more to do, and would
-# take time from whoever comes next.
+# After a call PyTorch's threads spin for a moment, waiting for more work, which would
+# slow the next contender.
 PAUSE = 0.3
-# Seconds after which a contender is given up.
+# Seconds after which a contender is stopped.
 TIME_LIMIT = 1800.0
 
 
 @dataclasses.dataclass
 class Run:
-    """What a cell is run with."""
+    """The settings of a cell's run."""
 
     output: pathlib.Path
     # The user's checkout.
     image_peer: str | None
     torch_python: str
     repetitions: int
-    # Takes what to show of the progress.
+    # Called with lines of progress.
     say: Callable[[str], None]
 
     def process(self, cell, contender, purpose="times"):
@@ -39,7 +39,7 @@ class Run:
         return Process(log, self.torch_python if is_torch else sys.executable)
 
     def prepare(self, process, cell, contender, wanted):
-        """Returns what a contender says that has been built in the process."""
+        """Returns the report of a contender after it was built in the process."""
         if CONTENDERS[contender].module == "image_peer" and self.image_peer is None:
             raise ChildError("not run: no --image-peer given")
         told = {
@@ -58,7 +58,7 @@ def _ask(process, function, **arguments):
 
 
 def run_cell(cell, run):
-    """Returns all that was measured in a cell."""
+    """Returns all measurements of a cell."""
     begin = time.monotonic()
     memory = _training_peaks(cell, run)
     first, *others = cell.contenders
@@ -75,7 +75,7 @@ def run_cell(cell, run):
 
 
 def _training_peaks(cell, run):
-    """Returns the memory of contenders' first steps, each in a process of its own."""
+    """Returns the memory of contenders' first steps, each in a new process."""
     peaks, wanted = {}, None
     for name in cell.memory:
         try:
@@ -121,7 +121,7 @@ def _take_turns(cell, run, group, alive):
         begin = time.monotonic()
         for operation in cell.operations:
             names = list(alive)
-            # Nobody always comes after the same one.
+            # The order changes, so that no contender always follows the same one.
             shift = repetition % max(1, len(names))
             for name in names[shift:] + names[:shift]:
                 if operation not in group[name]["first_seconds"]:

@@ -1,4 +1,4 @@
-"""Writes the page of the command line from its own parser."""
+"""Writes the command-line reference from the parser of `tfp-realnvp`."""
 
 import argparse
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ PAGE = "reference/command_line.md"
 
 
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
-    """Returns the page's Markdown, for that of the command line with all options."""
+    """Returns the page's Markdown; adds all options to the command-line reference."""
     if page.file.src_uri != PAGE:
         return markdown
     return "\n".join([markdown, *_commands(make_parser())])

@@ -1,4 +1,4 @@
-"""Turns the formulae of the pages into MathML, which browsers draw without scripts."""
+"""Turns the formulae of the pages into MathML, which browsers show without scripts."""
 
 import html
 import re
@@ -12,7 +12,7 @@ FORMULA = re.compile(
 
 
 def on_page_content(content: str, **_: object) -> str:
-    """Returns the HTML of a page with MathML for what `pymdownx.arithmatex` found."""
+    """Returns the page's HTML with MathML for formulae from `pymdownx.arithmatex`."""
     return FORMULA.sub(_mathml, content)
 
 

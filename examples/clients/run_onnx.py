@@ -5,7 +5,8 @@
     python run_onnx.py flow.onnx INPUTS.npz OUTPUTS.npz
 
 INPUTS.npz holds an array for each input, under its name, and OUTPUTS.npz gets one for
-each result. ONNX has no assertions: what the artifact refuses, check beforehand.
+each result. ONNX has no assertions, so check inputs beforehand for NaN and values that
+the SavedModel would refuse.
 """
 
 import sys

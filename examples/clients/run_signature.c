@@ -4,7 +4,7 @@
 //
 // Each FILE holds N examples as raw 32-bit floats. OUTPUT and INPUT are the names of
 // tensors that `saved_model_cli show --all` lists, such as StatefulPartitionedCall_4:1
-// and serving_default_x:0. Prints the result of each example in a line.
+// and serving_default_x:0. Prints one line with the result of each example.
 
 #include <stdint.h>
 #include <stdio.h>
@@ -49,7 +49,7 @@ static TF_Tensor* read_floats(const char* path, int64_t count, char* dims) {
   FILE* file = fopen(path, "rb");
   if (file == NULL) fail("cannot open", path);
   if (fread(TF_TensorData(tensor), 1, bytes, file) != bytes || fgetc(file) != EOF)
-    fail("expected another number of 32-bit floats", path);
+    fail("expected exactly N examples of 32-bit floats", path);
   fclose(file);
   return tensor;
 }

@@ -2,10 +2,9 @@
 
     python run_tensorflow.py SAVED_MODEL INPUTS.npz OUTPUTS.npz
 
-INPUTS.npz holds an array for each input, under its name; where a signature has another
-input of that name, as `score_images` has 8-bit x, under SIGNATURE/NAME. OUTPUTS.npz
-gets an array SIGNATURE/OUTPUT for each result. A signature is called if its inputs are
-there.
+INPUTS.npz holds an array for each input, under its name, or under SIGNATURE/NAME for
+one signature alone, such as score_images/x for 8-bit images. OUTPUTS.npz gets an array
+SIGNATURE/OUTPUT for each result. A signature is called if all its inputs are there.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""A flow's SavedModel, by TensorFlow alone."""
+"""A flow's SavedModel, called with TensorFlow alone."""
 
 import json
 import pathlib
@@ -24,27 +24,27 @@ def find_artifact(folder):
 
 
 def read_metadata(artifact):
-    # A run that diverged may have written NaN, which JSON has not.
+    # A run that diverged may have written NaN, which JSON does not allow.
     text = (artifact / "assets.extra" / "metadata.json").read_text(encoding="utf-8")
     return json.loads(text, parse_constant=lambda _: None)
 
 
 def use_threads(lanes):
-    """Has each call use one thread, and `lanes` calls run at the same time.
+    """Makes each call use one thread, and `lanes` calls run at the same time.
 
-    A flow is hundreds of small operations: handing each from thread to thread takes
-    longer than it saves, until batches are large.
+    A flow has hundreds of small operations: unless batches are large, handing each from
+    thread to thread takes longer than it saves.
     """
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(lanes)
 
 
 class RefusedInput(ValueError):
-    """The checks that are part of an artifact have found its input at fault."""
+    """The artifact's own checks have refused its input."""
 
 
 class Artifact:
-    """The signatures of a SavedModel as functions of and to NumPy arrays."""
+    """The signatures of a SavedModel as functions from NumPy arrays to NumPy arrays."""
 
     def __init__(self, path):
         self.path = path
@@ -52,7 +52,7 @@ class Artifact:
 
     def load(self, max_batch):
         """Loads, and calls each signature with batches of 1, 2, 4, ..., `max_batch`."""
-        # The functions live no longer than what was loaded.
+        # The functions need the loaded object to stay alive.
         self._loaded = tf.saved_model.load(self.path)
         sizes = {min(2**i, max_batch) for i in range(max_batch.bit_length() + 1)}
         for size in sorted(sizes):
@@ -104,7 +104,7 @@ class Artifact:
 
 
 def _explained(error):
-    """Returns what an assertion of the artifact says, less where in its graph it is."""
+    """Returns the message of an assertion in the artifact, without its place there."""
     found = re.search(r"assertion failed: \[(.*)\]", error.message)
     return RefusedInput(found[1].replace("] [", " ")) if found else error
 

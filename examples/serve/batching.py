@@ -13,7 +13,7 @@ _ALONE = object()
 
 
 class Full(Exception):
-    """There is no room for a request; a later one may find some."""
+    """The queue has no room for a request; a later one may succeed."""
 
 
 @dataclasses.dataclass
@@ -27,10 +27,10 @@ class _Part:
 
 
 class Batcher:
-    """A queue, and `lanes` threads that each take a batch at a time from it.
+    """A queue, and `lanes` threads that each take one batch at a time from it.
 
-    While all threads are busy requests gather by themselves; a thread that is free
-    waits until `max_wait` seconds after the arrival of the first one for others.
+    While all threads are busy, requests gather by themselves. A free thread waits for
+    more requests until `max_wait` seconds after the first one has arrived.
     """
 
     def __init__(self, *, max_batch, max_wait, max_queued, lanes):
@@ -57,7 +57,7 @@ class Batcher:
         await asyncio.to_thread(self.pool.shutdown)
 
     async def submit(self, key, call, rows):
-        """Returns what `call(**rows)` does, called with rows of the same `key`.
+        """Returns the result of `call(**rows)`, computed with other rows of this `key`.
 
         Args:
           key: Hashable; requests of equal keys may share a call.
@@ -78,7 +78,7 @@ class Batcher:
         return {k: np.concatenate([o[k] for o in outputs]) for k in outputs[0]}
 
     async def submit_alone(self, call, size):
-        """Returns what `call()` does, which counts like `size` rows in the queue."""
+        """Returns the result of `call()`, which counts as `size` rows in the queue."""
         (outputs,) = await self._put(_ALONE, call, [{}], [size])
         return outputs
 
@@ -156,7 +156,7 @@ def _run(batch):
     except Exception as error:
         if len(batch) == 1:
             return [error]
-        # Whose fault it is shows when each is alone; the others get their answers.
+        # Each is called alone to find the bad one; the others get their answers.
         return [outputs for part in batch for outputs in _run([part])]
 
 

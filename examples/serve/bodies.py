@@ -1,4 +1,4 @@
-"""What clients may send: read within limits, checked, and turned into arrays."""
+"""Bodies of requests: read within limits, checked, and turned into arrays."""
 
 import asyncio
 import base64
@@ -28,7 +28,7 @@ Seed = tuple[Int32, Int32]
 
 
 class Strict(BaseModel):
-    """Knows all its fields."""
+    """A model that refuses unknown fields."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -106,7 +106,7 @@ def condition(body, metadata, count):
 
 
 async def read(request, model, limits):
-    """Returns the body of a request, as `model`, or raises what it is refused with."""
+    """Returns the body of a request as `model`; raises the error that refuses it."""
     try:
         raw = await asyncio.wait_for(_read_bytes(request, limits), limits.body_seconds)
     except asyncio.TimeoutError:
@@ -160,7 +160,7 @@ def _list_of(leaf, least, most):
 
 
 def _either(**kinds):
-    """Returns the type of a field that is told by how it begins."""
+    """Returns the type of a field that takes two kinds of values."""
     first, second = kinds
 
     def kind(value):

@@ -35,7 +35,7 @@ MIN_RATIO = 3.0
 
 @dataclasses.dataclass
 class Result:
-    """What clients have seen."""
+    """The latencies and errors that clients have seen."""
 
     seconds: float = 0.0
     latencies: list = dataclasses.field(default_factory=list)
@@ -55,7 +55,7 @@ class Result:
 
 
 def make_requests(path):
-    """Returns bodies of one image each, and the log-densities they must be given."""
+    """Returns bodies of one image each, and their expected log-densities."""
     artifact = Artifact(find_artifact(path))
     artifact.load(max_batch=1)
     metadata, random = artifact.metadata, np.random.default_rng(0)
@@ -115,7 +115,7 @@ async def load(url, clients, seconds, requests, expected):
 
 @contextlib.contextmanager
 def start_server(artifact, *options):
-    """Yields the server's process and address, when it is ready; stops it after."""
+    """Yields the server's process and address when it is ready; stops it afterwards."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -142,12 +142,12 @@ def is_ready(url):
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=5) as response:
             return response.status == 200
-    except OSError:  # Also an answer of 503.
+    except OSError:  # This includes status 503.
         return False
 
 
 def measure(name, url, clients, seconds, work):
-    """Returns the result of clients, after it is printed."""
+    """Prints and returns the result of clients."""
     result = asyncio.run(load(url, clients, seconds, *work))
     print(f"{name}: {result}")
     for error in result.errors[:3]:
@@ -156,7 +156,7 @@ def measure(name, url, clients, seconds, work):
 
 
 def compare(artifact, clients, seconds, work):
-    """Returns which targets were missed."""
+    """Returns the targets that were missed."""
     with start_server(artifact) as (process, url):
         measure("warm-up", url, clients, seconds / 6, work)
         memory = psutil.Process(process.pid).memory_info
@@ -187,7 +187,7 @@ def _problem(head, body, expected):
     if not head.startswith(b"HTTP/1.1 200 "):
         return f"{head.splitlines()[0].decode()}: {body[:200].decode()}"
     found = json.loads(body)["log_prob"]
-    # Batches of another size are rounded otherwise.
+    # Rounding depends on the size of the batch.
     if len(found) != 1 or not np.isclose(found[0], expected, rtol=1e-4, atol=1e-4):
         return f"expected log_prob [{expected}], got {found}"
     return None

@@ -28,7 +28,7 @@ logger = logging.getLogger("uvicorn.error")
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a server takes on; each field is an option of the command line."""
+    """The limits of a server; each field is an option on the command line."""
 
     max_batch: int = 32
     """Images in one call of the model."""
@@ -94,7 +94,7 @@ def make_app(artifact, limits):
         body = await bodies.read(request, Sample, limits)
         count = body.num_samples
         options = body.model_dump(exclude={"condition"})
-        # A seed of our own is sent back: with it the samples are had again.
+        # The answer has the drawn seed, with which the client can repeat the samples.
         options["seed"] = body.seed or (secrets.randbits(31), secrets.randbits(31))
         call = functools.partial(
             artifact.sample,
@@ -145,7 +145,7 @@ async def _load(app):
 
 
 async def _answer(app, outputs):
-    """Returns what the batcher gives, or raises what the client is told instead."""
+    """Returns the batcher's result, or raises the error for the client."""
     try:
         outputs = await asyncio.wait_for(outputs, app.state.limits.answer_seconds)
     except Full as full:

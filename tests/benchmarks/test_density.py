@@ -14,7 +14,7 @@ from jacobian import jacobians
 import tfp_realnvp as nvp
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-# What does not change the flow made from given weights.
+# Changes that do not affect a flow made from given weights.
 WITHIN = {"centres", "gain 0", "gain 1"}
 
 
@@ -28,7 +28,7 @@ def images():
 
 
 def shuffle_weights(flow):
-    """Moves all weights, so that no coupling is the identity."""
+    """Changes all weights, so that no coupling is the identity."""
     for i, variable in enumerate(flow.trainable_variables):
         noise = tf.random.stateless_normal(variable.shape, (i, 1), stddev=0.1)
         variable.assign(variable + noise)

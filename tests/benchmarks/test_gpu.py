@@ -75,7 +75,7 @@ def test_steps_and_evaluations_do_what_fit_and_the_average_do():
     def results(number):
         return dict(zip(STEP_RESULTS, step(images(), seed_of(number)), strict=True))
 
-    # As `fit` does, or graphs would round differently.
+    # Otherwise the graphs would round differently from those of `fit`.
     with functions.as_traced():
         found = [results(number) for number in range(4)]
 
@@ -300,7 +300,7 @@ def test_plan_a_trains_in_jax_as_in_tensorflow(monkeypatch, tmp_path):
     score = json.loads((run / "evaluation_of_gpu.json").read_text(encoding="utf-8"))
     on_gpu = report["evaluations"][-1]["test_bits_per_dim"]
     assert score["test_bits_per_dim"] == pytest.approx(on_gpu, abs=0.01)
-    # The next quarter of an hour, with what compiling has left.
+    # The next quarter of an hour, with the cache of the first compilation.
     for name in ("finished", "latest"):
         (there / name).unlink()
     shutil.copy(back / "weights-000.npz", there / "start-000.npz")

@@ -25,7 +25,7 @@ def test_every_contender_of_every_cell_is_known(cells):
 
 
 def entry(error=None, **seconds):
-    """Returns what is known of a contender with these times of its operations."""
+    """Returns the results of a contender with these times of its operations."""
     return {
         "error": error,
         "parameters": 100,

@@ -1,4 +1,4 @@
-"""Conditions: what they may be, how they broadcast, how they go wrong."""
+"""Conditions: their dtypes and shapes, how they broadcast, and their errors."""
 
 import keras
 import numpy as np

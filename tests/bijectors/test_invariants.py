@@ -1,4 +1,4 @@
-"""What holds for every bijector of the table."""
+"""Properties of every bijector in the table."""
 
 import copy
 import dataclasses
@@ -28,7 +28,7 @@ both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def configured(bijector):
-    """What the configuration of a bijector describes, with the same weights."""
+    """The bijector made from a configuration, with the same weights."""
     again = from_config(json.loads(json.dumps(to_config(bijector))))
     for variable, value in zip(again.variables, bijector.variables, strict=True):
         variable.assign(value)

@@ -1,4 +1,4 @@
-"""How often the networks run, counted while they do."""
+"""Counts how often the networks run."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ def runs(monkeypatch):
 
 @dataclasses.dataclass(frozen=True)
 class Flow:
-    """A distribution, with how many networks it has, and what it must be given."""
+    """A distribution, its number of networks, and the arguments it needs."""
 
     distribution: tfd.Distribution
     couplings: int
@@ -149,7 +149,7 @@ def test_log_prob_of_a_sample_just_drawn_runs_no_network_again(make, runs):
 
 @pytest.mark.parametrize("mode", ["graph", "xla"])
 def test_in_a_graph_log_prob_of_a_sample_just_drawn_runs_each_network_once(mode, runs):
-    """Whoever differentiates by the sample may come later."""
+    """A gradient with respect to the sample may be asked for later."""
     flow = made(vector)
     MODES[mode](flow.sample_then_log_prob)()
     assert runs.numpy() == 2 * flow.couplings

@@ -25,7 +25,7 @@ tfd = tfp.distributions
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
-    """A distribution and what it must be given, with the shape of its events."""
+    """A distribution, the arguments it needs, and the shape of its events."""
 
     distribution: tfd.Distribution
     kwargs: dict = dataclasses.field(default_factory=dict)
@@ -304,7 +304,7 @@ ROWS = [
 
 @functools.cache
 def asked(make, mode):
-    """What all questions find, of the tensor itself and of a copy."""
+    """The answers to all questions, about the tensor itself and about a copy."""
     subject = make()
     variables = subject.distribution.variables
     start = [v.numpy() for v in variables]
@@ -467,7 +467,7 @@ def test_in_training_every_pass_moves_the_statistics_and_its_log_det_none():
 
 
 def test_gradients_at_latents_under_the_tape_that_found_them_need_a_copy():
-    """The one thing that cannot be told apart, which the FAQ says."""
+    """The one case that cannot be recognized; the FAQ describes it."""
     flow = vector_bijector()
     with tf.GradientTape(persistent=True) as tape:
         z = flow.inverse(tf.ones([3, 2]))

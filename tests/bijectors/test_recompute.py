@@ -85,7 +85,7 @@ def assert_close(actual, expected, rtol):
 
 
 def of_both(find):
-    """What is found with stored and with recomputed activations."""
+    """Results with stored and with recomputed activations."""
     return [find(memory) for memory in ("stored", "recompute")]
 
 
@@ -211,6 +211,14 @@ def test_any_chain_can_recompute(make_chain, mode):
     assert_close(recomputed, stored, 1e-5)
 
 
+def test_what_reads_variables_of_its_own_is_refused():
+    rate = tf.Variable(2.0)
+    transform = nvp.Elementwise(lambda p: tfb.Scale(rate * tf.exp(p[..., 0])), 1)
+    bijector = nvp.RealNVPBijector((4,), transform=transform, memory="recompute")
+    with pytest.raises(ValueError, match="memory: expected 'stored' for networks"):
+        bijector.forward(tf.zeros([2, 4]))
+
+
 @pytest.mark.parametrize("mode", ["eager", "graph"])
 def test_forward_mode_is_that_of_stored_activations(mode):
     def tangent(memory):
@@ -307,7 +315,7 @@ def test_couplings_that_compute_otherwise_are_not_taken_for_alike(other):
 
 
 class Scaled(nvp.MLP):
-    """Computes something that its arguments do not tell."""
+    """A layer whose computation depends on more than its arguments."""
 
     factor = 2.0
 

@@ -99,7 +99,7 @@ def test_a_run_goes_on_for_more_epochs(runs, tmp_path, capsys):
     arguments = ["train", QUICK, "--runs", tmp_path, "--resume"]
     assert status(*arguments, "--epochs", "2") == 0
     said = capsys.readouterr().out
-    assert "2 epochs for 1: the learning rate's trapezoid schedule goes on as" in said
+    assert "2 epochs instead of 1: the learning rate continues on a trapezoid" in said
     assert "Going on after step 21 of 42." in said
     assert "\nepoch 2/2, " in said and "\nepoch 1/" not in said
     assert not {"\r", "\b", "\x1b"} & set(said)
@@ -114,7 +114,7 @@ def test_a_dry_run_tells_the_cost_makes_a_step_and_writes_no_run(tmp_path, capsy
     output = capsys.readouterr().out
     for text in (
         *("21 steps of 64 images", "parameters: ", "latents, finest first: 4 x 4 x 2"),
-        *("FLOP", "peak", "A second step: ", "bits/dim"),
+        *("FLOP", "Peak", "A second step: ", "bits/dim"),
     ):
         assert text in output, text
     assert not (tmp_path / "runs").exists()
@@ -155,9 +155,9 @@ def test_a_run_is_never_overwritten_or_resumed_as_another(runs, capsys):
         ("--dataset folder:nowhere", "dataset: expected a folder"),
         ("--num-scales 5", "num_scales: expected at most"),
         ("--accumulate 3", "accumulate: expected a divisor of the batch size, 64"),
-        ("--dataset photos --conditional", "conditional: expected False, for there"),
+        ("--dataset photos --conditional", "conditional: expected False, since"),
         ("--strategy multiworker", "strategy: expected TF_CONFIG like"),
-        ("--seeds 1 1", "seeds: expected different ones, got [1, 1]"),
+        ("--seeds 1 1", "seeds: expected distinct seeds, got [1, 1]"),
     ],
 )
 def test_bad_arguments_end_training_before_it_begins(

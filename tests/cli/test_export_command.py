@@ -47,7 +47,7 @@ def test_a_run_that_nobody_has_measured_is_exported_with_a_word_on_that(run, cap
     (run / "summary.json").unlink()
     assert status("export", run) == 0
     said = capsys.readouterr().out
-    assert f"`tfp-realnvp evaluate {run} --weights last` can tell" in said
+    assert f"`tfp-realnvp evaluate {run} --weights last` prints" in said
 
 
 def test_an_export_whose_number_another_one_takes_meanwhile_takes_the_next(

@@ -66,7 +66,7 @@ def test_figures_that_are_asked_for_are_drawn_and_others_stay(drawn, by_class, c
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--count 301", "count: expected 1 to 300, the test images of 'digits'"),
+        ("--count 301", "count: expected an int from 1 to 300, the number of test"),
         ("--weights best", "holds no weights best.weights.h5"),
         ("--only attribute_change", "only: expected figures that this flow can"),
     ],
@@ -78,7 +78,7 @@ def test_bad_arguments_draw_nothing(options, message, run, tmp_path, capsys):
 
 
 def test_samples_can_be_of_one_class_by_name_or_number(by_class, tmp_path):
-    # At temperature 0 nothing but the condition makes images differ.
+    # At temperature 0 images differ by their condition alone.
     options = "--count 4 --temperature 0 --condition 3 --output"
     assert status("sample", by_class, options, tmp_path / "three.png") == 0
     three = png(tmp_path / "three.png")
@@ -99,4 +99,4 @@ def test_conditions_that_do_not_exist_are_refused(
     options = f"--condition {condition}"
     assert message in refused(capsys, "sample", by_class, options)
     error = refused(capsys, "sample", run, options)
-    assert "condition: expected none, for the run" in error
+    assert "condition: expected none, since the run" in error

@@ -117,4 +117,4 @@ def test_a_run_that_left_no_figures_says_so(copy):
         (copy / name).unlink()
     directory = RunDirectory(copy)
     facts = run_facts(directory, directory.load_config(), "last")
-    assert facts[-1] == "training was cut off and has left no figures"
+    assert facts[-1] == "training was cut off before its first score"

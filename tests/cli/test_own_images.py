@@ -74,7 +74,7 @@ def test_images_that_have_moved_are_found_where_they_are_now(own, capsys):
     arguments = ["evaluate", own / "run", "--draws 1 --data-dir"]
     error = refused(capsys, *arguments, own / "nowhere")
     assert "nowhere" in error
-    assert "If the images have moved, --data-dir says where to" in error
+    assert "If the images have moved, pass their folder as --data-dir" in error
     (own / "images").rename(own / "moved")
     assert status(*arguments, own / "moved") == 0
     assert json.loads((own / "run" / "evaluation.json").read_text())["images"] > 10

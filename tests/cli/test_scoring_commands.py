@@ -44,7 +44,7 @@ def test_several_runs_are_scored_alone_and_together(runs, tmp_path, capsys):
     numbers = (both["bits_per_dim"], over_images, over_seeds)
     expected = " ± ".join(f"{v:.3f}" for v in numbers)
     assert f"| digits, validation | -- | -- | {expected} |" in printed
-    assert f"With last weights: {bits[0]:.3f} of seed 3, {bits[1]:.3f} of" in printed
+    assert f"With last weights: {bits[0]:.3f} for seed 3, {bits[1]:.3f} f" in printed
 
 
 def test_the_bound_of_several_draws_is_below_their_mean(runs, capsys):
@@ -65,9 +65,9 @@ def test_a_conditional_run_is_scored_with_its_conditions(tmp_path, capsys):
 
 def test_runs_that_cannot_be_scored_together_are_refused(runs, tmp_path, capsys):
     other = make_run(tmp_path / "other", seed=5, filters=4)
-    assert "flow.filters is 2 and 4" in refused(capsys, "evaluate", *runs, other)
+    assert "flow.filters is 2 in" in refused(capsys, "evaluate", *runs, other)
     twice = refused(capsys, "evaluate", runs[0], runs[0])
-    assert "different seeds, got several of 3" in twice
+    assert "different seeds, got two of 3" in twice
     # Missed before any is scored.
     (other / "model.weights.h5").unlink()
     missing = refused(capsys, "evaluate", other)
@@ -118,7 +118,7 @@ SCORES = {
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What `score_images` is asked for; it does not score."""
+    """The arguments of `score_images`, which is replaced and does not score."""
     asked = {}
 
     def score_images(*arguments, output, **options):
@@ -147,8 +147,8 @@ def test_all_that_was_found_is_written_and_told(asked, tmp_path, capsys):
     assert summary["strangest"] == ["b", "c", "a"]
     told = capsys.readouterr().out
     assert "3 images scored, 1 not. 5.700 bits/dim on average" in told
-    # Of 99 images the smallest p is 0.02, so that nothing is to be said of 0.01.
-    assert "p <= 0.05: 1 of them; among" in told and "0.01" not in told
+    # With 99 images the smallest p is 0.02, so 0.01 is left out.
+    assert "p <= 0.05: 1 images; 0 ex" in told and "0.01" not in told
     assert "Scored by mine" in (output / "scores.html").read_text()
 
 
@@ -167,7 +167,7 @@ def test_a_file_is_no_folder_to_write_to(asked, tmp_path, capsys):
 
 
 def run_health(run, *options):
-    """Returns what is written."""
+    """Runs `health`; returns the contents of the file that it writes."""
     assert status("health", run, "--limit 20", *options) == 0
     return json.loads((run / "health.json").read_text(), parse_constant=pytest.fail)
 

@@ -1,4 +1,4 @@
-"""Images by number, and batches of them: what is known of each stays with it."""
+"""Images by number, and batches of them: each image keeps its number and condition."""
 
 import time
 

@@ -67,7 +67,7 @@ def test_what_is_read_is_told_by_its_name():
 DAMAGED = damaged_files(RANDOM)
 REASONS = {
     "giant.png": "exceeds limit",
-    "floats.tiff": "8 or 16 bits a channel, got 32",
+    "floats.tiff": "8 or 16 bits per channel, got 32",
     "program.png": "cannot identify image file$",
 }
 

@@ -101,7 +101,7 @@ def of_size(size, kind=tarfile.REGTYPE):
     return lambda contents: bytes(header) * 3 + bytes(10_240)
 
 
-NAME, BOMB = "a name that leads out of it", bytes(2**18 + 1)
+NAME, BOMB = "a path that leaves it", bytes(2**18 + 1)
 HOSTILE = {
     "up": (written(".zip", {"../a.png": b""}), NAME),
     "up again": (written(".tgz", {"a.png": b"", "a/../../b.png": b""}), NAME),
@@ -208,9 +208,9 @@ def test_what_is_named_twice_comes_once_and_one_that_is_gone_is_told(folder, cap
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("nowhere", "got nowhere, where nothing is"),
-        ("", "got , where nothing is"),
-        ("*.gif", "got .*gif, where nothing is"),
+        ("nowhere", "got nowhere, which matches no file"),
+        ("", "got , which matches no file"),
+        ("*.gif", "got .*gif, which matches no file"),
         ("more.txt", "image in more.txt, got gone.png"),
         ("empty.txt", "expected images, got none in empty.txt"),
     ],

@@ -1,4 +1,4 @@
-"""What the pages of `docs/` and the README tell a reader to type."""
+"""The code and commands in the pages of `docs/` and in the README."""
 
 import pathlib
 import re

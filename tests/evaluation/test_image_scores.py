@@ -1,4 +1,4 @@
-"""Image files scored by a run: where they may be, what is found, what is kept."""
+"""Image files scored by a run: their places, their scores, and the kept reference."""
 
 import csv
 import shutil
@@ -24,7 +24,7 @@ SCALES = ["bits_per_dim_scale_1", "bits_per_dim_scale_2"]
 
 
 def make_run(path, **flow):
-    """A run whose networks say something."""
+    """A run whose networks are not near zero."""
 
     def change(model):
         for i, weight in enumerate(model.trainable_weights):
@@ -189,7 +189,7 @@ def test_a_run_that_cannot_be_written_to_is_scored_all_the_same(
 
     monkeypatch.setattr(typicality, "write_json", refused)
     assert [scored(), scored()] == [149, 149]
-    assert "They are not kept: read-only" in capsys.readouterr().out
+    assert "The scores are not kept: read-only" in capsys.readouterr().out
 
 
 def test_under_a_flow_of_classes_the_density_is_the_mean_over_them(

@@ -82,7 +82,7 @@ def test_a_c_program_scores_like_the_flow(artifact, program):
     path = directory.parent / "bad.f32"
     np.full([5, 4, 4, 1], np.nan, np.float32).tofile(path)
     for result, message in (
-        (scored(4, *files), "expected another number of 32-bit floats"),
+        (scored(4, *files), "expected exactly N examples of 32-bit floats"),
         (scored(5, files[0], files[0]), "the model refused"),
         (scored(5, f"{names['x']}={path}:4,4,1", files[1]), "x: expected pixels in [0"),
     ):

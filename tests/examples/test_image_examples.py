@@ -111,7 +111,7 @@ def test_the_papers_flow_goes_from_made_up_images_to_a_saved_model(
     monkeypatch.setattr("sys.argv", ["train_celeba", "--smoke", f"--output={output}"])
     train_celeba.main()
     printed = capsys.readouterr().out
-    assert "All this was done with made-up images, not celeb_a." in printed
+    assert "Trained on made-up images, not celeb_a." in printed
     summary = json.loads((output / "summary.json").read_text())
     assert (summary["epochs"], summary["steps"]) == (2, 8)
     assert is_png(output / "samples.png")

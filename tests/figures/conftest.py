@@ -7,7 +7,7 @@ SHAPE = (8, 8, 1)
 
 
 def moved(**sizes):
-    """A flow whose weights are away from the identity it begins near."""
+    """A flow whose weights are moved away from the identity, where it starts."""
     flow = nvp.image_flow(event_shape=SHAPE, filters=4, num_blocks=1, seed=0, **sizes)
     rng = np.random.default_rng(0)
     for variable in flow.trainable_variables:

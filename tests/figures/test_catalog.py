@@ -32,7 +32,7 @@ def test_attributes_are_judged_together_and_one_by_one(by_class, images, tmp_pat
     assert {f"new_{name}" for name in "abc"} <= set(numbers)
     assert numbers["new_found"]["standard_error"] is None
     described = found["samples.png"]["description"]
-    assert "under the condition of the image in its place" in described
+    assert "has the condition of the test image in its place" in described
 
 
 def test_a_class_that_is_missing_leaves_samples_in_the_order_of_the_data(
@@ -40,7 +40,7 @@ def test_a_class_that_is_missing_leaves_samples_in_the_order_of_the_data(
 ):
     data = data_of(images, np.array([0, 1] * 4))
     (figure,) = CATALOG["samples"](Subject(by_class, data, count=6))
-    assert "A class in each column" not in figure.description
+    assert "One class per column" not in figure.description
 
 
 def test_what_a_flow_cannot_show_has_an_obstacle(flow, by_class, images):
@@ -50,9 +50,9 @@ def test_what_a_flow_cannot_show_has_an_obstacle(flow, by_class, images):
     numbers = data_of(images, np.ones([8, 3], np.float32))
     for flow_, data, name, message in (
         (one, plain, "compression", "single scale"),
-        (by_class, same, "attribute_change", "one condition only"),
+        (by_class, same, "attribute_change", "all have the same condition"),
         (by_class, numbers, "attribute_change", "conditions are numbers"),
-        (flow, few, "manifold", "it takes 4 test images, and there are 3"),
+        (flow, few, "manifold", "it takes 4 test images, and there are only 3"),
         (flow, few, "animation", "it takes 8 test images"),
     ):
         assert message in obstacle(Subject(flow_, data, count=3), name)
@@ -77,7 +77,7 @@ def test_a_later_failure_loses_no_earlier_figure(flow, images, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"count": 9}, "count: expected 1 to 8, the test images of 'grey'; got 9"),
+        ({"count": 9}, "count: expected an int from 1 to 8, the number of test images"),
         ({"temperature": -1.0}, "temperature: expected 0 or more, and finite"),
     ],
 )

@@ -61,7 +61,7 @@ IMAGES = noise(2, 8, 8, 1)
         (figures.image_grid, {"images": IMAGES[0], "columns": 2}, "images: expected"),
         (figures.image_grid, {"images": IMAGES / 255, "columns": 2}, "got float64"),
         (figures.image_grid, {"images": IMAGES, "columns": 0}, "columns: expected a"),
-        (figures.psnr, {"a": IMAGES, "b": IMAGES[:1]}, "a, b: expected one shape"),
+        (figures.psnr, {"a": IMAGES, "b": IMAGES[:1]}, "a, b: expected equal shapes"),
         (figures.samples_beside_data, {"data": IMAGES, "samples": IMAGES[1:]}, "data"),
         (figures.write_png, {"path": "a", "image": IMAGES[0] / 255}, "image: expected"),
         (figures.write_animation, {"path": "a", "frames": IMAGES[:0]}, "frames: expec"),

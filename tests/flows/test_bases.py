@@ -1,4 +1,4 @@
-"""Any distribution can be the base (Section 3.1), and is trained along."""
+"""Any distribution can be the base (Section 3.1), and is trained with the flow."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What cannot make a flow, and what its error says."""
+"""Arguments that cannot make a flow, and their errors."""
 
 import keras
 import pytest

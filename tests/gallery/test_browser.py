@@ -1,4 +1,4 @@
-"""The page in a browser, as those meet it who look at it."""
+"""The page in a browser, as its readers see it."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def address(tmp_path_factory):
 
 @pytest.fixture
 def visit(browser, address):
-    """Opens the page, and checks at the end that it has loaded and lamented nothing."""
+    """Opens the page; at the end it must have logged and requested nothing."""
     contexts, heard = [], []
 
     def visit(**options):

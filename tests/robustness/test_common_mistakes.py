@@ -1,4 +1,4 @@
-"""What people get wrong: a message that names it, before anything expensive."""
+"""Common mistakes: each gets a message that names it, before anything expensive."""
 
 import keras
 import numpy as np

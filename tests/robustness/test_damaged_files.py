@@ -1,4 +1,4 @@
-"""Files in which something is not as it was written: told, and nothing is lost."""
+"""Damaged files: the error says so, and nothing is lost."""
 
 import copy
 import json
@@ -34,7 +34,7 @@ VALUES = st.recursive(
 
 
 def some(count, strategy):
-    """Runs a test with so many inputs, the same at all times."""
+    """Runs a test with this many inputs, the same in every run."""
     return lambda test: hypothesis.settings(
         max_examples=count,
         derandomize=True,
@@ -113,7 +113,7 @@ USES = {
 
 
 def use_with(path, name, contents):
-    """Uses a run with another file in it: well, or with an error that says of what."""
+    """Uses a run with a replaced file: it works, or the error names the file."""
     use, _ = USES[name]
     (path / name).write_bytes(contents)
     before = {p.name: p.read_bytes() for p in path.iterdir()}

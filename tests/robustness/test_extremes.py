@@ -1,4 +1,4 @@
-"""Latents far outside, and images of black and white: finite numbers all the same."""
+"""Extreme latents, and images all black or white, still give finite numbers."""
 
 import constructors
 import numpy as np

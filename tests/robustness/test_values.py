@@ -1,4 +1,4 @@
-"""Numbers of any dtype, shape and size: the right answer or an error, no wrong one."""
+"""Numbers of any dtype, shape and size: never a wrong answer without an error."""
 
 import numpy as np
 import pytest

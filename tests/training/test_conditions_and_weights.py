@@ -55,7 +55,7 @@ def test_arrays_data_sets_and_vectors_are_the_same_to_it():
 @pytest.mark.parametrize(
     ("condition", "message"),
     [
-        (None, "condition: expected the labels or vectors .* condition_size=3"),
+        (None, "condition: expected labels or vectors .* condition_size=3"),
         (np.full(64, 3), r"condition: expected labels in \[0, 3\), got .* 3 to 3"),
         (np.zeros(64), r"got float64 of shape \(64,\)"),
         (np.full([64, 3], np.nan), "condition: expected finite numbers"),
@@ -77,8 +77,8 @@ def test_bad_data_sets_of_pairs_are_refused_before_any_training():
     pairs = Dataset.from_tensor_slices((x, labels)).batch(16)
     as_floats = pairs.map(lambda x, label: (x, tf.cast(label, tf.float32)))
     for given, message in (
-        ((pairs.map(lambda x, _: x),), "expected the labels"),
-        ((pairs, labels), "expected None beside a data set"),
+        ((pairs.map(lambda x, _: x),), "expected labels"),
+        ((pairs, labels), "expected None with a data set"),
         ((as_floats,), "expected integer labels"),
     ):
         with pytest.raises(ValueError, match=f"condition: {message}"):

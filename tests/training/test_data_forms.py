@@ -130,10 +130,10 @@ def test_a_data_set_without_end_needs_a_number_of_steps():
         (model.evaluate, "steps"),
         (model.predict, "steps"),
     ):
-        with pytest.raises(ValueError, match=f"{steps}: expected .* without end"):
+        with pytest.raises(ValueError, match=f"{steps}: expected .* endless"):
             method(endless, verbose=0)
         method(endless, **{steps: 2}, verbose=0)
-    with pytest.raises(ValueError, match="validation_steps: expected .* without end"):
+    with pytest.raises(ValueError, match="validation_steps: expected .* endless"):
         model.fit(X, validation_data=endless, verbose=0)
 
 

@@ -16,7 +16,7 @@ def flow(seed=0, base=None, **sizes):
     return tfd.TransformedDistribution(
         base or tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1),
         nvp.RealNVPBijector(
-            (2,), num_couplings=2, hidden_units=(4,), seed=seed, **sizes
+            (2,), seed=seed, **{"num_couplings": 2, "hidden_units": (4,), **sizes}
         ),
     )
 
@@ -44,6 +44,15 @@ def test_a_model_of_ones_own_saves_and_trains_the_flow_in_it(tmp_path):
     model.fit(X, np.zeros(8), verbose=0)
     pairs = zip(model.get_weights(), other.get_weights(), strict=True)
     assert all(np.any(a != b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("other", [{"batch_norm": None}, {"num_couplings": 3}])
+def test_weights_of_another_flow_are_refused(other, tmp_path):
+    model = nvp.FlowModel(flow(batch_norm="batch"))
+    model.save_weights(tmp_path / "model.weights.h5")
+    fewer = nvp.FlowModel(flow(**{"batch_norm": "batch", "num_couplings": 2, **other}))
+    with pytest.raises(ValueError, match="weights: expected those of a flow with"):
+        fewer.load_weights(tmp_path / "model.weights.h5")
 
 
 def test_a_layer_takes_the_symbolic_tensors_of_keras():

@@ -87,8 +87,8 @@ class BatchNorm(FusedBijector):
             moments = moments or BatchMoments()
             if not moments.built:
                 moments.build((None, *event_shape))
-            # With the layer among the parameters a copy shares it, and two bijectors
-            # made from the same numbers are not taken for equal.
+            # With the layer among the parameters, copies share it, and TFP does not
+            # take two bijectors made from the same numbers for equal.
             parameters["moments"] = moments
             super().__init__(
                 event_ndims=len(event_shape),
@@ -126,7 +126,7 @@ class BatchNorm(FusedBijector):
         mean = tf.cast(mean, value.dtype)
         log_scale = 0.5 * tf.math.log(tf.cast(variance, value.dtype) + self._epsilon)
         log_scale *= changes
-        # How many entries of an event each entry of `log_scale` stands for.
+        # How many entries of an event each entry of `log_scale` applies to.
         scales = math.prod(event_shape_of(log_scale, self.event_ndims))
         repeats = math.prod(shape) // scales
         log_det = tf.cast(repeats, value.dtype) * tf.reduce_sum(log_scale)

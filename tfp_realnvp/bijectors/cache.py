@@ -1,4 +1,4 @@
-"""Which earlier pass may answer a call: one that a new pass would repeat exactly."""
+"""The cache of passes: an earlier pass answers a call that would repeat it exactly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfp_realnvp.bijectors.moment import Moment, Weights, is_same, snapshot
 
 @dataclasses.dataclass(frozen=True)
 class _Pass:
-    """A pass that has run, for as long as somebody holds its output."""
+    """A completed pass, kept as long as its output is referenced."""
 
     inverse: bool
     input: tf.Tensor
@@ -34,7 +34,7 @@ class _Pass:
 
 
 class PassCache:
-    """Passes of one bijector, in the place where TFP looks for its own cache.
+    """The passes of one bijector, in the place of TFP's own cache.
 
     TFP's way to `log_prob(y)` is `x = inverse(y)`, then `forward_log_det_jacobian(x)`,
     and `experimental_sample_and_log_prob` asks for `forward(x)`, then for
@@ -44,20 +44,20 @@ class PassCache:
     - it ran in the same graph, or both then and now are eager;
     - no variable of the bijector has been written since, nor has an array among the
       keyword arguments;
-    - the gradient tapes that would record a new pass are those that have recorded it.
+    - the gradient tapes that would record a new pass are those that recorded it.
 
     Otherwise a new pass runs. A value is taken from a pass that holds
 
     - for the same input again, but not in training, where each pass moves statistics;
     - for the latents that `inverse` returned: `forward` gives back what they came from;
     - for a sample that `forward` returned: `inverse` gives back its latents, but only
-      in eager mode, if no tape knows the sample. Otherwise its gradient would be lost,
+      in eager mode, if no tape watches the sample. Else its gradient would be lost,
       and in a graph gradients may be asked for later. In training `inverse` does so
       everywhere: `tfb.Chain` finds the log-determinants of a pass by its tensors.
 
-    One case cannot be told apart: the gradient *at* the latents that `inverse`
-    returned, under the tape or in the graph that saw it. A copy of them, by
-    `tf.identity`, brings a new pass.
+    One case cannot be detected: gradients *with respect to* the latents that `inverse`
+    returned, under the same tape or in the same graph. A copy of the latents, by
+    `tf.identity`, causes a new pass.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class PassCache:
     ) -> tuple[_Pass, tf.Tensor] | None:
         """Returns the last pass with this input or output, and its output, if it holds.
 
-        The output is returned with it, for it may be collected at any time.
+        The output is returned too, to keep it from being garbage-collected.
         """
         found = self._passes.get((id(value), inverse))
         output = None if found is None else found.output()
@@ -150,7 +150,7 @@ class PassCache:
     def _passes(self) -> dict[tuple[int, bool], _Pass]:
         """The passes of eager mode, or of the graph that is being built.
 
-        Those of a graph lie with it: a pass holds its input, which holds the graph.
+        A graph's passes are stored on the graph, as a pass keeps input and graph alive.
         """
         if tf.executing_eagerly():
             return self._eager_passes

@@ -108,7 +108,7 @@ class Conditioned(FusedBijector):
     def _transform(
         self, value: tf.Tensor, *, inverse: bool, **kwargs: Any
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        # A chain hands the condition of its other members to all; here it has no use.
+        # Chains pass the condition of other members to all members; ignored here.
         kwargs["condition"] = self._condition
         return self._bijector._transform(value, inverse=inverse, **kwargs)
 

@@ -115,7 +115,7 @@ class Coupling(FusedBijector):
         self._set_up(parameters)
 
     def _set_up(self, parameters: dict[str, Any]) -> None:
-        """Does what constructors of couplings have in common, with their arguments."""
+        """Does what all constructors of couplings do, with their arguments."""
         event_shape = event_shape_from(parameters["event_shape"])
         network, mask = parameters["network"], parameters["mask"]
         condition_size = parameters["condition_size"]
@@ -182,7 +182,7 @@ class Coupling(FusedBijector):
         **kwargs: Any,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         arguments: dict[str, Any] = {"training": training}
-        # An unconditional coupling among conditional ones has no use for theirs.
+        # An unconditional coupling among conditional ones ignores the condition.
         if self.condition_size is not None:
             arguments["condition"] = condition
         if self._split:
@@ -238,7 +238,7 @@ class Coupling(FusedBijector):
         else:
             new = bijector.forward(changed)
             log_det = bijector.forward_log_det_jacobian(changed, event_ndims=0)
-        # TFP's splines do not know it where the batch's size is not known.
+        # The static shape of TFP's splines is unknown if the batch size is.
         new.set_shape(changed.shape)
         log_det = tf.broadcast_to(log_det, tf.shape(changed))
         if mask is not None:
@@ -248,7 +248,7 @@ class Coupling(FusedBijector):
 
 
 def described(outputs: Any) -> str:
-    """Returns what to call the outputs of a network in an error."""
+    """Returns a description of a network's outputs, for errors."""
     if isinstance(outputs, (tuple, list)):
         return f"{len(outputs)} outputs"
     return str(tuple(outputs.shape)) if tf.is_tensor(outputs) else shortened(outputs)

@@ -1,4 +1,4 @@
-"""Letting half of the dimensions leave the flow early."""
+"""Factoring out half of the dimensions, which leave the flow early."""
 
 from __future__ import annotations
 

@@ -90,8 +90,8 @@ class FusedBijector(tfb.Bijector):
         self._cache = PassCache(self._transform, self._all_weights)
 
     def __hash__(self) -> int:
-        # TFP hashes all parameters at every look-up in the cache, which for a deep
-        # flow takes longer than the pass itself; parameters do not change.
+        # TFP hashes all parameters at every cache look-up, which for a deep flow takes
+        # longer than the pass itself; but parameters never change.
         if self._hash is None:
             self._hash = super().__hash__()
         return self._hash
@@ -108,10 +108,10 @@ class FusedBijector(tfb.Bijector):
 
     @property
     def trainable(self) -> bool:
-        """Whether Keras layers in it are trained; setting it sets it for all of them.
+        """Whether the Keras layers inside are trained; the setter sets all of them.
 
-        As for a Keras layer, what is not trainable runs in inference mode in training
-        too, and a compiled model sees the change once it is compiled again.
+        As in Keras, frozen layers run in inference mode even in training, and a model
+        sees the change only after the next `compile`.
         """
         return any(layer.trainable for layer in self._all_layers())
 
@@ -122,12 +122,12 @@ class FusedBijector(tfb.Bijector):
 
     @property
     def _TF_MODULE_IGNORED_PROPERTIES(self) -> frozenset[str]:
-        # Where TFP looks for trainable variables, which may have been frozen since.
+        # TFP reads trainable variables here; some may have been frozen since.
         self._tell()
         return tfb.Bijector._TF_MODULE_IGNORED_PROPERTIES
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Layers among the arguments bring their weights along, and not what is frozen.
+        # Layers among the arguments carry their weights, but not what is frozen.
         return rebuild, (type(self), self.parameters, frozen_parts(self._all_layers()))
 
     @classmethod
@@ -144,7 +144,7 @@ class FusedBijector(tfb.Bijector):
         """
 
     def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
-        """Returns what is known of the shape of events, from a value's static shape."""
+        """Returns the static shape of events, given a value's static shape."""
         if self._event_shape is not None:
             return checked_event_shape(
                 shape, name, self._event_shape, any_size=self._any_size
@@ -162,7 +162,7 @@ class FusedBijector(tfb.Bijector):
         try:
             return self._checked_shape(input_shape, "input_shape")
         except ValueError as error:
-            # Here TFP asks with the event shape of the base.
+            # TFP calls this with the event shape of the base.
             raise ValueError(f"{error} {self._about_bases()}") from error
 
     def _inverse_event_shape(self, output_shape: tf.TensorShape) -> tf.TensorShape:
@@ -176,8 +176,8 @@ class FusedBijector(tfb.Bijector):
     def experimental_batch_shape(
         self, x_event_ndims: int | None = None, y_event_ndims: int | None = None
     ) -> tf.TensorShape:
-        # TFP asks with the rank of the base's events before each draw. Batches of
-        # single numbers would be taken for events of several.
+        # TFP calls this with the rank of the base's events before each draw. A batch of
+        # scalars would be mistaken for one event.
         ndims = x_event_ndims if y_event_ndims is None else y_event_ndims
         if ndims is not None and ndims < self.event_ndims:
             raise ValueError(
@@ -241,12 +241,12 @@ class FusedBijector(tfb.Bijector):
         return self._value_and_log_det(value, **kwargs)
 
     def _structure(self) -> Hashable:
-        """Returns what bijectors that differ in weights alone have in common."""
+        """Returns a key that is equal for bijectors that differ only in weights."""
         parts = {k: v for k, v in self.parameters.items() if k != "name"}
         return structure((type(self), parts))
 
     def _check_known(self, kwargs: dict[str, Any]) -> None:
-        """Refuses arguments that nobody reads, for they would be lost in silence."""
+        """Raises for unknown arguments, which would otherwise be ignored silently."""
         if self._known_arguments is None:
             self._known_arguments = {"training", "condition", "recompute"}
             for member in self._members():
@@ -260,14 +260,14 @@ class FusedBijector(tfb.Bijector):
                 )
 
     def _members(self) -> list[FusedBijector]:
-        """Returns this bijector and those of ours within it."""
+        """Returns this bijector and all `FusedBijector`s inside it."""
         return [m for m in (self, *self.submodules) if isinstance(m, FusedBijector)]
 
     def _all_layers(self) -> list[keras.layers.Layer]:
         return [layer for member in self._members() for layer in member._layers]
 
     def _all_weights(self) -> Weights:
-        """Returns all that passes read, of this bijector and of those within it."""
+        """Returns all state that passes read, including that of bijectors inside."""
         if self._found_weights is None:
             bijectors = (self, *self.submodules)
             parameters = [
@@ -284,7 +284,7 @@ class FusedBijector(tfb.Bijector):
 
 
 def _ensured(tensor: tf.Tensor, shape: tf.TensorShape) -> tf.Tensor:
-    # Where there is nothing to check: the operation has no forward mode in a graph.
+    # Skipped if there is nothing to check: it has no forward mode in graphs.
     known = tensor.shape.rank is not None and (
         tensor.shape.merge_with(shape).as_list() == tensor.shape.as_list()
     )

@@ -1,4 +1,4 @@
-"""Composition that keeps the single pass, and what bijectors ask of their members."""
+"""Composition that keeps the single pass, and helpers for members of bijectors."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class FusedChain(FusedBijector):
         return value, total
 
     def _through_members(self, shape: Any, method: str) -> Any:
-        """Returns what a method of each member in turn makes of a shape."""
+        """Applies a method of each member in turn to a shape."""
         inverse = method.startswith("inverse")
         for bijector in self._bijectors if inverse else reversed(self._bijectors):
             shape = getattr(bijector, method)(shape)
@@ -126,10 +126,10 @@ def check_bijector(name: str, bijector: Any) -> None:
 
 
 def check_no_batch(name: str, bijector: tfb.Bijector, event_ndims: int) -> None:
-    """Raises `ValueError` unless a bijector does the same to every event.
+    """Raises `ValueError` unless a bijector treats every event alike.
 
-    Inside of ours, events have one batch axis, whatever their leading shape was, and a
-    batch of parameters would silently go with the wrong ones.
+    Inside our bijectors, events of any leading shape have one batch axis, so a batch of
+    parameters would silently meet the wrong events.
     """
     if isinstance(bijector, FusedBijector):
         for member in getattr(bijector, "bijectors", []):
@@ -160,7 +160,7 @@ def nested_kwargs(bijector: tfb.Bijector, **kwargs: Any) -> dict[str, Any]:
 
     TFP passes keyword arguments to a member of a `tfb.Chain` under the member's name,
     to the inside of a `tfb.Invert` as they are, and would pass them to its own
-    bijectors, which refuse them. A `condition` goes to those alone that take one.
+    bijectors, which refuse them. Only conditional bijectors get a `condition`.
     """
     if isinstance(bijector, FusedBijector):
         if bijector.condition_size is None:
@@ -191,10 +191,10 @@ def run(
     inverse: bool,
     **kwargs: Any,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns what a bijector makes of a value, and its log-determinant.
+    """Returns a bijector's transform of a value, and the log-determinant.
 
-    One of ours does so in one pass, and is alone given the keyword arguments. The value
-    has one batch axis before its `event_ndims` axes, which the log-determinant covers.
+    Our own bijectors take one pass; only they get the keyword arguments. The value has
+    one batch axis before its `event_ndims` axes, which the log-determinant sums over.
     """
     if isinstance(bijector, Invert):
         inverse = not inverse

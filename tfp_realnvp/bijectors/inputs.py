@@ -1,4 +1,4 @@
-"""What bijectors are given: events, and conditions in the form of labels or vectors."""
+"""Inputs of bijectors: events, and conditions as labels or vectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfp_realnvp.arguments import check_int, checked_array, checked_shape
 
 
 def check_floating(name: str, value: tf.Tensor) -> None:
-    """Raises an error unless an array or `Tensor` is one of floating numbers."""
+    """Raises an error unless an array or `Tensor` has a floating dtype."""
     check_not_symbolic(name, value)
     if not tf.as_dtype(value.dtype).is_floating:
         raise ValueError(
@@ -23,7 +23,7 @@ def check_floating(name: str, value: tf.Tensor) -> None:
 
 
 def check_not_symbolic(name: str, value: Any) -> None:
-    """Raises `TypeError` for what `keras.Input` returns, which has no numbers yet."""
+    """Raises `TypeError` for symbolic tensors, as from `keras.Input`."""
     if isinstance(value, keras.KerasTensor):
         raise TypeError(
             f"{name}: expected numbers, got a symbolic tensor of Keras. "
@@ -57,7 +57,7 @@ def checked_event_shape(
     any_size: bool = False,
     divisor: int = 1,
 ) -> tf.TensorShape:
-    """Returns what is known of an event's shape, checked against `event_shape`.
+    """Returns the static shape of events, checked against `event_shape`.
 
     With `any_size` only the last axis must agree, and `divisor` divide the others.
     """
@@ -107,8 +107,8 @@ def encode_condition(
 ) -> tf.Tensor | None:
     """Returns a condition as vectors, [..., condition_size], `None` if none is wanted.
 
-    In a graph labels are checked with `validate_args` alone; otherwise those out of
-    range count as no class at all.
+    In a graph, labels are only checked with `validate_args`; otherwise labels out of
+    range become vectors of zeros.
     """
     check_not_symbolic("condition", condition)
     if condition is not None and not tf.is_tensor(condition):
@@ -167,8 +167,8 @@ def broadcast_batch(
     if first.shape != second.shape:
         dynamic = tf.broadcast_dynamic_shape(first, second)
     else:
-        # The same, of as many dimensions, in operations that ONNX has too. What does
-        # not broadcast is found by whoever broadcasts to the result.
+        # The same for equal ranks, by operations that ONNX has too. Shapes that do not
+        # broadcast fail later, in the broadcast to the result.
         dynamic = tf.where(tf.equal(first, 1), second, first)
 
     def spread(tensor: tf.Tensor, ndims: int) -> tf.Tensor:

@@ -47,7 +47,7 @@ class ChannelMixing(keras.layers.Layer):
     """
 
     def __init__(self, **kwargs: Any):
-        # Under a policy of mixed precision the flow's own numbers stay what they are.
+        # The flow's own values keep their precision under a mixed-precision policy.
         super().__init__(autocast=False, **kwargs)
 
     def build(self, inputs_shape: tuple[int | None, ...]) -> None:
@@ -142,8 +142,8 @@ class InvertibleConv(FusedBijector):
             mixing = ChannelMixing() if mixing is None else mixing
             if not mixing.built:
                 mixing.build((None, *event_shape))
-            # With the layer among the parameters a copy shares it, and two bijectors
-            # made from the same numbers are not taken for equal.
+            # With the layer among the parameters, copies share it, and TFP does not
+            # take two bijectors made from the same numbers for equal.
             parameters["mixing"] = mixing
             super().__init__(
                 event_ndims=len(event_shape),

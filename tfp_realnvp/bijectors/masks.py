@@ -129,11 +129,11 @@ def _of_last_axis(mask: np.ndarray, event_shape: Sequence[int]) -> tf.Tensor:
 
 
 def _checked(event_shape: Any, expected: str) -> tuple[Any, ...]:
-    """Returns `event_shape` if there can be a mask of it."""
+    """Returns `event_shape` if a mask can have it."""
     shape = checked_shape("event_shape", event_shape, expected=expected, tensors=True)
     if not shape or (expected[0] == "[" and len(shape) != 3):
         raise ValueError(f"event_shape: expected {expected}, got {shape}.")
-    # Of all that a flow makes, its masks come first.
+    # Masks are the first thing that a flow makes.
     size = math.prod(side for side in shape if not tf.is_tensor(side))
     check_fits("event_shape", shape, 9 * size, "masks")
     return shape
@@ -168,9 +168,9 @@ def resolve_mask(mask: Mask, event_shape: Sequence[int]) -> tf.Tensor:
 
 
 class ChannelSplit:
-    """Takes the last axis apart into channels a mask keeps and others, and back."""
+    """Splits the last axis into the channels that a mask keeps and others, and back."""
 
-    # More runs than this are cheaper to gather than to split and to concatenate.
+    # More runs than this are cheaper to gather than to split and concatenate.
     _MAX_RUNS = 8
     # From here on a transposition interleaves faster than a stack along the last axis,
     # which copies number by number (512 x 64 in 33 instead of 71 microseconds).

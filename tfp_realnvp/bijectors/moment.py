@@ -1,4 +1,4 @@
-"""What a pass depends on beside its arguments, and whether it is still the same."""
+"""The state that a pass depends on beside its arguments, and whether it changed."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _PYTHON = {"EagerPyFunc", "PyFunc"}
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """All that passes read beside what they are given.
+    """All state that passes read beside their arguments.
 
-    No tuple, for TensorFlow's checkpoints would look for variables in it.
+    Not a tuple, in which TensorFlow's checkpoints would look for variables.
     """
 
     of_layers: Sequence[keras.Variable]
@@ -36,21 +36,21 @@ class Weights:
     tensors: Sequence[tf.Tensor]  # Parameters that are not variables.
 
     def and_also(self, variables: Sequence[tf.Variable]) -> Weights:
-        """Returns these and what else has been read, such as by a user's function."""
+        """Adds other variables that were read, for instance by a user's function."""
         known = {id(handle) for handle in self.handles()}
-        # Whole numbers count something, and assigning them tells of them as well.
+        # Not integers: they are counters, and assigning to them also reports them.
         floating = [v for v in variables if v.dtype.is_floating]
         others = [v for v in floating if id(v.handle) not in known]
         return dataclasses.replace(self, variables=[*self.variables, *others])
 
     def handles(self) -> list[tf.Tensor]:
-        """Returns the handles of the variables, on a replica of those that are its."""
+        """Returns the handles of the variables, on a replica those of its copies."""
         if not tf.distribute.in_cross_replica_context():
             return [v.handle for v in self.variables]
         return [c.handle for v in self.variables for c in getattr(v, "values", [v])]
 
     def seen(self) -> list[Any]:
-        """Returns the handles, and what a `keras.StatelessScope` has layers read."""
+        """Returns the handles, and what layers read in a `keras.StatelessScope`."""
         return [*(v.value for v in self.of_layers), *self.handles()]
 
     def values(self) -> list[tf.Tensor]:
@@ -60,7 +60,7 @@ class Weights:
 
 
 class Moment:
-    """When a pass ended: what weights there were then, and which tapes recorded it."""
+    """The state at the end of a pass: weights, and tapes that recorded the pass."""
 
     def __init__(self, weights: Weights, inputs: Sequence[tf.Tensor]):
         self._weights = weights
@@ -72,11 +72,11 @@ class Moment:
         self._tapes = _Tapes([*inputs, *weights.tensors, *tensors])
 
     def is_now(self, asked: tf.Tensor) -> bool:
-        """Whether a new pass, from or to `asked`, would find everything as it was."""
-        # Outside of replicas there are the handles of all: another number of them.
+        """Whether a new pass, from or to `asked`, would find the same state."""
+        # Outside of replicas there are all replicas' handles: their number differs.
         if list(map(id, self._weights.seen())) != list(map(id, self._seen)):
             return False
-        # Tapes, and whoever else watches what is read, see all variables.
+        # Tapes and other observers of variables must see that all are read.
         tell_which_are_trainable(self._weights.of_layers)
         tape.variables_accessed(self._weights.variables)
         return self._tapes.would_record(asked) and not self._is_written()
@@ -94,9 +94,9 @@ class Moment:
 class _Tapes:
     """The tapes that record a pass, which reads `known` tensors.
 
-    Those that have recorded it and still record watch one of its inputs, and so would
-    record it again. If they are as many as all that would, they are all. And they must
-    watch what they watched then: tapes never stop to.
+    Tapes that recorded the pass and are still recording watch one of its inputs, so
+    they would record a new pass. If they are as many as all tapes that would, they are
+    the same. They must also watch the same tensors: tapes never stop watching.
     """
 
     def __init__(self, known: Sequence[tf.Tensor]):
@@ -110,7 +110,7 @@ class _Tapes:
             self._has_tangents = have_tangents(known)
 
     def would_record(self, asked: tf.Tensor) -> bool:
-        """Whether those that record now would record a new pass, and no others."""
+        """Whether exactly these tapes would record a new pass now."""
         if self._has_tangents:
             return False
         if not record.could_possibly_record():
@@ -128,22 +128,22 @@ class _Tapes:
 
 
 def tell_which_are_trainable(weights: Sequence[keras.Variable]) -> None:
-    """Lets variables know whether Keras trains them, for TFP and tapes ask them."""
+    """Tells variables whether Keras trains them, as TFP and tapes ask variables."""
     for weight in weights:
-        # What a `keras.StatelessScope` has instead is not meant.
+        # Not the value that a `keras.StatelessScope` has in their place.
         value = weight._value
         for variable in (value, *getattr(value, "values", ())):
             variable._trainable = weight.trainable
 
 
 def snapshot(argument: Any) -> Any:
-    """Returns a keyword argument as it is now; arrays and lists may change later."""
+    """Returns a copy of a keyword argument, as arrays and lists may change later."""
     is_mutable = isinstance(argument, (np.ndarray, list, tuple))
     return np.array(argument) if is_mutable else argument
 
 
 def is_same(then: Any, now: Any) -> bool:
-    """Whether a keyword argument is what its `snapshot` has kept."""
+    """Whether a keyword argument still equals its `snapshot`."""
     if isinstance(then, np.ndarray):
         if not isinstance(now, (np.ndarray, list, tuple)):
             return False
@@ -152,13 +152,13 @@ def is_same(then: Any, now: Any) -> bool:
         return alike and _same_bytes(then, now)
     if isinstance(now, tf.Tensor):
         return then is now
-    # Of anything else nobody knows whether it has changed.
+    # Any other object may have changed.
     is_plain = now is None or isinstance(now, (bool, int, float, str, tf.DType))
     return is_plain and type(then) is type(now) and then == now
 
 
 def _same_bytes(first: Any, second: Any) -> bool:
-    # Bytes, for a NaN that has stayed NaN has not changed.
+    # Bytes, so that NaN equals NaN.
     first, second = (np.asarray(a).reshape(-1).view(np.uint8) for a in (first, second))
     return first.ctypes.data == second.ctypes.data or np.array_equal(first, second)
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfp_realnvp.arguments import check_number
 from tfp_realnvp.bijectors.fused import FusedBijector
 
-# Rounding takes samples so far beyond the range, in pixels.
+# How far rounding can move samples beyond the range, in pixels.
 _TOLERANCE = 1e-3
 
 
@@ -107,13 +107,13 @@ class PixelLogit(FusedBijector):
             check = tf.debugging.Assert(tf.reduce_all(in_range), found)
             with tf.control_dependencies([check]):
                 y = tf.identity(y)
-        # Samples whose sigmoid was rounded to 0 or 1 come back to finite latents.
+        # Samples whose sigmoid was rounded to 0 or 1 still get finite latents.
         epsilon = np.finfo(y.dtype.as_numpy_dtype).eps
         p = tf.clip_by_value(self._alpha + self._slope * y, epsilon, 1 - epsilon)
-        # The logarithm of what is outside of the range is NaN; a NaN that waits for it
-        # would be found by `tf.debugging.enable_check_numerics` in good flows.
+        # The logarithm is NaN outside of the range. A constant NaN in `tf.where` would
+        # make `tf.debugging.enable_check_numerics` fail even for valid pixels.
         p = tf.where(in_range, p, -1)
-        # As exact as log1p, for 1 - p is exact where it is small. ONNX knows no log1p.
+        # As accurate as log1p: 1 - p is exact where it is small. ONNX has no log1p.
         return tf.math.log(p) - tf.math.log(1 - p)
 
     def _log_slope_of_logit(self, x: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Passes whose activations are computed again for the gradient instead of kept."""
+"""Passes that recompute activations for the gradient instead of keeping them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def recomputed(
     condition: tf.Tensor | None = None,
     **kwargs: Any,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns `transform(value, ...)`, of which only the inputs are kept.
+    """Returns `transform(value, ...)`, keeping only the inputs for the gradient.
 
     The gradient runs `transform` once more and is exact, and so are its own gradients.
-    What layers assign, such as moving averages, is assigned once; the second run sees
-    what the first one saw. `transform` reads no variables but those of `layers`.
+    Layers assign, for instance moving averages, only once; the second run sees the same
+    state as the first. `transform` must read no variables but those of `layers`.
 
-    Passes that are `alike` are the same function of weights and inputs, which a graph
-    then has once, and calls. `None` is like no other.
+    Passes with equal `alike` are one function of weights and inputs, which a graph
+    contains once and calls. `None` equals no other.
     """
     variables = [v for layer in layers for v in layer.variables]
     state = {id(v): tf.convert_to_tensor(v.value) for v in variables}
@@ -41,11 +41,11 @@ def recomputed(
     given = {} if condition is None else {"condition": condition}
     inputs = [value, *given.values()]
     if record.could_possibly_record() and have_tangents([*inputs, *state.values()]):
-        # Forward mode keeps nothing, and does not go through a custom gradient.
+        # Forward mode keeps no activations, and does not support custom gradients.
         return transform(value, **given, **kwargs)
 
     def run(*arguments: tf.Tensor) -> tuple[list[tf.Tensor], list[int]]:
-        """Returns the results and what is to be assigned, and to which variables."""
+        """Returns the results and new values, and the indices of their variables."""
         tensors, weights = arguments[: len(inputs)], arguments[len(inputs) :]
         now = state | {id(v): w for v, w in zip(floating, weights, strict=True)}
         given_now = dict(zip(given, tensors[1:], strict=True))
@@ -56,7 +56,7 @@ def recomputed(
         return [*outputs, *(new[i] for i in assigned)], assigned
 
     def differentiate(*arguments: tf.Tensor) -> tuple[list[tf.Tensor], None]:
-        """Returns the gradients, given the arguments of `run` and those at results."""
+        """Returns the gradients, given the arguments of `run` and output gradients."""
         *sources, d_output, d_log_det = arguments
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
@@ -85,7 +85,7 @@ def recomputed(
             variables[i].assign(moved)
 
         def gradient(*d_outputs: tf.Tensor) -> list[tf.Tensor]:
-            # A call waits for all that it is given.
+            # A function call waits for all of its arguments anyway.
             again = (
                 arguments if is_shared else [_after(a, d_outputs) for a in arguments]
             )
@@ -93,20 +93,28 @@ def recomputed(
 
         return (output, log_det), gradient
 
-    return run_and_forget(*inputs, *(state[id(v)] for v in floating))
+    try:
+        return run_and_forget(*inputs, *(state[id(v)] for v in floating))
+    except TypeError as error:
+        if "keyword argument 'variables'" not in str(error):
+            raise
+        raise ValueError(
+            "memory: expected 'stored' for networks and transforms that read variables "
+            "other than the weights of Keras layers, got 'recompute'."
+        ) from error
 
 
 def _can_call_functions() -> bool:
-    """Whether here a graph is made in which a function may be called."""
+    """Whether a graph is being built that may call functions."""
     if tf.executing_eagerly() or num_replicas() > 1:
-        # What replicas exchange they cannot within a function.
+        # Replicas cannot communicate inside of a function.
         return False
     graph = tf.compat.v1.get_default_graph()
     return not control_flow_util.GraphOrParentsInXlaContext(graph)
 
 
 def _shared(function: _Function, key: Hashable) -> _Function:
-    """Returns a function that a graph traces once for all of one name and key."""
+    """Returns a function that a graph traces only once per name and key."""
 
     def call(*arguments: tf.Tensor) -> tuple[list[tf.Tensor], Any]:
         graph = tf.compat.v1.get_default_graph()
@@ -123,7 +131,7 @@ def _shared(function: _Function, key: Hashable) -> _Function:
                 others.append(other)
                 return tensors
 
-            # TensorFlow would copy it to each place where it is called.
+            # TensorFlow would inline it at each call.
             attributes = {"_noinline": True}
             made = tf.function(
                 traced, autograph=False, experimental_attributes=attributes
@@ -136,16 +144,16 @@ def _shared(function: _Function, key: Hashable) -> _Function:
 
 
 def _after(value: tf.Tensor, others: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Returns `value`, but in a graph not before all `others` have been computed.
+    """Returns `value`, in a graph only after all `others` have been computed.
 
-    What needs no gradient would otherwise be computed as soon as it can be, all
-    activations before the first gradient.
+    Otherwise a graph would recompute all activations before the first gradient, as they
+    do not depend on gradients.
     """
     if tf.executing_eagerly():
         return tf.identity(value)
     with tf.control_dependencies(others):
         value = tf.identity(value)
-    # XLA goes by values alone: here is a zero that it cannot know.
+    # XLA respects only data dependencies: add a zero that it cannot simplify.
     first = tf.reshape(others[0], [-1])[:1]
     never = tf.reduce_any(tf.math.is_nan(first) & tf.math.is_inf(first))
     return value + tf.cast(never, value.dtype)

@@ -70,7 +70,7 @@ class RationalQuadraticSpline:
     bound: float = 5.0
 
     def __post_init__(self) -> None:
-        # So that the least widths leave something to share out.
+        # Otherwise the minimum widths would fill the whole interval.
         check_int("num_bins", self.num_bins, most=int(1 / _LEAST_BIN) // 2)
         check_number("bound", self.bound, least=1e-6, expected="a positive number")
 
@@ -82,7 +82,7 @@ class RationalQuadraticSpline:
     def __call__(self, parameters: tf.Tensor) -> tfb.Bijector:
         bins = self.num_bins
         widths, heights, slopes = tf.split(parameters, [bins, bins, bins - 1], axis=-1)
-        # Softplus of this is 1 less the least slope.
+        # Its softplus is 1 minus the minimum slope.
         start = tf.math.log(
             tf.math.expm1(tf.constant(1 - _LEAST_SLOPE, parameters.dtype))
         )

@@ -1,4 +1,4 @@
-"""The commands on trained runs, but for `score`."""
+"""The commands on trained runs, except `score`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 
 
 def health(arguments: argparse.Namespace) -> None:
-    """Says whether a flow can be trusted."""
+    """Checks whether a flow can be trusted."""
     directory, config = _checked_run(arguments.directory, arguments.weights)
     data = config.load_data(arguments.data_dir)
     report = flow_health(
@@ -94,7 +94,7 @@ def _condition(arguments: argparse.Namespace, config: RunConfig) -> np.ndarray |
     if not config.is_conditional:
         if wanted:
             raise ValueError(
-                "condition: expected none, for the run was trained without "
+                "condition: expected none, since the run was trained without "
                 f"--conditional; got {' '.join(wanted)}."
             )
         return None
@@ -152,13 +152,13 @@ def figures(arguments: argparse.Namespace) -> None:
 
 
 def gallery(arguments: argparse.Namespace) -> None:
-    """Shows runs on a page; all are checked before the first is drawn."""
+    """Shows runs on a web page; checks all of them before it draws the first."""
     output = pathlib.Path(arguments.output)
     check_output(output)
     checked, rows = [], []
     for path in arguments.directories:
         directory, config = _checked_run(path, arguments.weights)
-        # The data set, which can be large, is let go.
+        # A check only: the data set can be large, and is not kept.
         config.load_data(arguments.data_dir)
         facts = run_facts(directory, config, arguments.weights)
         checked.append((directory, config, facts))
@@ -179,7 +179,7 @@ def gallery(arguments: argparse.Namespace) -> None:
         facts.append(f"{parameters:,} parameters")
         if arguments.temperature != 1:
             facts.append(f"samples at temperature {arguments.temperature:g}")
-        # A run may be named by a path that ends in a dot.
+        # The path of a run may end in a dot.
         title = directory.path.resolve().name
         rows.append(draw_row(subject, title=title, caption=" · ".join(facts)))
         print(f"{place} took {time.perf_counter() - begin:.0f} s.", flush=True)
@@ -199,7 +199,7 @@ def export(arguments: argparse.Namespace) -> None:
     found = origin["bits_per_dim"]
     if found is None or found["value"] is None:
         command = f"tfp-realnvp evaluate {directory.path} --weights {weights}"
-        score = f"what their bits/dim are, `{command}` can tell"
+        score = f"whose bits/dim `{command}` prints"
     else:
         images = f"{found.get('images') or ''} {found['split']} images".lstrip()
         score = f"{found['value']:.3f} bits/dim on {images} of {origin['dataset']}"
@@ -208,7 +208,7 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def _export(model: FlowModel, versions: pathlib.Path, origin: dict) -> pathlib.Path:
-    """Writes a new version; if another export has just taken its number, the next."""
+    """Writes a new version, or the next if another export has just taken its number."""
     version = next_version(versions)
     try:
         return export_saved_model(model, version, run=origin)
@@ -219,7 +219,7 @@ def _export(model: FlowModel, versions: pathlib.Path, origin: dict) -> pathlib.P
 
 
 def _checked_run(path: str, weights: str) -> tuple[RunDirectory, RunConfig]:
-    """Returns the run in a folder, where what is missing is missed at once."""
+    """Returns the run in a folder; raises an error at once if something is missing."""
     directory = RunDirectory(path)
     config = directory.load_config()
     directory.check_weights(weights)

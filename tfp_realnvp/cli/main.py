@@ -1,4 +1,4 @@
-"""The `tfp-realnvp` command; TensorFlow is not imported to read its arguments."""
+"""The `tfp-realnvp` command, which reads its arguments without TensorFlow."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def _run(argv: Sequence[str] | None) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     command = arguments.command
-    # Pictures go to files, and the backend of a notebook that this is started from
-    # would be looked for here.
+    # Pictures go to files. A notebook that starts this command sets its own backend,
+    # which may not be installed here.
     os.environ["MPLBACKEND"] = "agg"
     try:
         with _starting_up(verbose=arguments.verbose):
@@ -74,7 +74,7 @@ def _failed(command: str, what: str, status: int) -> int:
 
 
 class _Terminated(BaseException):
-    """SIGTERM, which removes what is half written as Ctrl-C does."""
+    """SIGTERM, which like Ctrl-C removes files that are half written."""
 
 
 @contextlib.contextmanager
@@ -94,7 +94,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _starting_up(*, verbose: bool) -> Iterator[None]:
-    """Leaves out what TensorFlow's C++ part prints as it is imported."""
+    """Hides what TensorFlow's C++ part prints as it is imported."""
     if verbose or "tensorflow" in sys.modules or "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
@@ -112,7 +112,7 @@ def _starting_up(*, verbose: bool) -> Iterator[None]:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        # The usage of `train` alone fills a screen.
+        # Without the usage: that of `train` alone fills a screen.
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
@@ -121,7 +121,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="tfp-realnvp",
         description="Real NVP for TensorFlow Probability: train and evaluate flows "
-        "over images, draw samples and the paper's figures, export for servers.",
+        "over images, draw samples and the paper's figures, export flows for servers.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for add_options in COMMANDS:
@@ -137,14 +137,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 class Output:
-    """A stream that no terminal or pipe can turn into an error.
+    """A stream whose terminal or pipe cannot make the program fail.
 
-    What it cannot show is shown in plainer words, and what nobody reads is let go. Any
-    other failure, such as a full disk, is kept as `error` and ends nothing.
+    Characters that it cannot show are replaced, and output that nobody reads is
+    dropped. Any other failure, such as a full disk, is only kept as `error`.
     """
 
     def __init__(self, stream: Any):
-        # Closed at the start, the next file that is opened would take its number.
+        # None if it was closed before the start: another file must take its number.
         self._stream = stream or _nowhere()
         self.error: OSError | None = None
 
@@ -179,7 +179,7 @@ class Output:
             self.error = self.error or error
         nowhere = _nowhere()
         with contextlib.suppress(OSError, ValueError):
-            # What Python still holds for the stream is written when it ends.
+            # At its end Python writes what it still holds for the stream.
             os.dup2(nowhere.fileno(), self._stream.fileno())
         self._stream = nowhere
 

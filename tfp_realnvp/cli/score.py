@@ -18,7 +18,7 @@ _LEVELS = (0.01, 0.05)
 
 
 def score(arguments: argparse.Namespace) -> None:
-    """Scores new images, and writes table, pictures and summary into a folder."""
+    """Scores new images, and writes a table, pictures and a summary into a folder."""
     output = pathlib.Path(arguments.output)
     if output.exists() and not output.is_dir():
         raise ValueError(f"output: expected a folder, but {output} is a file.")
@@ -84,20 +84,20 @@ def _summary(arguments: argparse.Namespace, scores: ImageScores) -> dict[str, An
 
 
 def _told(summary: dict[str, Any]) -> list[str]:
-    """Returns a summary in sentences."""
+    """Returns the summary in sentences."""
     count, reference = summary["images"], summary["reference"]
     missing = f", {len(summary['not_scored']):,} not" if summary["not_scored"] else ""
     lines = [f"{count:,} images scored{missing}."]
     if not count:
         return lines
     lines[0] += (
-        f" {summary['bits_per_dim']:.3f} bits/dim on average; the run's "
-        f"{reference['images']:,} validation images, which it was not trained on, have "
-        f"{reference['bits_per_dim']:.3f}."
+        f" {summary['bits_per_dim']:.3f} bits/dim on average; "
+        f"{reference['bits_per_dim']:.3f} for {reference['images']:,} validation "
+        "images of the run, which it was not trained on."
     )
     lines += [
-        f"p <= {level}: {found:,} of them; among images like the run's own, "
-        f"{float(level) * count:,.0f} would be expected."
+        f"p <= {level}: {found:,} images; {float(level) * count:,.0f} expected if all "
+        "are like the run's own."
         for level, found in summary["strange"].items()
         if float(level) >= reference["smallest_p"]
     ]

@@ -31,7 +31,7 @@ from tfp_realnvp.training.cost import measure_cost
 
 def train(arguments: argparse.Namespace) -> None:
     """Trains one run, or one for each seed."""
-    # What the report needs at the end is missed now rather than then.
+    # The report at the end needs this: better to fail now than then.
     require("matplotlib", "the learning curve", extra="demo")
     if arguments.tensorboard:
         require("tensorboard", "--tensorboard", extra="tensorboard")
@@ -41,7 +41,7 @@ def train(arguments: argparse.Namespace) -> None:
         directory.check_free(overwrite=arguments.overwrite)
     seeds = arguments.seeds or []
     if len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds: expected different ones, got {seeds}.")
+        raise ValueError(f"seeds: expected distinct seeds, got {seeds}.")
     # TensorFlow must know of other workers before it does anything else.
     strategy = make_strategy(arguments.strategy)
     data = load_images(
@@ -79,13 +79,13 @@ def _config(arguments: argparse.Namespace) -> RunConfig:
         flow["memory"] = arguments.memory
     names = {field.name for field in dataclasses.fields(RunConfig)}
     values = {**recipe, **{name: given[name] for name in names & set(given)}}
-    # None would be the recipe's own, so that 0 says that there is to be none.
+    # 0 stands for no average, since without the option the preset decides.
     values["average_decay"] = values["average_decay"] or None
     return RunConfig(**{**values, "dataset": dataset, "flow": flow})
 
 
 def _locate(arguments: argparse.Namespace, dataset: str) -> RunDirectory:
-    """Returns the folder of a new run, or of the one to go on with."""
+    """Returns the folder of a new run, or of the one to resume."""
     runs = pathlib.Path(arguments.runs)
     if arguments.name is not None:
         return RunDirectory(runs / arguments.name)
@@ -98,7 +98,7 @@ def _locate(arguments: argparse.Namespace, dataset: str) -> RunDirectory:
 
 
 class _Task(NamedTuple):
-    """What all runs of a command have in common."""
+    """What all runs of one command share."""
 
     arguments: argparse.Namespace
     data: ImageData
@@ -136,27 +136,26 @@ def _train_run(directory: RunDirectory, config: RunConfig, task: _Task) -> None:
 
 
 def _begin(directory: RunDirectory, config: RunConfig, task: _Task) -> None:
-    """Makes the folder of a new run, or checks that the run in it can go on."""
+    """Makes the folder of a new run, or checks that the run in it can be resumed."""
     arguments = task.arguments
     if arguments.resume and directory.is_begun:
         before = directory.load_config()
         config.check_goes_on_from(before)
         if config.epochs > before.epochs and task.is_chief:
             print(
-                f"{config.epochs} epochs for {before.epochs}: the learning rate's "
-                f"{config.schedule} schedule goes on as one that ends after "
-                f"{config.epochs}."
+                f"{config.epochs} epochs instead of {before.epochs}: the learning rate "
+                f"continues on a {config.schedule} schedule of {config.epochs} epochs."
             )
             directory.extend(config)
         return
     if arguments.resume:
-        print(f"Nothing to go on with in {directory.path}: a new run begins.")
+        print(f"Nothing to resume in {directory.path}: a new run begins.")
     if task.is_chief:
         RunDirectory.create(directory.path, config, overwrite=arguments.overwrite)
 
 
 def _train_seeds(directory: RunDirectory, config: RunConfig, task: _Task) -> None:
-    """Trains a run with each seed, one after the other, and scores them together."""
+    """Trains one run after the other, one for each seed, and scores them together."""
     runs = {
         RunDirectory(directory.path / f"seed-{i}"): dataclasses.replace(config, seed=i)
         for i in task.arguments.seeds
@@ -166,7 +165,7 @@ def _train_seeds(directory: RunDirectory, config: RunConfig, task: _Task) -> Non
         runs[run].check_goes_on_from(run.load_config())
     values, table = (directory.path / f"evaluation.{kind}" for kind in ("json", "md"))
     for path in (values, table):
-        # They would not be those of the runs beside them.
+        # Old results would not belong to the new runs.
         path.unlink(missing_ok=True)
     for run, its_config in runs.items():
         is_extended = run in begun and run.load_config().epochs < config.epochs
@@ -184,7 +183,7 @@ def _train_seeds(directory: RunDirectory, config: RunConfig, task: _Task) -> Non
 
 
 def _dry_run(config: RunConfig, task: _Task) -> None:
-    """Prints what training would take, and makes two steps of it."""
+    """Prints the cost of training, and makes two steps of it."""
     _, data, strategy = task
     model = config.build_model(strategy)
     replicas = strategy.num_replicas_in_sync
@@ -204,15 +203,15 @@ def _dry_run(config: RunConfig, task: _Task) -> None:
         history = model.fit(batches, steps_per_epoch=1, verbose=0).history
         bits, seconds = history["bits_per_dim"][0], time.perf_counter() - begin
         print(f"{name}: {seconds:.1f} s, {bits:.3f} bits/dim.", flush=True)
-    print(f"Memory at its peak: {_peak_bytes() / 2**30:.3g} GiB.", flush=True)
+    print(f"Peak memory: {_peak_bytes() / 2**30:.3g} GiB.", flush=True)
     print("No run was written.")
 
 
 def _peak_bytes() -> int:
-    """Returns what TensorFlow took of the first GPU, or else this process in all."""
+    """Returns TensorFlow's peak on the first GPU, or else that of this process."""
     if tf.config.list_logical_devices("GPU"):
         return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    import resource  # Which Windows does not have.
+    import resource  # Windows does not have it.
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

@@ -1,4 +1,4 @@
-"""What is read once and kept in a file, of which memory holds what is asked for."""
+"""Images that are read once, kept in a file, and mapped into memory."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tfp_realnvp.data.progress import ProgressBar
 from tfp_realnvp.files import atomic_path
 
 _VARIABLE = "TFP_REALNVP_CACHE"
-# So few images are decoded again each time, in seconds.
+# Fewer images are decoded again each time, which takes seconds.
 _FEW = 1000
-# Part of the files' names: what is kept is read by no other version.
+# Part of the file names, so that each version reads only its own files.
 _VERSION = 1
 _HASHES = ("stamp", "<i8"), ("contents", "<u8"), ("pixels", "<u8")
 _PLACE = ("offset", "<i8"), ("height", "<i4"), ("width", "<i4")
@@ -35,22 +35,22 @@ def kept_array(
     dtype: np.typing.DTypeLike,
     read: Callable[[], Iterable[np.ndarray]],
 ) -> np.ndarray:
-    """Returns a read-only `np.memmap` of what is read once, in pieces, and then kept.
+    """Returns a read-only `np.memmap` of an array that is read once, in pieces.
 
-    The file lies in the folder `source`. One of another shape or type is replaced.
+    A file of another shape or dtype, in `source` or `TFP_REALNVP_CACHE`, is replaced.
     """
     path = source / f"{name}.npy"
     if os.environ.get(_VARIABLE):
         path = _cache_path(source, path.name)
     with contextlib.suppress(FileNotFoundError, EOFError, ValueError, SyntaxError):
-        # Unlike `np.load` it opens nothing but this format, and so never a pickle.
+        # Unlike `np.load` this opens no other format, and so never a pickle.
         kept = np.lib.format.open_memmap(path, mode="r")
         if kept.shape == shape and kept.dtype == dtype:
             return kept
     header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
     progress, done = ProgressBar(shape[0]), 0
-    print(f"Writing {path}, once; {_VARIABLE} can name its folder.", flush=True)
-    # Written as a stream: where a mapped file finds the disk full, the process dies.
+    print(f"Writing {path}, once; {_VARIABLE} sets its folder.", flush=True)
+    # Written as a stream: a mapped file on a full disk would kill the process.
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for piece in read():
@@ -61,9 +61,9 @@ def kept_array(
 
 
 class DecodedImages(NamedTuple):
-    """Images, one after the other in `pixels`; those in `damaged`, with why, have none.
+    """Images, one after the other in `pixels`; `damaged` says why some have none.
 
-    `contents` and `pixels` of a record are hashes of the file's bytes and its pixels.
+    A record has hashes of the file's bytes, `contents`, and of the image, `pixels`.
     """
 
     names: list[str]
@@ -80,7 +80,7 @@ class DecodedImages(NamedTuple):
         return self.pixels[start:end].reshape(height, width, self.channels)
 
     def unchanged(self, files: ImageFiles) -> np.ndarray:
-        """Returns the numbers of the images whose files are as they were."""
+        """Returns the indices of the images whose files have not changed."""
         stamps = np.array([files.stamps.get(name, 0) for name in self.names], np.int64)
         return np.flatnonzero((stamps == self.records["stamp"]) & (stamps != 0))
 
@@ -93,11 +93,11 @@ def decoded_images(
     channels: int,
     crop: str,
 ) -> DecodedImages:
-    """Returns what `decode_file` makes of all files in a folder or an archive.
+    """Returns all files of a folder or an archive, decoded by `decode_file`.
 
-    That of 1,000 files or more is kept in the folder that the environment variable
-    `TFP_REALNVP_CACHE` names, or in the user's own for caches, and is made again only
-    of files that have changed.
+    The images of 1,000 files or more are kept in the folder that the environment
+    variable `TFP_REALNVP_CACHE` names, or else in the user's cache folder. After that
+    only files that have changed are decoded.
     """
     options = {"image_size": image_size, "channels": channels, "crop": crop}
     if len(files.stamps) < _FEW:
@@ -106,13 +106,13 @@ def decoded_images(
         return _read(np.frombuffer(memory.getbuffer(), np.uint8), channels)
     name = f"{source.name}-{image_size}-{channels}-{crop}-{_VERSION}.images"
     path, kept = _cache_path(source, name), None
-    # There may be none, or a damaged one.
+    # The file may be missing or damaged.
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         kept = _read(np.memmap(path, np.uint8, "r"), channels)
         if len(kept.unchanged(files)) == len(kept.names) == len(files.stamps):
             return kept
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    print(f"Writing {path}, once; {_VARIABLE} can name its folder.", flush=True)
+    print(f"Writing {path}, once; {_VARIABLE} sets its folder.", flush=True)
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         _write(file, files, kept, options)
     return _read(np.memmap(path, np.uint8, "r"), channels)
@@ -124,7 +124,7 @@ def _write(
     kept: DecodedImages | None,
     options: dict[str, Any],
 ) -> None:
-    """Writes pixels, those that are kept as they are, then records, then names."""
+    """Writes pixels (copied from `kept` where possible), then records, then names."""
     names: list[str] = []
     damaged: dict[str, str] = {}
     records = np.zeros(len(files.stamps), _RECORD)
@@ -135,7 +135,7 @@ def _write(
         names.append(name)
         if decoded.damage is not None:
             damaged[name] = decoded.damage
-        # What the system did not let be read it may the next time.
+        # A file that the system could not read is tried again next time.
         record["stamp"] = files.stamps[name] if decoded.contents else 0
         record["contents"], record["pixels"] = decoded.contents, hash_of(pixels)
         record["offset"] = file.tell()
@@ -169,10 +169,10 @@ def _read(contents: np.ndarray, channels: int) -> DecodedImages:
 
 
 def _cache_path(source: pathlib.Path, name: str) -> pathlib.Path:
-    """Returns where to keep what is made of a folder or file, apart from it."""
+    """Returns the path of a file in the cache folder for a folder or an archive."""
     own = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     folder = os.environ.get(_VARIABLE) or f"{own}/tfp_realnvp"
-    # Data of one name may lie in several folders.
+    # Several folders may hold data of the same name.
     place = zlib.crc32(os.fsencode(source.resolve()))
     path = pathlib.Path(folder).expanduser() / name
     return path.with_name(f"{path.stem}-{place:08x}{path.suffix}")

@@ -25,7 +25,7 @@ _SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-# Of all hashes, where a folder does not say.
+# Of all hashes, for splits without a folder.
 _SHARES = {"test": (0, 0.1), "validation": (0.1, 0.2)}
 
 
@@ -48,7 +48,7 @@ def load_folder(
         print(f"{path}: {files.told_left_out()}", flush=True)
     conditions = condition_names = None
     if conditional:
-        # Before images are decoded, which can take long.
+        # Checked before images are decoded, which can take long.
         conditions, condition_names = _conditions(path, places, labels)
     decoded = decoded_images(
         path, files, image_size=image_size, channels=channels or 3, crop=crop
@@ -61,10 +61,10 @@ def load_folder(
         if not skip_damaged:
             raise ValueError(
                 f"dataset: expected images that can be read in {path}, got {told}. "
-                "Remove them, or go on without them: skip_damaged (--skip-damaged)."
+                "Remove them, or leave them out with skip_damaged (--skip-damaged)."
             )
         print(f"{path}: Left out {told}.", flush=True)
-    # Images of one folder follow one another, whatever order they were read in.
+    # Sorted folder by folder, whatever the order of reading.
     names = sorted(
         places.keys() - decoded.damaged.keys(), key=lambda name: name.split("/")
     )
@@ -74,8 +74,8 @@ def load_folder(
     splits = share_out(named, records["contents"])
     if not np.isin(SPLITS, splits).all():
         raise ValueError(
-            "dataset: expected at least 3 different images, to train, validate and "
-            f"test, in {path!s}; got {len(names)}. {files.told_left_out()}".rstrip()
+            "dataset: expected at least 3 different images, for training, validation "
+            f"and test, in {path}; got {len(names)}. {files.told_left_out()}".rstrip()
         )
     _tell_copies(names, splits, records["pixels"])
     is_grey = channels is None and records["is_grey"].all()
@@ -118,17 +118,17 @@ def _numbers(names: list[str], among: Collection[str]) -> np.ndarray:
 
 
 def _places(path: pathlib.Path, files: ImageFiles) -> dict[str, tuple[str, str]]:
-    """Returns where each image is: the split that its folder is of, and what is below.
+    """Returns the split of each image, by its folder, and its path in that folder.
 
-    The split is "" if images may be held out; those in none are left out of `files`.
+    The split is "" if images may be held out; those outside of all are left out.
     """
     top = _top_of(files.stamps)
     for name in files.left_out.get(LINKS, ()):
         if name.removeprefix(top).lower() in _SPLIT_NAMES:
-            # Without it images would go to other splits than they are meant for.
+            # Without this folder, images would end up in splits not meant for them.
             raise ValueError(
                 f"dataset: expected a folder, got {name} in {path}, a link that leads "
-                "out of it. Move the folder here."
+                "out of it. Replace the link with the folder itself."
             )
     rests = {name: name.removeprefix(top).partition("/") for name in files.stamps}
     tops = {rest[:2] for rest in rests.values()}
@@ -143,7 +143,7 @@ def _places(path: pathlib.Path, files: ImageFiles) -> dict[str, tuple[str, str]]
         if split is not None:
             splits[folder] = split
     if set(splits.values()) == {"train"} and len(tops) > 1:
-        # Without any to hold out, and beside others, it is a class of vehicles.
+        # A lone training folder beside others is a class, of vehicles perhaps.
         splits = {}
     places = {}
     for name, (folder, slash, below) in rests.items():
@@ -158,7 +158,7 @@ def _places(path: pathlib.Path, files: ImageFiles) -> dict[str, tuple[str, str]]
 
 
 def _top_of(names: Collection[str]) -> str:
-    """Returns the folder that all images are in, unless it is a split."""
+    """Returns the deepest folder that holds all images, but none that is a split."""
     above = ["".join(name.rpartition("/")[:2]) for name in names]
     top = ""
     for folder in os.path.commonprefix(above).split("/")[:-1]:
@@ -169,7 +169,7 @@ def _top_of(names: Collection[str]) -> str:
 
 
 def share_out(named: np.ndarray, contents: np.ndarray) -> np.ndarray:
-    """Returns the split of each image: the one named, or a function of its bytes."""
+    """Returns the split of each image: the one named, or one by a hash of its bytes."""
     splits = np.where(named == "", "train", named)
     missing = [split for split in _SHARES if not np.any(named == split)]
     for split in missing:
@@ -177,7 +177,7 @@ def share_out(named: np.ndarray, contents: np.ndarray) -> np.ndarray:
         splits[(named == "") & (contents >= start) & (contents < end)] = split
     if all(np.any(splits == split) for split in SPLITS):
         return splits
-    # So few that chance leaves one out: the first in the order of their hashes.
+    # So few that a split came out empty: it takes the first in order of hashes.
     distinct = np.unique(contents[named == ""])
     count = max(1, len(distinct) // 10)
     splits[named == ""] = "train"
@@ -196,8 +196,8 @@ def _tell_copies(names: list[str], splits: np.ndarray, hashes: np.ndarray) -> No
         i, j = one[pairs[0]], other[pairs[0]]
         print(
             f"{len(pairs)} images are in two splits, such as {shown(names[i])} "
-            f"({splits[i]}) and {shown(names[j])} ({splits[j]}). Scores on images that "
-            "were trained on are too good.",
+            f"({splits[i]}) and {shown(names[j])} ({splits[j]}). Scores of training "
+            "images are too good.",
             flush=True,
         )
 
@@ -207,7 +207,7 @@ def _conditions(
     places: dict[str, tuple[str, str]],
     labels: str | os.PathLike | None,
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns what is known of each image, and the names of the classes or columns."""
+    """Returns the condition of each image, and the names of the classes or columns."""
     if labels is not None:
         beside = path / labels
         return read_labels(beside if beside.is_file() else labels, list(places))
@@ -215,7 +215,7 @@ def _conditions(
         if "/" not in below:
             raise ValueError(
                 "conditional: expected each image in the subfolder of its class, or "
-                f"labels from a CSV file, got {shown(name)!r} in none."
+                f"labels from a CSV file, got {shown(name)!r} in no subfolder."
             )
     return _classes([below.partition("/")[0] for _, below in places.values()])
 
@@ -230,10 +230,10 @@ def _classes(found: list[str]) -> tuple[np.ndarray, tuple[str, ...]]:
 def read_labels(
     path: str | os.PathLike, images: list[str]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns what a CSV file says of each image, and names of classes or columns.
+    """Returns each image's condition from a CSV file, and names of classes or columns.
 
-    A single column of words, or named `label` or `class`, has classes. Others have
-    numbers, which are attributes if all are 0 or 1.
+    A single column of words, or one named `label` or `class`, holds classes. Other
+    columns hold numbers, or attributes if all are 0 or 1.
     """
     path = pathlib.Path(path).expanduser()
 

@@ -1,4 +1,4 @@
-"""What every data set here looks like, its batches, and what is measured of them."""
+"""Data sets of images in three splits, their batches, and a baseline for them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tfp_realnvp.arguments import check_int
 from tfp_realnvp.choices import SPLITS
 from tfp_realnvp.data.image_split import ImageSplit, pipeline
 
-# Arbitrary numbers, so that what is drawn here is not drawn again for the other
-# purpose, or by a model that is seeded with the same seed and step.
+# Arbitrary numbers that keep these random streams apart from each other, and from
+# that of a model with the same seed and step.
 _FOR_ORDERS = 0x0DA7A0
 _FOR_IMAGES = 0x0DA7A1
-# Reading the 3 million of LSUN's bedrooms would take an hour, and change nothing.
+# Reading all 3 million LSUN bedrooms would take an hour and change nothing.
 _MOST_IN_BASELINE = 50_000
 
 
@@ -33,13 +33,13 @@ class ImageData:
       train: `ImageSplit` to train on.
       validation: `ImageSplit` to watch during training.
       test: `ImageSplit` to report on.
-      flips: Python `bool`, whether a mirrored image is as good as the original.
+      flips: Python `bool`, whether training images are mirrored at random.
       condition_names: Names of the classes or attributes; `None` without conditions.
-      digest: Python `str` that differs for other images, where that is known.
+      digest: Python `str`, hash of the images; `""` if unknown.
 
     Raises:
-      ValueError: If a split has no images, conditions are there in part, or a label is
-        none of the classes.
+      ValueError: If a split has no images, only some splits have conditions, or a label
+        is out of range.
     """
 
     name: str
@@ -61,9 +61,9 @@ class ImageData:
                 )
             if (split.conditions is None) != (names is None):
                 raise ValueError(
-                    "condition_names: expected names if all splits have conditions and "
-                    f"None if none has, got {names} and {part} images "
-                    f"{'without' if names else 'with'} them."
+                    "condition_names: expected names if all splits have conditions, "
+                    f"None if no split has any; got {names} and {part} images "
+                    f"{'without' if names else 'with'} conditions."
                 )
             labels = split.conditions
             if names is None or labels is None or labels.ndim > 1:
@@ -81,14 +81,15 @@ class ImageData:
         return None if self.condition_names is None else len(self.condition_names)
 
     def unconditional(self) -> ImageData:
-        """Returns the images alone."""
+        """Returns the images without their conditions."""
         splits = {part: getattr(self, part).unconditional() for part in SPLITS}
         return dataclasses.replace(self, condition_names=None, **splits)
 
     def fingerprint(self) -> str:
-        """Returns a few words that other data, or fewer or more, do not share.
+        """Returns a short text that identifies the images and their conditions.
 
-        Images are compared by their `digest`, or else by the first few of each split.
+        It has the size of each split and a checksum, of `digest` or else of the first
+        16 images of each split.
         """
         splits = self.train, self.validation, self.test
         checksum = zlib.crc32(f"{self.digest}{self.condition_names}".encode())
@@ -120,19 +121,19 @@ class ImageData:
         worker: int = 0,
         num_workers: int = 1,
     ) -> tf.data.Dataset:
-        """Returns endless shuffled batches, of which each is a function of its number.
+        """Returns endless shuffled batches, each a function of its number alone.
 
-        Every epoch has another order and leaves out the images that fill no batch; they
-        are mirrored at random if `flips` is set. A batch is the same wherever the
-        pipeline starts, and the parts of the workers make the batch of a single one.
-        With conditions, batches are pairs (images, conditions).
+        Every epoch has a new order and leaves out the images that do not fill a batch.
+        Images are mirrored at random if `flips` is set. A batch is the same wherever
+        the pipeline starts, and the parts of all workers together are the batch of a
+        single one. With conditions, batches are pairs (images, conditions).
 
         Args:
           batch_size: Python `int`, of all workers together.
           seed: Python `int`.
           first_step: Python `int`, number of the first batch, from 0 over all epochs.
           worker: Python `int`, number of this worker, from 0.
-          num_workers: Python `int`. Their parts differ by one image at most.
+          num_workers: Python `int`. Their parts differ in size by at most one image.
 
         Raises:
           ValueError: If an argument is out of range.
@@ -150,8 +151,7 @@ class ImageData:
             numbers = _shuffle(
                 places, self.train.count, _random_bits([3], _FOR_ORDERS, seed, epoch)
             )
-            # The bits of all workers are drawn, so that their images are the same
-            # whatever the number of workers.
+            # Drawn for all workers, so that images do not depend on how many there are.
             bits = _random_bits([batch_size, 3], _FOR_IMAGES, seed, step)[start:end]
             images, *conditions = tf.nest.flatten(read(numbers, bits[:, :2]))
             if self.flips:
@@ -186,7 +186,7 @@ def _mirror(images: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
 def _random_bits(
     shape: list[int], purpose: int, seed: int, number: tf.Tensor
 ) -> tf.Tensor:
-    """Returns `int32` of all values, as a function of the other arguments."""
+    """Returns random `int32`s over their whole range, a function of the arguments."""
     key = tf.constant([purpose, seed], tf.int64)
     key = tf.random.experimental.stateless_fold_in(key, number)
     return tf.random.stateless_uniform(
@@ -195,9 +195,9 @@ def _random_bits(
 
 
 def _shuffle(places: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
-    """Returns what is at these places of a random order of `range(count)`."""
-    # `tf.random.experimental.index_shuffle` is the same with 4 rounds, whose orders
-    # for one seed and the next are alike.
+    """Returns the entries at these places of a random permutation of `range(count)`."""
+    # `tf.random.experimental.index_shuffle` has only 4 rounds, after which the orders
+    # of adjacent seeds are alike.
     last = tf.constant(count - 1, tf.int64)
     return tf.raw_ops.RandomIndexShuffle(
         index=places, seed=seed, max_index=last, rounds=16
@@ -207,8 +207,8 @@ def _shuffle(places: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
 def gaussian_bits_per_dim(train: ImageSplit, test: ImageSplit) -> float:
     """Returns the test bits/dim of an independent Gaussian for each pixel.
 
-    It is fitted to the first 50,000 training images. The score is the exact expectation
-    over uniform noise.
+    They are fitted to the first 50,000 training images. The score is the exact
+    expectation over uniform dequantization noise.
     """
     mean, squares = _moments(train, min(train.count, _MOST_IN_BASELINE))
     test_mean, test_squares = _moments(test, test.count)
@@ -234,9 +234,9 @@ def _moments(split: ImageSplit, count: int) -> tuple[Any, Any]:
 def pipeline_images_per_second(
     batches: tf.data.Dataset, batch_size: int, *, seconds: float = 1.0, most: int = 200
 ) -> float:
-    """Returns the speed of a pipeline that nothing waits for."""
+    """Returns the speed of an input pipeline on its own."""
     iterator = iter(batches.repeat())
-    # For the first batch the pipeline is set up.
+    # The first batch includes setting up the pipeline.
     next(iterator)
     start = time.perf_counter()
     count, elapsed = 0, 0.0

@@ -1,4 +1,4 @@
-"""One image file, which need not be trusted: from its bytes to pixels."""
+"""Decodes the bytes of an untrusted image file into pixels."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy as np
 from PIL import Image, ImageOps
 
 LARGEST_FILE = 2**28
-# Pillow reads EPS by starting Ghostscript, and the others not at all on its own.
+# Pillow starts Ghostscript to read EPS, and cannot read the others on its own.
 _NOT_READ = frozenset({"EPS", "WMF", "BUFR", "GRIB", "HDF5", "MPEG"})
-# The middle of a longer image is kept, so that it does not fill memory when scaled.
+# Longer images are cut to their middle, so that they do not fill memory.
 _LONGEST_STRIP = 4
 
 
 class UnreadableImage(Exception):
-    """What is wrong with a file."""
+    """The reason why a file cannot be decoded."""
 
 
 class Decoded(NamedTuple):
-    """What became of a file: its pixels, or why there are none.
+    """The pixels of a file, or the reason why there are none.
 
-    `contents` is a hash of its bytes, 0 if the system did not let them be read.
+    `contents` is a hash of the file's bytes, or 0 if the system could not read them.
     """
 
     pixels: np.ndarray
@@ -47,14 +47,14 @@ def is_image_name(name: str) -> bool:
 
 
 def hash_of(data: Any) -> int:
-    """Returns a hash of 64 bits that is the same in all processes."""
+    """Returns a 64-bit hash that is the same in all processes."""
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
 
 
 def decode_file(
     read: Callable[[], bytes], image_size: int, channels: int, crop: Any
 ) -> Decoded:
-    """Returns the scaled pixels of the file that a function reads."""
+    """Returns the scaled pixels of a file, whose bytes `read` returns."""
     contents = 0
     try:
         data = read()
@@ -67,26 +67,26 @@ def decode_file(
 
 
 def decode_image(contents: bytes, *, channels: int = 3) -> Image.Image:
-    """Returns the image in a file of any still format that Pillow reads.
+    """Returns the image in a file of any image format that Pillow reads.
 
-    It is the first frame of an animation, upright as EXIF says, without alpha; of 16
-    bits it has the upper 8.
+    Of an animation it is the first frame, and of 16 bits the upper 8. It is turned
+    upright as EXIF says, and has no alpha channel.
     """
     try:
         if len(contents) > LARGEST_FILE:
             raise ValueError(f"expected at most {LARGEST_FILE:,} bytes")
         with Image.open(io.BytesIO(contents), formats=_formats()) as image:
-            # Pillow has no other mode for PGM files of 16 bits, which it scales to all.
+            # Pillow opens PGM files of 16 bits in mode I and scales them to all 16.
             is_deep = image.mode == "I" and image.format == "PPM"
             image = ImageOps.exif_transpose(image)
         if is_deep or image.mode.startswith("I;16"):
-            # Pillow would clip them.
+            # Pillow's own conversion would clip them.
             image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
         if image.mode in ("I", "F"):
-            raise ValueError("expected 8 or 16 bits a channel, got 32")
+            raise ValueError("expected 8 or 16 bits per channel, got 32")
         image = image.convert("RGB")
     except Exception as error:
-        # Pillow's readers raise whatever comes of the bytes they find.
+        # Damaged bytes make Pillow's readers raise errors of any class.
         reason = str(error).partition(" <_io.")[0] or type(error).__name__
         raise UnreadableImage(reason) from error
     return image if channels == 3 else image.convert("L")
@@ -97,7 +97,7 @@ def scaled_pixels(
 ) -> np.ndarray:
     """Returns an image scaled by averaging, of shape [height, width, channels].
 
-    With `"random"` it is a strip, at most four times as long, to cut squares from.
+    With `"random"` it is a strip to cut squares from, at most four times as long.
     """
     (width, height), side = image.size, min(image.size)
     most = {"center": side, "random": _LONGEST_STRIP * side}.get(crop)

@@ -1,4 +1,4 @@
-"""Image files wherever they lie, which need not be trusted: listed, read, decoded."""
+"""Lists, reads and decodes untrusted image files in folders and archives."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ from tfp_realnvp.data.image_file import (
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 LINKS = "links out of the folder"
-# What programs and systems keep beside images, mostly small copies of them.
+# Folders that systems create beside images, mostly for thumbnails.
 _HIDDEN = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN"})
-# An archive may unpack to so many bytes, or to so many times its size.
+# An archive may unpack to this many bytes, or to this many times its own size.
 _ANY_SIZE, _LARGEST_RATIO = 2**28, 200
 _LARGEST_HEADER = 2**20
-# Names, and functions that return the files' bytes.
+# Pairs of a file's name and a function that returns its bytes.
 _Files = Iterator[tuple[str, Callable[[], bytes]]]
 
 
 @dataclasses.dataclass
 class ImageFiles:
-    """The image files of a folder or an archive, named with `/` between folders."""
+    """The image files in a folder or an archive; names have `/` between folders."""
 
-    # Yields the files of the given names, in any order.
+    # Yields the files with the given names, in any order.
     read: Callable[[Collection[str]], _Files]
-    # A number for each name, which changes when the file does.
+    # For each name a number that changes when the file changes.
     stamps: dict[str, int] = dataclasses.field(default_factory=dict)
-    # Names of what is not read, by the reason why.
+    # Names of the files that are not read, by reason.
     left_out: dict[str, list[str]] = dataclasses.field(
         default_factory=lambda: collections.defaultdict(list)
     )
 
     def add(self, name: str, stamp: int) -> None:
-        """Takes a plain file in, unless its name says that it is no image to read."""
+        """Adds a plain file, or leaves it out if hidden or not named like an image."""
         if any(map(_is_hidden, name.split("/"))):
             self.left_out["hidden"].append(name)
         elif not is_image_name(name):
@@ -59,7 +59,7 @@ class ImageFiles:
             self.stamps[name] = stamp
 
     def told_left_out(self) -> str:
-        """Returns a sentence about what is left out, with an example of each kind."""
+        """Returns a sentence on what is left out, with an example for each reason."""
         parts = [
             f"{len(names):,} {reason} ({shown(min(names))})"
             for reason, names in sorted(self.left_out.items())
@@ -69,7 +69,7 @@ class ImageFiles:
     def decoded(
         self, names: Collection[str], **options: Any
     ) -> Iterator[tuple[str, Decoded]]:
-        """Yields names and what `decode_file` makes of each, in several threads."""
+        """Yields names and the results of `decode_file`, run in several threads."""
         threads = min(16, os.cpu_count() or 1)
         decode = functools.partial(decode_file, **options)
         read = iter(self.read(names))
@@ -77,14 +77,14 @@ class ImageFiles:
             concurrent.futures.ThreadPoolExecutor(threads) as pool,
             warnings.catch_warnings(),
         ):
-            # Pillow warns of large files, and of their metadata.
+            # Pillow warns about large files and about metadata.
             warnings.filterwarnings("ignore", module=r"PIL\.")
             while some := dict(itertools.islice(read, 8 * threads)):
                 yield from zip(some, pool.map(decode, some.values()), strict=True)
 
 
 def shown(name: str) -> str:
-    """Returns a name to print, since a stranger's could control the terminal."""
+    """Returns a name that is safe to print: it could hold control characters."""
     return name if name.isprintable() else repr(name)
 
 
@@ -101,10 +101,10 @@ def list_files(path: pathlib.Path) -> ImageFiles:
 
 
 def find_images(paths: Iterable[str | os.PathLike]) -> dict[str, ImageFiles]:
-    """Returns image files by the folder or archive that they are in, others at `""`.
+    """Returns image files by their folder or archive, single images under `""`.
 
-    Paths are those of folders, archives, images, text files (`.txt`) with the path of
-    an image on each line, or patterns of any of these.
+    A path is that of a folder, an archive, an image, or a text file (`.txt`) with the
+    path of an image on each line; or a glob pattern of these.
     """
     files = ImageFiles(functools.partial(_read_folder, pathlib.Path()))
     found = {"": files}
@@ -121,7 +121,7 @@ def find_images(paths: Iterable[str | os.PathLike]) -> dict[str, ImageFiles]:
                 raise FileNotFoundError(
                     f"paths: expected an image{where}, got {shown(str(image))}."
                 )
-            # Whether it is an image, whatever its name, is known when it is read.
+            # Whatever its name, reading it will show whether it is an image.
             files.stamps[str(image)] = 0
     for place, listed in found.items():
         if listed.left_out:
@@ -135,7 +135,7 @@ def find_images(paths: Iterable[str | os.PathLike]) -> dict[str, ImageFiles]:
 def read_images(
     found: Mapping[str, ImageFiles], **options: Any
 ) -> Iterator[tuple[str, Decoded]]:
-    """Yields names and what `decode_file` makes of what `find_images` found."""
+    """Decodes what `find_images` found; yields names and results of `decode_file`."""
     for place, files in found.items():
         for name, decoded in files.decoded(sorted(files.stamps), **options):
             yield (f"{place}/{name}" if place else name), decoded
@@ -143,12 +143,12 @@ def read_images(
 
 def _expanded(given: str | os.PathLike) -> list[pathlib.Path]:
     name = os.path.expanduser(os.fspath(given))
-    # A shell leaves "" of a variable that is not set, and a path would be ".".
+    # A shell turns an unset variable into "", which as a path would be ".".
     matches = [name] if os.path.exists(name) else glob.glob(name, recursive=True)
     if not matches:
         raise FileNotFoundError(
             "paths: expected a folder, an archive, images, or a .txt file that lists "
-            f"them, got {shown(os.fspath(given))}, where nothing is."
+            f"them, got {shown(os.fspath(given))}, which matches no file."
         )
     return [pathlib.Path(match) for match in sorted(matches)]
 
@@ -160,7 +160,7 @@ def _is_hidden(name: str) -> bool:
 def _list_folder(folder: pathlib.Path) -> ImageFiles:
     files = ImageFiles(functools.partial(_read_folder, folder))
     root = os.path.realpath(folder)
-    # Names of folders, and the real places of all on the way to them.
+    # Folders to visit, each with the real paths of itself and of all above it.
     folders = [("", frozenset([root]))]
     while folders:
         above, inside = folders.pop()
@@ -179,13 +179,13 @@ def _list_folder(folder: pathlib.Path) -> ImageFiles:
                 elif entry.is_file():
                     files.add(name, _stamp(entry.stat()))
                 else:
-                    # A read could wait for ever.
+                    # Reading a pipe or a device could block for ever.
                     files.left_out["not plain files"].append(name)
     return files
 
 
 def _stamp(status: os.stat_result) -> int:
-    # Python hashes whole numbers alike in all processes.
+    # The hash of integers, unlike that of text, is the same in all processes.
     return hash((status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
 
@@ -205,7 +205,7 @@ def _list_archive(path: pathlib.Path) -> ImageFiles:
             files.left_out["links and devices"].append(name)
         elif name in files.stamps:
             raise ValueError(
-                f"dataset: expected one file of a name in {path}, got two of {name!r}."
+                f"dataset: expected distinct names in {path}, got two of {name!r}."
             )
         else:
             files.add(name, stamp)
@@ -222,7 +222,7 @@ def _read_archive(path: pathlib.Path, names: Collection[str]) -> _Files:
 def _members(
     path: pathlib.Path, wanted: Collection[str] = ()
 ) -> Iterator[tuple[str, bytes | None]]:
-    """Yields names and contents: `None` of links and devices, b"" if not `wanted`."""
+    """Yields names and contents: `None` for links and devices, b"" if not `wanted`."""
     members = _of_zip if path.name.lower().endswith(".zip") else _of_tar
     total, most = 0, max(_ANY_SIZE, _LARGEST_RATIO * path.stat().st_size)
     try:
@@ -230,8 +230,8 @@ def _members(
             total += size
             parts = [part for part in name.split("/") if part not in ("", ".")]
             if name.startswith("/") or ".." in parts or "\\" in name:
-                # Splits and classes are told by folders.
-                raise ValueError(f"a name that leads out of it, or has a \\: {name}")
+                # Folders determine splits and classes, so they must be clear.
+                raise ValueError(f"a path that leaves it or contains a \\: {name}")
             if total > most:
                 raise ValueError(f"more than {most:,} bytes when unpacked, in {name}")
             contents = b"" if is_file else None
@@ -241,9 +241,9 @@ def _members(
                     contents = file.read(LARGEST_FILE + 1)
             yield name, contents
     except Exception as error:
-        # The readers raise whatever comes of the bytes they find.
+        # Damaged bytes make the readers raise errors of any class.
         raise ValueError(
-            f"dataset: expected to read the archive {path}, got "
+            f"dataset: expected a readable archive {path}, got "
             f"{shown(str(error) or type(error).__name__)}."
         ) from error
 
@@ -265,21 +265,21 @@ def _of_tar(path: pathlib.Path) -> Iterator[_Member]:
     opened: Any = open if path.name.lower().endswith(".tar") else gzip.open
     with (
         opened(path, "rb") as file,
-        # As a stream it goes only forward: a header may lead back to itself.
+        # A stream only goes forward: otherwise a header could lead back to itself.
         tarfile.open(fileobj=file, mode="r|", tarinfo=_Header) as archive,
     ):
         while (info := archive.next()) is not None:
-            # The list of all members would grow and is not needed.
+            # The list of members is not needed and would grow.
             archive.members = []  # type: ignore[attr-defined]  # Typeshed lacks it.
             if not info.isdir():
                 opened = functools.partial(archive.extractfile, info)
                 yield info.name, info.size, info.isfile(), opened
-        # What gzip says of its contents comes last.
+        # At the end gzip compares its checksum.
         file.read(2**20)
 
 
 class _Header(tarfile.TarInfo):
-    """A header that is refused if it is damaged, where tarfile sees the end."""
+    """A header that raises if it is damaged; tarfile would take it for the end."""
 
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Any:
@@ -289,7 +289,7 @@ class _Header(tarfile.TarInfo):
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from error
-        # It would lead back, or be read into memory as a whole.
+        # A negative size leads back; the contents of these types go into memory.
         if info.size < 0 or (info.type in b"LKxgX" and info.size > _LARGEST_HEADER):
             raise tarfile.ReadError(f"a header of {info.size} bytes")
         return info

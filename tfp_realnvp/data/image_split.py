@@ -1,4 +1,4 @@
-"""Images that are reached by number."""
+"""Images by index."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _LARGEST_VALIDATION = 1000
 
 @dataclasses.dataclass(frozen=True)
 class ImageSplit:
-    """Images that are reached by number, and need not exist before.
+    """Images by index, which may be stored or made on demand.
 
     Attributes:
-      count: Python `int`, how many there are.
-      images: Function of numbers (`int64`, shape `[n]`, from 0 to `count - 1`) and
-        seeds (`int32`, shape `[n, 2]`) that returns the `n` images as `uint8`, in a
-        graph or outside. What is random about an image is a function of its seed.
+      count: Python `int`, number of images.
+      images: Function of indices (`int64`, shape `[n]`, from 0 to `count - 1`) and
+        seeds (`int32`, shape `[n, 2]`) that returns the `n` images as `uint8`, eagerly
+        or in a graph. All that is random about an image depends on its seed alone.
       conditions: Labels, `int32` of shape `[count]`, or attributes, `bool` of shape
         `[count, K]`; `None` for an unconditional flow.
 
@@ -55,7 +55,7 @@ class ImageSplit:
         Args:
           array: `uint8` array of shape [count, height, width, channels]. An `np.memmap`
             stays on disk.
-          conditions: See above.
+          conditions: As for `ImageSplit`.
 
         Raises:
           ValueError: If the array has another dtype or rank.
@@ -85,13 +85,13 @@ class ImageSplit:
         image: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
         conditions: np.ndarray | None = None,
     ) -> ImageSplit:
-        """Returns images that are drawn when they are asked for.
+        """Returns images that are made on demand.
 
         Args:
-          count: Python `int`, how many there are.
-          image: Function of a number and a seed (`int32`, shape `[2]`) that returns
+          count: Python `int`, number of images.
+          image: Function of an index and a seed (`int32`, shape `[2]`) that returns
             one `uint8` image.
-          conditions: See above.
+          conditions: As for `ImageSplit`.
         """
 
         def images(numbers: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
@@ -101,11 +101,11 @@ class ImageSplit:
         return cls(count, images, conditions)
 
     def unconditional(self) -> ImageSplit:
-        """Returns the images alone."""
+        """Returns the images without their conditions."""
         return dataclasses.replace(self, conditions=None)
 
     def select(self, numbers: np.ndarray) -> ImageSplit:
-        """Returns the images of these numbers, renumbered from 0."""
+        """Returns the images at these indices, renumbered from 0."""
         chosen = _on_cpu(numbers, tf.int64)
         return ImageSplit(
             len(numbers),
@@ -114,15 +114,15 @@ class ImageSplit:
         )
 
     def take_out(self, count: int | None = None) -> tuple[ImageSplit, ImageSplit]:
-        """Returns the images without some for validation, and those.
+        """Takes out images for validation; returns the rest and those taken out.
 
-        They are spread evenly, since neighbours are often alike, and always the same.
+        They are always the same, spread evenly since neighbours are often alike.
 
         Args:
-          count: Python `int`, how many; `None` is a tenth, but from 1 to 1,000.
+          count: Python `int`, how many; `None` is a tenth, at least 1, at most 1,000.
 
         Raises:
-          ValueError: If `count` is not between 1 and one less than there are.
+          ValueError: If `count` is below 1 or leaves no image.
         """
         if count is None:
             count = max(1, min(self.count // 10, _LARGEST_VALIDATION))
@@ -132,7 +132,7 @@ class ImageSplit:
         return self.select(rest), self.select(taken)
 
     def examples(self) -> Callable[[tf.Tensor, tf.Tensor], Any]:
-        """Returns `images`, or with conditions a function that returns pairs."""
+        """Returns `images`, or a function that returns pairs with conditions."""
         if self.conditions is None:
             return self.images
         conditions = _on_cpu(self.conditions)
@@ -146,7 +146,7 @@ class ImageSplit:
 
         Args:
           batch_size: Python `int`; the last batch may be smaller.
-          limit: Python `int`, how many images there are at most.
+          limit: Python `int`, only the first images; `None` is all of them.
         """
         check_int("batch_size", batch_size)
         if limit is not None:
@@ -166,14 +166,14 @@ class ImageSplit:
         return np.concatenate(list(batches.as_numpy_iterator()))
 
     def take_conditions(self, count: int) -> np.ndarray | None:
-        """Returns the conditions of what `take` returns, `None` without any."""
+        """Returns the conditions of the images that `take` returns, or `None`."""
         return None if self.conditions is None else self.conditions[:count]
 
 
 def pipeline(
     numbers: tf.data.Dataset, batch: Callable[[tf.Tensor], Any], sharding: str
 ) -> tf.data.Dataset:
-    """Returns the batches that a function makes of numbers, in their order."""
+    """Returns what `batch` makes of each element of `numbers`, in their order."""
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = getattr(
         tf.data.experimental.AutoShardPolicy, sharding
@@ -188,7 +188,7 @@ def pipeline(
 def random_squares(
     read: Callable[[int], np.ndarray], count: int, event_shape: tuple[int, int, int]
 ) -> ImageSplit:
-    """Returns squares, at places drawn from seeds, of images that `read` returns."""
+    """Returns squares, at random places, of the images that `read` returns."""
     size, _, channels = event_shape
 
     def cut(numbers: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -212,8 +212,8 @@ def random_squares(
 
 
 def _on_cpu(array: np.ndarray, dtype: tf.DType | None = None) -> tf.Tensor:
-    # Pipelines run on the CPU. An eager tensor is held by their graph, where an array
-    # would become a copy, of 2 GB at most.
+    # Pipelines run on the CPU. Their graph only refers to an eager tensor; an array it
+    # would copy, with a limit of 2 GB.
     with tf.device("CPU:0"):
         return tf.constant(array, dtype)
 
@@ -221,7 +221,7 @@ def _on_cpu(array: np.ndarray, dtype: tf.DType | None = None) -> tf.Tensor:
 def _from_numpy(
     read: Callable[..., np.ndarray], inputs: list[tf.Tensor], shape: tuple[int, ...]
 ) -> tf.Tensor:
-    # One call for all images of a batch: calls wait for one another, but Pillow lets
-    # other batches go on while it decodes.
+    # One call for a whole batch: calls hold Python's lock, which Pillow releases for
+    # other batches while it decodes.
     images = tf.numpy_function(read, inputs, tf.uint8, stateful=False)
     return tf.ensure_shape(images, [inputs[0].shape[0], *shape])

@@ -1,4 +1,4 @@
-"""Digits and photographs of scikit-learn; CIFAR-10, CelebA, ImageNet of TFDS; LSUN."""
+"""Loaders of scikit-learn's digits and photographs, TFDS's data sets, and LSUN."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from tfp_realnvp.data.progress import ProgressBar
 
 _CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 _FACE = 148
-# With the size of the archive to download.
+# With the sizes of the archives to download.
 LSUN = {"bedroom": "42.8 GiB", "church_outdoor": "2.3 GiB", "tower": "11.2 GiB"}
 _LSUN_URL = "http://dl.yf.io/lsun/scenes"
 _SMALLEST_SIDE = 96
-# What makes TFDS look for downloaded files in a folder of the user's.
+# Makes TFDS look for downloaded files in the user's own folder.
 _MANUAL = "download_config=tfds.download.DownloadConfig(manual_dir='FOLDER')"
 _READ_AT_ONCE = 500
 _Folder = str | os.PathLike | None
 
 
 def load_digits() -> ImageData:
-    """Returns scikit-learn's 1,797 digits, each of 17 grey levels spread evenly.
+    """Returns scikit-learn's 1,797 digits, with uniform noise on their 17 grey levels.
 
-    A density could otherwise gain by finding 17 spikes.
+    Otherwise a density could gain by learning 17 spikes.
     """
     datasets = require("sklearn.datasets", "the digits data set", extra="demo")
     bunch = datasets.load_digits()
@@ -59,7 +59,7 @@ def load_digits() -> ImageData:
 def load_photos(image_size: int) -> ImageData:
     """Returns random crops of scikit-learn's two photographs, new in every epoch.
 
-    Of 640 columns 400 are to train, 80 to validate and the last 160 to test with.
+    Of the 640 columns 400 are for training, 80 for validation, the last 160 for test.
     """
     datasets = require("sklearn.datasets", "the photos data set", extra="demo")
     photos = np.stack(datasets.load_sample_images().images)
@@ -135,8 +135,8 @@ def load_celeb_a(data_dir: _Folder, image_size: int) -> ImageData:
 def load_downsampled_imagenet(data_dir: _Folder, image_size: int) -> ImageData:
     """Returns downsampled ImageNet, 1,281,149 training and 49,999 test images.
 
-    ImageNet's own site has since replaced them by others, easier to model. As in the
-    paper, its validation images are for testing, and none is mirrored.
+    ImageNet's own site has since replaced them with others that are easier to model. As
+    in the paper, its validation images are for test, and images are not mirrored.
     """
     import tensorflow_datasets as tfds
 
@@ -174,7 +174,7 @@ def load_downsampled_imagenet(data_dir: _Folder, image_size: int) -> ImageData:
 def _prepared(
     name: str, split: str, data_dir: _Folder, *, advice: str, config: str = ""
 ) -> tf.data.Dataset:
-    """Returns the examples of a split as TFDS has them, or says how to prepare them."""
+    """Returns the examples of a split from TFDS; the error says how to prepare them."""
     # Importing TFDS takes a second that the other data sets need not pay.
     import tensorflow_datasets as tfds
 
@@ -216,11 +216,11 @@ def _in_memory(
 
 
 def load_lsun(category: str, data_dir: _Folder, image_size: int = 64) -> ImageData:
-    """Returns LSUN's photographs of one category, out of LSUN's own databases.
+    """Returns LSUN's photographs of one category, from LSUN's own databases.
 
-    As in the paper, the smaller side is scaled to 96 pixels, and a random crop taken;
-    the 300 validation images are for testing. Of Pillow's filters Hamming's comes
-    closest to the paper's code (a mean difference of 1 in 256).
+    As in the paper, the smaller side is scaled to 96 pixels and a random crop is taken;
+    the 300 validation images are for test. Of Pillow's filters, Hamming comes closest
+    to the paper's code (a mean difference of 1 in 256).
     """
     check_int("image_size", image_size, most=_SMALLEST_SIDE)
     require("lmdb", "an LSUN data set", extra="lsun")
@@ -272,15 +272,15 @@ def _lsun_crops(folder: pathlib.Path, shape: tuple[int, int, int]) -> ImageSplit
 
 @functools.cache
 def _lsun_environment(folder: pathlib.Path) -> Any:
-    """Returns the database, which LMDB lets a process open once."""
+    """Returns the database; LMDB lets a process open it only once."""
     import lmdb
 
-    # Nobody writes: without locks a folder that is read-only will do.
+    # Without locks the folder may be read-only, and nobody writes to it.
     return lmdb.open(str(folder), readonly=True, lock=False)
 
 
 def _lsun_keys(folder: pathlib.Path) -> np.ndarray:
-    """Returns the names of all images, a list that takes long to make and is kept."""
+    """Returns the names of all images, kept in a file since listing them takes long."""
     with _lsun_environment(folder).begin() as transaction:
         count = transaction.stat()["entries"]
         first = next(transaction.cursor().iternext(values=False), b"")

@@ -24,7 +24,7 @@ from tfp_realnvp.data.known_sets import (
 
 
 class _Known(NamedTuple):
-    """A data set with a name: a function of its folder and the images' size."""
+    """A named data set; `load` is a function of its folder and the images' size."""
 
     load: Callable[[Any, int], ImageData]
     size: int
@@ -57,40 +57,40 @@ def load_images(
     skip_damaged: bool = False,
     labels: str | os.PathLike | None = None,
 ) -> ImageData:
-    """Returns the data set of that name.
+    """Loads a data set by its name.
 
-    Of your own images, subfolders `train`, `validation` and `test` (`val`, `Train` and
-    the like too) are the splits. A validation or test split without a folder is a tenth
-    of the training images, as the bytes of each file decide. Neither images nor
-    archives need be trusted. What is left out is counted and printed, and so are images
-    in two splits.
+    For your own images, the subfolders `train`, `validation` and `test` (or `val`,
+    `Train` and the like) are the splits. A validation or test split without a folder
+    takes a tenth of the training images, chosen by the bytes of each file. Neither
+    images nor archives need be trusted. The numbers of files that are left out, and of
+    images in two splits, are printed.
 
     Args:
       dataset: `"digits"`, `"photos"`, `"cifar10"`, `"imagenet32"`, `"imagenet64"`,
         `"celeb_a"`, `"lsun_bedroom"`, `"lsun_church_outdoor"`, `"lsun_tower"`, or
         `"folder:PATH"` for your own: a folder of images, at any depth, of any format
         that Pillow reads; or an archive of them (`.zip`, `.tar`, `.tar.gz`, `.tgz`).
-      image_size: Python `int`, side of the images, for data sets that come in any
-        size; `None` is 32 (`"celeb_a"` and LSUN: 64), or the size that there is.
-      data_dir: Folder of prepared TFDS data, or of LSUN's unpacked databases; or, of
-        your own images, the folder or archive that has taken the place of PATH.
+      image_size: Python `int`, side of the images, for data sets of any size. `None`
+        is 32 (`"celeb_a"` and LSUN: 64), or the only size of the data set.
+      data_dir: Folder of prepared TFDS data, or of LSUN's unpacked databases. For your
+        own images: the folder or archive to read instead of PATH, if they have moved.
       conditional: Python `bool`, whether to keep classes or attributes, for a flow that
-        is conditioned on them. The class of your own image is its first subfolder below
-        the split, or what `labels` says.
-      channels: Of your own images: 3, 1, or `None` for 1 if all are grey.
-      crop: Of your own images: `"center"`, the central square; `"random"`, another
+        is conditioned on them. Without `labels` the class of each of your own images is
+        its first subfolder below the split.
+      channels: For your own images: 1, 3, or `None`, which is 1 if all are grey.
+      crop: For your own images: `"center"`, the central square; `"random"`, a new
         square in every epoch; or `"none"`, all of it, each side scaled separately.
-      augment: `"flip"` if a mirrored image is as good as the original; `None` is what
-        is known of the data set.
-      skip_damaged: Python `bool`, whether to go on without files that cannot be read.
+      augment: `"flip"` mirrors training images at random; `None` does so for the data
+        sets whose mirrored images are as good as the originals.
+      skip_damaged: Python `bool`, whether to leave out files that cannot be read.
       labels: CSV file, in the folder or elsewhere. Its first line names the columns:
-        `file`, for names below the folder, and one of classes, or columns of numbers.
+        `file`, paths below the folder, then one of classes, or columns of numbers.
 
     Raises:
-      FileNotFoundError: If the data are not there.
-      ImportError: If they need a package that is not installed.
-      ValueError: If there is no such data set, or not of that size, or not with classes
-        or attributes; or if your own images are too few or damaged.
+      FileNotFoundError: If the data are missing.
+      ImportError: If a package that they need is not installed.
+      ValueError: If the data set is unknown, or has no such size or no conditions; or
+        if your own images are too few or damaged.
 
     #### Example
 
@@ -112,7 +112,7 @@ def load_images(
         "skip_damaged": skip_damaged,
         "labels": labels,
     }
-    # Before anything is loaded, which can take hours.
+    # Arguments are checked before loading, which can take hours.
     if not dataset.startswith("folder:"):
         _check_known(dataset, image_size, conditional, own)
         known = _KNOWN[dataset]
@@ -120,16 +120,16 @@ def load_images(
     else:
         path = dataset.removeprefix("folder:")
         if not path.strip():
-            # As a shell leaves it of a variable that is not set.
+            # A shell leaves this if the variable for PATH is not set.
             raise ValueError(f"dataset: expected folder:PATH, got {dataset!r}.")
         if channels not in (None, 1, 3):
             raise ValueError(f"channels: expected 1 or 3, got {channels!r}.")
         check_choice("crop", crop, CROPS)
         if labels is not None and not conditional:
-            raise ValueError("labels: expected conditional with them, got False.")
+            raise ValueError("labels: expected conditional=True with it, got False.")
         size = 32 if image_size is None else image_size
         data = load_folder(data_dir or path, size, conditional=conditional, **own)
-        # The name of a run's images stays when they are moved.
+        # A run's images keep their name when they are moved.
         data = dataclasses.replace(data, name=dataset)
     if augment == "flip":
         data = dataclasses.replace(data, flips=True)
@@ -146,7 +146,7 @@ def _check_known(
     for name, value in own.items():
         if value not in (None, False, "center"):
             raise ValueError(
-                f"{name}: expected none, for it is of folder:PATH alone, not of "
+                f"{name}: expected none, since it applies to folder:PATH only, not to "
                 f"{dataset!r}; got {value!r}."
             )
     known = _KNOWN[dataset]
@@ -157,6 +157,6 @@ def _check_known(
         )
     if conditional and not known.has_conditions:
         raise ValueError(
-            "conditional: expected False, for there are no classes or attributes in "
-            f"{dataset!r}; got True."
+            f"conditional: expected False, since {dataset!r} has no classes or "
+            "attributes; got True."
         )

@@ -1,4 +1,4 @@
-"""How far something is, told on a terminal and in a log file."""
+"""Progress, shown on a terminal or in a log file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ON_A_TERMINAL, _IN_A_FILE = 0.2, 10.0
 
 
 class ProgressLine:
-    """A plain line that a terminal shows in one place, and a file gets now and then."""
+    """A line that is rewritten in place on a terminal, and repeated in a log file."""
 
     def __init__(self) -> None:
         is_terminal = sys.stdout is not None and sys.stdout.isatty()
@@ -23,11 +23,11 @@ class ProgressLine:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for another one."""
+        """Whether it is time for the next text."""
         return time.monotonic() - self._last >= self._every
 
     def show(self, text: str) -> None:
-        """Shows it, unless it is too early for another one."""
+        """Shows a text, unless it is too early."""
         if not self.is_due:
             return
         self._last = time.monotonic()
@@ -39,7 +39,7 @@ class ProgressLine:
             print(text, flush=True)
 
     def end(self, text: str = "") -> None:
-        """Takes it away, and shows a last text, which stays."""
+        """Clears the line and prints a last text, which stays."""
         if self._width:
             print("\r" + " " * self._width, end="\r", flush=True)
         self._width = 0
@@ -48,7 +48,7 @@ class ProgressLine:
 
 
 class ProgressBar:
-    """How many of `count` images are done, if it takes long."""
+    """Shows how many of `count` images are done, if they take long."""
 
     def __init__(self, count: int):
         self._count = count

@@ -1,4 +1,4 @@
-"""Scores of images in bits/dim, with their errors, beside the paper's."""
+"""Scores of images in bits/dim, with standard errors, beside the paper's."""
 
 from tfp_realnvp.evaluation.evaluation import Evaluation, score_split, summarize
 from tfp_realnvp.evaluation.image_scores import ImageScores, score_images

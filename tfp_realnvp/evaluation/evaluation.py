@@ -1,4 +1,4 @@
-"""What images cost under a flow, or several of one kind, with standard errors."""
+"""Bits/dim of images under one flow or several, with standard errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tfp_realnvp.data.progress import ProgressBar
 from tfp_realnvp.flows import bits_per_dim
 from tfp_realnvp.training.flow_model import FlowModel
 
-# Arbitrary, so that a model trained with the same seed has not seen this noise.
+# Arbitrary: a model trained with the same seed has not seen this noise.
 _FOR_EVALUATION = 0x0DA7A2
 
 
@@ -29,17 +29,17 @@ def score_split(
     limit: int | None = None,
     batch_size: int = 100,
 ) -> np.ndarray:
-    """Returns the bits/dim of every image of a split under several draws of the noise.
+    """Returns the bits/dim of each image of a split under several draws of noise.
 
-    Normalization is by running statistics. The noise of an image is a function of
-    `seed`, of the draw and of the image's number, and so the same for every model.
+    Batch normalization uses running statistics. The dequantization noise of an image
+    depends on `seed`, draw and index alone, and so is the same for every model.
 
     Args:
       model: Model of a flow over pixels.
       split: The images, with conditions if the flow takes them.
-      draws: Python `int`, how often noise is added to each image.
+      draws: Python `int`, draws of the noise for each image.
       seed: Python `int`, of the noise.
-      limit: Python `int`, only the first so many images; `None` is all of them.
+      limit: Python `int`, only the first `limit` images; `None` is all of them.
       batch_size: Python `int`, for memory and speed alone.
 
     Returns:
@@ -91,7 +91,7 @@ def score_split(
 def dequantized(
     model: FlowModel, images: tf.Tensor, numbers: tf.Tensor, draw: tf.Tensor, seed: int
 ) -> tf.Tensor:
-    """Returns `uint8` images with noise that depends on number, draw and seed alone."""
+    """Returns `uint8` images plus noise that depends on number, draw and seed alone."""
     shape, dtype = model.flow.event_shape, model.flow.dtype
     key = tf.constant([_FOR_EVALUATION, seed], tf.int64)
     key = tf.random.experimental.stateless_fold_in(key, draw)
@@ -105,21 +105,21 @@ def dequantized(
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What images cost under a flow, or under several that differ in their seed.
+    """Mean bits/dim of images under a flow, or several that differ in their seed.
 
-    Standard errors are standard deviations of the means of single images or flows,
+    A standard error is the standard deviation of the means of single images or flows,
     divided by the square root of their number; `None` if there is only one.
 
     Attributes:
-      flows: Python `int`, how many flows.
-      images: Python `int`, how many images each has scored.
-      draws: Python `int`, how often noise was added to each image.
+      flows: Python `int`, number of flows.
+      images: Python `int`, number of images that each flow has scored.
+      draws: Python `int`, draws of the noise for each image.
       bits_per_dim: Mean over flows, images and draws; what the paper reports.
       standard_error_over_images: Of `bits_per_dim`, for the choice of images.
       standard_error_over_seeds: Of `bits_per_dim`, for the choice of training seeds.
-      spread_over_draws: Standard deviation, over draws of the noise, of the mean of the
-        whole split; `None` for a single draw.
-      importance_samples: Number of draws in the bound, or `None` for no bound.
+      spread_over_draws: Standard deviation of the mean over all images, from draw to
+        draw of the noise; `None` for a single draw.
+      importance_samples: Number of draws in the bound; `None` for no bound.
       bound_bits_per_dim: The importance-weighted bound, see `summarize`.
       bound_standard_error_over_images: Of the bound.
       bound_standard_error_over_seeds: Of the bound.
@@ -144,7 +144,7 @@ def summarize(
     *,
     importance_samples: int | None = None,
 ) -> Evaluation:
-    """Returns means and standard errors of what `score_split` has found.
+    """Returns means and standard errors of the scores from `score_split`.
 
     The probability of an image of integers `x` under a density `p` over pixels is the
     integral of `p` over its cell, `P(x) = E[p(x + u)]` with `u` uniform in [0, 1)^D.
@@ -154,7 +154,7 @@ def summarize(
     E[log p(x + u)]  <=  E[log(1/K sum_k p(x + u_k))]  <=  log P(x)
     ```
 
-    The left side is what the paper reports, as bits/dim; the middle, with
+    The left side is what the paper reports, as bits/dim. The middle, with
     `K = importance_samples`, is a tighter bound on the log-likelihood of the discrete
     images, and grows with `K` (Burda et al., 2016).
 
@@ -162,8 +162,8 @@ def summarize(
       scores: For each flow, bits/dim of shape [images, draws], of the same images
         under the same noise.
       event_shape: Sequence of Python `int`s, shape of one image.
-      importance_samples: Python `int`, a divisor of the number of draws, which are
-        taken in groups of so many; `None` for no bound.
+      importance_samples: Python `int`, size of the groups of draws for the bound, a
+        divisor of the number of draws; `None` for no bound.
 
     Raises:
       ValueError: If shapes differ, or `importance_samples` does not divide the draws.
@@ -201,16 +201,16 @@ def summarize(
 
 
 def check_importance_samples(importance_samples: int, draws: int) -> None:
-    """Raises `ValueError` unless the draws fall into groups of so many."""
+    """Raises `ValueError` unless the draws can be divided into groups of this size."""
     if importance_samples < 1 or draws % importance_samples:
         raise ValueError(
-            f"importance_samples: expected a divisor of the {draws} draws, which are "
-            f"taken in groups of so many; got {importance_samples}."
+            f"importance_samples: expected a divisor of the {draws} draws, to divide "
+            f"them into groups of this size; got {importance_samples}."
         )
 
 
 def _standard_errors(values: np.ndarray) -> tuple[float | None, float | None]:
-    """Returns the errors of a mean over [flows, images], over images and over flows."""
+    """Returns the standard errors, over images and flows, of a [flows, images] mean."""
 
     def error(means: np.ndarray) -> float | None:
         if len(means) < 2:

@@ -1,4 +1,4 @@
-"""Images that a run has never seen, scored by its flow."""
+"""Scores of new images under the flow of a run."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from tfp_realnvp.flows.architectures import log_prob_by_scale
 from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.training.flow_model import FlowModel
 
-# How many of the strangest images are kept to be shown, and of the most ordinary.
+# Number of the strangest images to show, and of the most ordinary.
 SHOWN = 24
-# Of images, log-densities in nats of shape [N, draws, scales]; the scales add up.
+# From images to log-densities in nats, [N, draws, scales], which add up over scales.
 _Score = Callable[[np.ndarray], np.ndarray]
 
 
 class ImageScores(NamedTuple):
-    """What `score_images` has found.
+    """The result of `score_images`.
 
     Attributes:
       columns: Arrays with one entry for each image, by name: `file`; `log_prob`, in
         nats, the mean over draws of the noise; `bits_per_dim`, the same in bits/dim;
-        `standard_error` of that, over draws; `typicality`, a p-value; for a flow of
-        several scales `bits_per_dim_scale_1` and so on, finest first, which add up to
-        `bits_per_dim`; `group`, `"normal"` or `"other"`, where groups were given; and
-        `error`, why a file has no scores (these are NaN), or `""`.
+        `standard_error` of `bits_per_dim`, over draws; `typicality`, a p-value; for a
+        flow of several scales `bits_per_dim_scale_1` and so on, finest first, which add
+        up to `bits_per_dim`; `group`, `"normal"` or `"other"`, if `normal` was given;
+        and `error`, the reason why a file has no scores (they are NaN), or `""`.
       reference: Bits/dim of validation images of the run, array of shape [n].
-      pictures: The first and the last of `order()` as the flow saw them, `uint8`, by
-        their number.
+      pictures: The first and the last images of `order()`, by index, as the flow saw
+        them, `uint8`.
     """
 
     columns: dict[str, np.ndarray]
@@ -50,9 +50,9 @@ class ImageScores(NamedTuple):
     pictures: dict[int, np.ndarray]
 
     def order(self) -> np.ndarray:
-        """Returns the numbers of the images that have scores, strangest first.
+        """Returns the indices of the images that have scores, strangest first.
 
-        Those that were given as normal are left out.
+        Images that were given as normal are left out.
         """
         columns = self.columns
         distance = np.abs(columns["bits_per_dim"] - np.median(self.reference))
@@ -63,12 +63,12 @@ class ImageScores(NamedTuple):
         return order[keep[order]]
 
     def roc_auc(self) -> dict[str, tuple[float, float]]:
-        """Returns how well other images are told from normal ones, by the score.
+        """Returns how well scores separate other images from normal ones.
 
         Returns:
-          `dict` of pairs, the ROC-AUC and its standard error: `"likelihood"` takes
-          images of more bits/dim for the others, `"typicality"` those of smaller
-          p-values. Empty if there are not two of each group.
+          `dict` of pairs, the ROC-AUC and its standard error. `"likelihood"` ranks
+          images by their bits/dim, `"typicality"` by their p-value, the smallest as the
+          strangest. Empty if there are fewer than two images in a group.
         """
         columns = self.columns
         if "group" not in columns:
@@ -97,29 +97,29 @@ def score_images(
     skip_damaged: bool = False,
     output: str | os.PathLike | None = None,
 ) -> ImageScores:
-    """Scores image files by the flow of a run.
+    """Scores image files under the flow of a run.
 
-    They are scaled as the run's own images were. An image gets the same noise, and so
-    the same scores, whatever is scored beside it. Under a flow that is conditioned on
-    classes, the density is the mean over them.
+    They are scaled as the run's own images were. The noise, and so the scores, of an
+    image do not depend on what is scored beside it. If the flow is conditioned on
+    classes, the density is the mean over all classes.
 
     Args:
       run: Folder of the run.
-      paths: Folders, archives, image files, lists of them (`.txt`), or patterns.
-      normal: The same, of images that are known to be of the run's kind; those in
-        `paths` are the others then, see `ImageScores.roc_auc`.
-      draws: Python `int`, how often noise is added to each image.
+      paths: Folders, archives, image files, lists of them (`.txt`), or glob patterns.
+      normal: The same for images known to be of the run's kind, to compare those in
+        `paths` with, see `ImageScores.roc_auc`.
+      draws: Python `int`, draws of the noise for each image.
       seed: Python `int`, of the noise.
       batch_size: Python `int`, for memory and speed alone.
       weights: Which weights, see `RunDirectory.weights`.
       data_dir: Where the run's own images are now; `None` is where they were. They are
         needed once, for `ImageScores.reference`.
-      skip_damaged: Python `bool`, whether to go on without files that cannot be read.
-      output: CSV file to write the columns to. Until all are scored its name ends in
-        `.partial`, and it has the rows so far.
+      skip_damaged: Python `bool`, whether to leave out files that cannot be read.
+      output: CSV file to write the columns to. Until all images are scored, the rows so
+        far are in a file whose name ends in `.partial`.
 
     Raises:
-      FileNotFoundError: If there is no such run, or there are no images.
+      FileNotFoundError: If the run or the images are missing.
       ValueError: If a file cannot be read, or an argument is out of range.
     """
     check_int("draws", draws)
@@ -162,7 +162,7 @@ def score_images(
                         columns[name] = np.empty([count], values.dtype)
                     columns[name][done : done + len(batch)] = values
                 write(scored)
-                # Those of what is strangest and most ordinary so far.
+                # Keep the pictures of the strangest and the most ordinary so far.
                 new = {done + i: decoded.pixels for i, (_, decoded) in enumerate(batch)}
                 candidates = {**pictures, **new}
                 numbers = np.array(list(candidates))
@@ -198,7 +198,7 @@ def _scorer(model: FlowModel, draws: int, seed: int) -> _Score:
             labels = tf.fill(tf.shape(numbers), label)
             return model.log_prob_parts(pixels, labels)[0]
 
-        # One after the other, for the sake of memory.
+        # One class after the other, to save memory.
         by_class = tf.map_fn(
             of_class,
             tf.range(classes),
@@ -224,9 +224,9 @@ def _columns(
     *,
     group: str | None,
 ) -> dict[str, np.ndarray]:
-    """Returns the columns of a batch; what has no scores is NaN in all of them."""
+    """Returns the columns of a batch; an image without scores has NaN in all."""
     errors = np.array([decoded.damage or "" for _, decoded in batch], object)
-    # Damaged ones are scored as black images, which tells how many scales there are.
+    # Damaged files are scored as black images, for the number of scales.
     black = np.zeros(event_shape, np.uint8)
     pixels = [black if decoded.damage else decoded.pixels for _, decoded in batch]
     nats = score(np.stack(pixels))
@@ -259,5 +259,5 @@ def _check_damaged(batch: Sequence[tuple[str, Decoded]]) -> None:
     if damaged:
         raise ValueError(
             f"paths: expected images that can be read, got {', '.join(damaged[:5])}. "
-            "Remove them, or go on without them: skip_damaged (--skip-damaged)."
+            "Remove them, or leave them out with skip_damaged (--skip-damaged)."
         )

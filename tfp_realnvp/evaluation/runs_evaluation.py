@@ -1,4 +1,4 @@
-"""Trained runs of one configuration, scored together, beside the paper's figures."""
+"""Scores of runs that differ in their seed, together, beside the paper's figures."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from tfp_realnvp.runs.run_directory import RunDirectory
 
 
 class PaperRow(NamedTuple):
-    """What the paper reports on a data set, in bits/dim."""
+    """The paper's results on a data set, in bits/dim."""
 
     title: str
     event_shape: tuple[int, int, int]
-    # As the paper calls it, with the number of its images.
+    # The split by the paper's name, and its number of images.
     split: str
     images: int
     real_nvp: str
@@ -41,7 +41,7 @@ _LATER = "the later version of arXiv:1605.08803"
 _BOTH = f"{_LATER}; in v1: 4.01 (3.93)"
 _32, _64, _VAL = (32, 32, 3), (64, 64, 3), "validation"
 
-# Splits are told by their size, which no other has.
+# The size of a split identifies it, since no other split has it.
 # fmt: off
 PAPER = {
     "cifar10": PaperRow("CIFAR-10", _32, "test", 10_000, "3.49", None, "3.00", _V1),
@@ -64,12 +64,12 @@ PAPER = {
 
 
 class Comparison(NamedTuple):
-    """What the paper reports on some images.
+    """The paper's results on the images of a split.
 
     Attributes:
-      title: Python `str`, what to call the images.
+      title: Python `str`, name of the images.
       real_nvp: Python `str`, bits/dim, those of training images in parentheses; `None`
-        if the paper has no figure on these very images.
+        if the paper has no figure for exactly these images.
       pixel_rnn: The same for the Pixel RNN.
       remark: Python `str`, a sentence.
     """
@@ -81,15 +81,15 @@ class Comparison(NamedTuple):
 
 
 def paper_results(data: ImageData, split: str, images: int | None = None) -> Comparison:
-    """Returns what the paper reports on these very images.
+    """Returns the paper's results on exactly these images.
 
-    That is nothing for other images, even if they have the name of the paper's, and for
-    flows that are given classes or attributes.
+    There are none for other images, even under the same name, and none for flows that
+    are given classes or attributes.
 
     Args:
       data: The data set, with conditions if the flow takes them.
       split: Python `str`, `"train"`, `"validation"` or `"test"`.
-      images: Python `int`, how many of its images are meant; `None` is all.
+      images: Python `int`, number of images that were scored; `None` is all.
 
     #### Example
 
@@ -115,13 +115,13 @@ def paper_results(data: ImageData, split: str, images: int | None = None) -> Com
     if is_theirs and images in (None, count) and not is_conditional:
         train = row.real_nvp_train and f"({row.real_nvp_train})"
         if split == "train" and train:
-            remark = f"The paper's figure is that on training images of {row.source}."
+            remark = f"The paper's figure, on training images, is from {row.source}."
             return Comparison(title, train, None, remark)
         if count == row.images:
             figure = f"{row.real_nvp} {train}" if train else row.real_nvp
             remark = (
-                f"The paper's figures are those on {row.split} images"
-                f"{' (training images)' if train else ''} of {row.source}."
+                f"The paper's figures, on {row.split} images"
+                f"{' (training images)' if train else ''}, are from {row.source}."
             )
             return Comparison(title, figure, row.pixel_rnn, remark)
     sides = " x ".join(map(str, row.event_shape))
@@ -133,10 +133,10 @@ def paper_results(data: ImageData, split: str, images: int | None = None) -> Com
 
 
 class RunsEvaluation(NamedTuple):
-    """What `evaluate_runs` has found.
+    """The result of `evaluate_runs`.
 
     Attributes:
-      values: What goes into a JSON file.
+      values: All numbers, ready for a JSON file.
       table: The same as a table in Markdown, beside the paper's figures.
     """
 
@@ -162,24 +162,23 @@ def evaluate_runs(
     Args:
       directories: Folders of the runs.
       split: Which images.
-      draws: Python `int`, how often noise is added to each image.
+      draws: Python `int`, draws of the noise for each image.
       importance_samples: Number of draws in the bound of `summarize`, or `None`.
       seed: Python `int`, of the noise, which is the same for all runs.
-      limit: Python `int`, only the first so many images; `None` is all of them.
+      limit: Python `int`, only the first `limit` images; `None` is all of them.
       batch_size: Python `int`.
       weights: Which weights of the runs, see `RunDirectory.weights`.
       data_dir: Where the data are now; `None` is where they were.
       data: The data, if they have been loaded already.
 
     Returns:
-      What was found on all runs together.
+      The results of all runs together.
 
     Raises:
-      FileNotFoundError: If a folder holds no run or not these weights, or the data are
-        not there.
+      FileNotFoundError: If a run, its weights or its data are missing.
       FloatingPointError: If the density of an image is not finite.
-      ValueError: If the runs differ in more than their seeds or not in these, or an
-        argument is out of range.
+      ValueError: If the runs differ in more than their seeds or have the same seed, or
+        an argument is out of range.
     """
     check_choice("split", split, SPLITS)
     if importance_samples is not None:
@@ -206,7 +205,7 @@ def evaluate_runs(
             **dataclasses.asdict(of_all),
             "paper": paper_results(data, split, of_all.images)._asdict(),
         }
-        means = ", ".join(f"{mean:.3f} of seed {s}" for s, mean in by_seed.items())
+        means = ", ".join(f"{mean:.3f} for seed {s}" for s, mean in by_seed.items())
         remarks = [f"With {weights} weights: {means}."]
         unfinished = (d.path for d in scores if not d.is_finished)
         remarks += [f"Training of {path} has not ended." for path in unfinished]
@@ -230,7 +229,7 @@ def evaluate_runs(
             unwritten = unwritten or error
     found = report(scores)
     if unwritten is not None:
-        # Scores take hours, and their caller has yet to see them.
+        # Scores can take hours: print them before the error.
         print(found.table, flush=True)
         raise unwritten
     return found
@@ -242,23 +241,22 @@ def _check_alike(directories: Sequence[RunDirectory]) -> None:
     for directory, config in zip(directories[1:], others, strict=True):
         if config.seed in seeds:
             raise ValueError(
-                f"run: expected runs of different seeds, got several of {config.seed}."
+                f"run: expected runs of different seeds, got two of {config.seed}."
             )
         seeds.add(config.seed)
         differences = first.differences(config)
         differences.pop("seed", None)
         for name, (there, here) in differences.items():
             raise ValueError(
-                "run: expected runs of one configuration that differ in their seed; in "
-                f"{directories[0].path} and {directory.path} {name} is {there!r} and "
-                f"{here!r}."
+                f"run: expected runs that differ only in their seed; {name} is "
+                f"{there!r} in {directories[0].path} and {here!r} in {directory.path}."
             )
 
 
 def markdown_table(
     data: ImageData, split: str, evaluation: Evaluation, remarks: Sequence[str] = ()
 ) -> str:
-    """Returns a table of one row beside the paper's, and below what to know of it."""
+    """Returns a table of one row, beside the paper's figures, with remarks below."""
     paper = paper_results(data, split, evaluation.images)
     over_images = evaluation.standard_error_over_images
     over_seeds = evaluation.standard_error_over_seeds

@@ -1,4 +1,4 @@
-"""How typical a score is among those of images that a run was not trained on."""
+"""How typical a score is among those of a run's validation images."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _MOST_IN_REFERENCE = 1000
 
 
 def typicality(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Returns the two-sided p-value of each score among those of a reference.
+    """Returns the two-sided p-value of each score among reference scores.
 
     ```none
     p(s) = min(1, 2 (1 + min(#{r <= s}, #{r >= s})) / (n + 1))
     ```
 
-    Of an image like the `n` of the reference, it is at most `a` with a probability of
+    For an image like the `n` of the reference, p is at most `a` with a probability of
     at most `a` (Nalisnick et al., Detecting Out-of-Distribution Inputs to Deep
     Generative Models Using Typicality, 2019). NaN gives NaN.
     """
@@ -40,9 +40,9 @@ def typicality(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def roc_auc(normal: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """Returns in what share of pairs the other score is higher, and its standard error.
+    """Returns the share of pairs whose other score is higher, and its standard error.
 
-    Of each there are at least two. Ties count half; the error is by DeLong's method.
+    Each array has at least two scores. Ties count half; the error is DeLong's.
     """
 
     def shares(values: np.ndarray, among: np.ndarray) -> np.ndarray:
@@ -64,16 +64,16 @@ def reference_scores(
     data_dir: str | os.PathLike | None,
     batch_size: int,
 ) -> np.ndarray:
-    """Returns the bits/dim of the run's validation images, at most 1,000 of them.
+    """Returns the bits/dim of up to 1,000 validation images of the run.
 
     Beside training images, which the flow was fitted to, all others would look strange.
-    They are kept in the run's folder as long as weights, images and settings last.
+    The scores are kept in the run's folder until weights, images or settings change.
     """
     config = directory.load_config()
     version = importlib.metadata.version("tfp_realnvp")
     depends_on = [version, config.flow, config.images, settings]
     made_from = hashlib.sha256(json.dumps(depends_on).encode())
-    # The file of the weights may be that of a later epoch by now.
+    # The weights in the file may be from a later epoch by now.
     for weight in model.weights:
         made_from.update(weight.numpy().tobytes())
     path = directory.path / REFERENCE_SCORES
@@ -84,8 +84,8 @@ def reference_scores(
     split = config.load_data(data_dir).validation
     if split.conditions is not None and split.conditions.ndim > 1:
         raise ValueError(
-            "run: expected one without conditions, or conditioned on a class, over "
-            "which its density can be averaged; got one conditioned on numbers."
+            "run: expected an unconditional one, or one conditioned on classes, over "
+            "which the density is averaged; got one conditioned on attributes."
         )
     count = min(split.count, _MOST_IN_REFERENCE)
     print(f"Scoring {count} validation images of the run, once.", flush=True)
@@ -95,11 +95,11 @@ def reference_scores(
         found = np.append(found, score(images))
         progress.update(len(found))
     if not np.isfinite(found).all():
-        raise FloatingPointError("run: expected finite densities, got others.")
+        raise FloatingPointError("run: expected finite densities, got NaN or infinity.")
     try:
         if config.images is not None:
             kept = {"made_from": made_from.hexdigest(), "bits_per_dim": found.tolist()}
             write_json(path, kept)
     except OSError as error:
-        print(f"They are not kept: {error}")
+        print(f"The scores are not kept: {error}")
     return found

@@ -1,4 +1,4 @@
-"""Images under another condition (appendix on attribute change), and their judge."""
+"""Images decoded under another condition (appendix), judged by a classifier."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tfp_realnvp.figures.figure import Figure, Numbers, Subject, number
 from tfp_realnvp.figures.latents import decode_latents, encode_images
 from tfp_realnvp.figures.pictures import image_grid
 
-# Images to change, and real ones to measure the accuracy of the judge on.
+# Numbers of images to change, and of real images to test the classifier on.
 _MEASURED, _REAL = 500, 2000
-# Of the judge; with so many images an epoch takes no longer where there are more data.
+# Of the classifier. An epoch is cut short after this many images.
 _BATCH_SIZE, _FILTERS, _WIDEST, _MOST_IN_EPOCH = 128, 32, 128, 50_000
-# Pictures show all classes if there are no more than these.
+# Pictures show all classes up to this number.
 _MOST_CLASSES = 12
 _ROWS, _GROUPS_IN_ROW = 8, 4
 
@@ -30,13 +30,13 @@ def change_attributes(
     new_condition: np.ndarray,
     seed: int = 0,
 ) -> np.ndarray:
-    """Returns images encoded with their own condition and decoded with another.
+    """Returns images encoded under their own condition and decoded under another.
 
     Args:
       flow: Transformed distribution from `image_flow` with a `condition_size`.
       images: As for `encode_images`.
       condition: Labels or vectors of the images.
-      new_condition: Labels or vectors to decode them with, for instance
+      new_condition: Labels or vectors to decode them under, such as
         `condition[shuffled_numbers(N)]`.
       seed: As for `encode_images`.
 
@@ -66,9 +66,9 @@ def change_attributes(
 
 
 def shuffled_numbers(count: int, *, seed: int = 0) -> np.ndarray:
-    """Returns the numbers of `count` images, shuffled so that none keeps its place.
+    """Returns the indices of `count` images, shuffled so that none keeps its place.
 
-    As indices they give each image the condition of another, which may be equal.
+    They give each image the condition of another image, which may be equal.
 
     Args:
       count: Python `int`, at least 2.
@@ -77,7 +77,7 @@ def shuffled_numbers(count: int, *, seed: int = 0) -> np.ndarray:
     Returns:
       Integer array of shape [count].
     """
-    # One cycle through all in a random order.
+    # A single cycle through all images in a random order.
     order = np.random.default_rng(seed).permutation(count)
     numbers = np.empty(count, np.int64)
     numbers[order] = np.roll(order, 1)
@@ -90,14 +90,14 @@ def attribute_obstacle(subject: Subject) -> str | None:
     if conditions is None:
         return "the flow takes no condition"
     if conditions.dtype.kind == "f":
-        return "its conditions are numbers, of which there is no other one"
+        return "its conditions are numbers, which have no other value to change to"
     if np.all(conditions == conditions[0]):
-        return f"its first {len(conditions)} test images have one condition only"
+        return f"its first {len(conditions)} test images all have the same condition"
     return None
 
 
 def attribute_change(subject: Subject) -> Iterator[Figure]:
-    """Yields test images encoded with their condition and decoded with another."""
+    """Yields test images encoded under their condition and decoded under another."""
     images, old = subject.examples(_MEASURED)
     assert old is not None  # Otherwise there is an obstacle.
     donors = shuffled_numbers(len(images), seed=subject.seed)
@@ -108,17 +108,17 @@ def attribute_change(subject: Subject) -> Iterator[Figure]:
     if subject.is_by_class and len(subject.names) <= _MOST_CLASSES:
         picture = _every_class(subject, images[:_ROWS], old[:_ROWS])
         described = (
-            "Test images (left), encoded with their own class (red) and decoded as "
-            f"each: {', '.join(subject.names)}. The numbers are of images decoded with "
-            "shuffled classes."
+            "Test images (left), encoded under their own class (red) and decoded under "
+            f"each: {', '.join(subject.names)}. The numbers are for images decoded "
+            "under shuffled classes."
         )
     else:
         trios = np.stack([images, changed, images[donors]], axis=1)
         shown = np.concatenate(trios[: _GROUPS_IN_ROW * _ROWS // 2])
         picture = image_grid(shown, columns=3 * _GROUPS_IN_ROW, scale=None, gap=2)
         described = (
-            "Groups of three: a test image, the same with the attributes of another, "
-            "and that other one."
+            "Groups of three: a test image, the same image with the attributes of "
+            "another, and that other image."
         )
     numbers = _judged(subject, changed, old, new)
     numbers |= subject.numbers((images, old), (changed, new))
@@ -145,7 +145,7 @@ def _every_class(
 def _judged(
     subject: Subject, changed: np.ndarray, old: np.ndarray, new: np.ndarray
 ) -> Numbers:
-    """Returns what a classifier that has seen real images only says of changed ones."""
+    """Returns scores of changed images by a classifier trained on real ones alone."""
     print("Training a classifier that judges the changed images.", flush=True)
     classifier = train_classifier(subject)
 
@@ -154,19 +154,19 @@ def _judged(
         return logits.argmax(axis=1) if subject.is_by_class else logits > 0
 
     def share(hits: np.ndarray, meaning: str) -> dict[str, Any]:
-        # Attributes of one image are not independent: they have no standard error.
+        # The attributes of an image are not independent: no standard error.
         hits = hits if subject.is_by_class else hits.mean()
         return number(100 * hits, "%", meaning)
 
     images, truth = subject.examples(_REAL)
     real, after = found(images), found(changed)
     before = real[: len(old)]
-    # Another image's condition can be the image's own, which is no change.
+    # Where the other image's condition is equal, nothing changes.
     differs = new != old
     numbers = {
         "real_accuracy": share(real == truth, "of the classifier on test images"),
         "new_found": share(
-            (after == new)[differs], "changed conditions that it finds changed"
+            (after == new)[differs], "of changed conditions that it finds"
         ),
         "new_found_before": share(
             (before == new)[differs], "the same before the images are changed"
@@ -176,18 +176,18 @@ def _judged(
         for k, name in enumerate(subject.names):
             if differs[:, k].any():
                 hits = (after == new)[differs[:, k], k]
-                numbers[f"new_{name}"] = share(hits, f"the same of {name}")
+                numbers[f"new_{name}"] = share(hits, f"of changed {name} that it finds")
     return numbers
 
 
 def train_classifier(subject: Subject) -> keras.Model:
-    """Returns a small convolutional network that tells the conditions of images.
+    """Returns a small convolutional network that predicts the conditions of images.
 
-    On CIFAR-10 by class four epochs, 140 s of processor time, led to 78 % of the test
-    images.
+    Four epochs on the classes of CIFAR-10 took 140 s of processor time and gave a test
+    accuracy of 78 %.
     """
     data, epochs, seed = subject.data, subject.classifier_epochs, subject.seed
-    # Seeds of layers, and no global one, which would be others' as well.
+    # Seeds of layers: a global one would change the random numbers of other code.
     seeds = iter(np.random.default_rng(seed).integers(2**31, size=32).tolist())
 
     def weighted(layer: type[keras.layers.Layer], *args: Any, **kwargs: Any) -> Any:
@@ -199,7 +199,7 @@ def train_classifier(subject: Subject) -> keras.Model:
     model.add(layers.Rescaling(1 / 127.5, offset=-1))
     side, filters = min(data.event_shape[:2]), _FILTERS
     while side >= 4:
-        # No bias, for the normalization has one.
+        # No bias, since the normalization adds one.
         options = {"padding": "same", "use_bias": False}
         model.add(weighted(layers.Conv2D, filters, 3, **options))
         model.add(layers.BatchNormalization(momentum=0.9))
@@ -218,7 +218,7 @@ def train_classifier(subject: Subject) -> keras.Model:
     # XLA takes longer to compile this than it takes to run.
     optimizer = keras.optimizers.Adam(rate)
     model.compile(optimizer, kind(from_logits=True), jit_compile=False)
-    # With `verbose=2` a line an epoch.
+    # `verbose=2` prints one line per epoch.
     batches = data.training_batches(batch_size, seed=seed)
     model.fit(batches, steps_per_epoch=steps, epochs=epochs, verbose=2, shuffle=False)
     return model

@@ -1,4 +1,4 @@
-"""The figures of a trained flow, and writing them into a folder."""
+"""The figures of a trained flow, written into a folder."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ from tfp_realnvp.figures.samples import (
 from tfp_realnvp.files import remove_unfinished, write_json
 from tfp_realnvp.flows.call_arguments import condition_vectors
 
-# With these a quarter of a turn, where the images are, is two steps.
+# With eight angles a quarter turn, where the images are, is two steps.
 _ANGLES, _PLACES, _FRAMES = 8, [0, 16, 2, 18], 16
 _ROWS = _STEPS = 8
-# Numbers that are printed; the rest is in `figures.json`.
+# Count of numbers to print; the others are in `figures.json` alone.
 _LISTED = 5
 _grid = functools.partial(image_grid, scale=None, gap=2)
 
 
 def samples(subject: Subject) -> Iterator[Figure]:
-    """Yields samples beside test images (Fig. 5), a class in each column."""
+    """Yields samples beside test images (Fig. 5), one class per column."""
     shown, columns = np.arange(subject.count), min(8, subject.count)
     headings: tuple[str, ...] = ()
     if subject.is_by_class:
@@ -64,11 +64,11 @@ def samples(subject: Subject) -> Iterator[Figure]:
     drawn = sample_images(
         subject.flow, len(images), condition=condition, **subject.draws
     )
-    described = "Test images left, samples right."
+    described = "Test images on the left, samples on the right."
     if headings:
-        described += f" A class in each column: {', '.join(headings)}."
+        described += f" One class per column: {', '.join(headings)}."
     elif condition is not None:
-        described += " Each sample is under the condition of the image in its place."
+        described += " Each sample has the condition of the test image in its place."
     yield Figure(
         "samples",
         samples_beside_data(images, drawn, columns=columns, headings=headings),
@@ -86,8 +86,8 @@ def manifold(subject: Subject) -> Iterator[Figure]:
     yield Figure(
         "manifold",
         _grid(found, columns=_ANGLES, marked=_PLACES),
-        "The manifold that four test images (red) span in latent space (Eq. 14). From "
-        "left to right phi grows, from top to bottom phi', each by a full turn.",
+        "The manifold that four test images (red) span in latent space (Eq. 14). phi "
+        "grows from left to right, phi' from top to bottom, each by a full turn.",
         subject.numbers((images, condition), (found, mixed), again=found[_PLACES]),
     )
 
@@ -99,21 +99,21 @@ def animation(subject: Subject) -> Iterator[Figure]:
     found, mixed = mixtures(subject.flow, images, weights, condition, subject.seed)
     frames = found.reshape(_FRAMES, -1, *images.shape[1:])
     again = np.concatenate([frames[0, _PLACES], frames[_FRAMES // 4, _PLACES]])
-    # The frame halfway from the first four images to the others.
+    # Frame 2 is halfway from the first four images to the others.
     halfway = slice(2 * _ANGLES**2, 3 * _ANGLES**2)
     of_halfway = None if mixed is None else mixed[halfway]
     yield Figure(
         "animation",
         np.stack([_grid(frame, columns=_ANGLES) for frame in frames]),
         "The manifold that eight test images span, with three angles; the third is "
-        "time, a full turn of which is the loop. Programs that know no animated PNG "
-        "show the first frame, the manifold of four images.",
+        "time, with a full turn per loop. Programs that do not play animated PNG show "
+        "the first frame, the manifold of four images.",
         subject.numbers((images, condition), (frames[2], of_halfway), again=again),
     )
 
 
 def interpolation(subject: Subject) -> Iterator[Figure]:
-    """Yields the ways between pairs of test images."""
+    """Yields the paths between pairs of test images."""
     rows = min(_ROWS, subject.data.test.count // 2)
     images, condition = subject.examples(2 * rows)
     vectors = condition_vectors(subject.flow, condition, 2 * rows)
@@ -130,14 +130,14 @@ def interpolation(subject: Subject) -> Iterator[Figure]:
     yield Figure(
         "interpolation",
         _grid(np.concatenate(found), columns=_STEPS),
-        "Ways between pairs of test images, which are left and right, along arcs in "
-        "latent space.",
+        "Paths between pairs of test images (left and right), along arcs in latent "
+        "space.",
         subject.numbers((images, condition), made, again=ends),
     )
 
 
 def compression(subject: Subject) -> Iterator[Figure]:
-    """Yields images of which ever fewer latents are kept (App. D)."""
+    """Yields images that keep fewer and fewer of their latents (App. D)."""
     kept = kept_fractions(subject.flow)[:MOST_LEVELS]
     groups = max(1, _ROWS // len(kept))
     images, condition = subject.examples(groups * _ROWS)
@@ -156,14 +156,14 @@ def compression(subject: Subject) -> Iterator[Figure]:
     yield Figure(
         "compression",
         _grid(images, columns=groups * len(kept)),
-        f"Groups of {len(kept)}: a test image of whose latents, from left to right, "
-        f"{percents} are kept, the coarsest; the others are drawn anew.",
+        f"Groups of {len(kept)}: a test image that keeps, from left to right, the "
+        f"coarsest {percents} of its latents; the others are drawn anew.",
         numbers,
     )
 
 
 def extrapolation(subject: Subject) -> Iterator[Figure]:
-    """Yields, for each factor, samples that are so many times larger (App. C)."""
+    """Yields samples that are larger by each of the factors (App. C)."""
     for factor in subject.factors:
         count = min(subject.count, 4 if factor <= 4 else 1)
         _, condition = subject.examples(count)
@@ -172,7 +172,7 @@ def extrapolation(subject: Subject) -> Iterator[Figure]:
         )
         height, width = drawn.shape[1:3]
         described = (
-            f"Samples of {height} x {width} pixels, {factor} times as high and wide"
+            f"Samples of {height} x {width} pixels, {factor} times the training size"
         )
         if condition is not None:
             described += ", under the conditions of the first test images"
@@ -191,28 +191,28 @@ CATALOG = {
     "compression": compression,
     "animation": animation,
     "attribute_change": attribute_change,
-    # Last, for what takes much memory may fail in spite of the estimate.
+    # Last, since it may run out of memory in spite of the estimate.
     "extrapolation": extrapolation,
 }
 _LEAST_IMAGES = {"manifold": 4, "interpolation": 2, "animation": 8}
 
 
 def obstacle(subject: Subject, name: str) -> str | None:
-    """Returns why a subject cannot have a figure, or `None`.
+    """Returns the reason why a subject cannot have a figure, or `None`.
 
     Raises:
-      ValueError: If it could have it with smaller factors, which take less memory.
+      ValueError: If the figure would fit in memory only with smaller factors.
     """
     wanted, there = _LEAST_IMAGES.get(name, 1), subject.data.test.count
     if there < wanted:
-        return f"it takes {wanted} test images, and there are {there}"
+        return f"it takes {wanted} test images, and there are only {there}"
     if name == "compression" and len(kept_fractions(subject.flow)) < 2:
-        return "its single scale has no latents that are coarser than others"
+        return "a flow with a single scale has no coarser latents to keep"
     if name == "attribute_change":
         return attribute_obstacle(subject)
     if name == "extrapolation":
         if not has_default_base(subject.flow):
-            return "its base distribution is known for images of its own size alone"
+            return "its base distribution is defined only for images of one size"
         for factor in subject.factors:
             check_memory(subject.flow, factor)
     return None
@@ -225,26 +225,26 @@ def write_figures(
     only: Sequence[str] | None = None,
     made_with: dict[str, str] | None = None,
 ) -> None:
-    """Writes PNG files and `figures.json`, and prints a line for each.
+    """Writes PNG files and `figures.json`, and prints a line for each figure.
 
     Each figure is written when it is done, so none is lost if a later one fails.
-    `figures.json` has an entry for each file in the folder, also of earlier calls.
+    `figures.json` has an entry for each file in the folder, also from earlier calls.
 
     Args:
-      subject: What the figures are of.
-      directory: The folder, made if it is not there.
+      subject: The flow, its data and settings.
+      directory: The folder, created if it does not exist.
       only: Names of figures, keys of `CATALOG`; `None` is all.
       made_with: Further facts for `figures.json`, such as which weights.
 
     Raises:
-      ValueError: Before anything is written, if a figure does not fit in memory, or
-        none is left.
+      ValueError: If a figure does not fit in memory, or the flow can have none of them;
+        before anything is written.
     """
     asked = [name for name in CATALOG if only is None or name in only]
     obstacles = {name: obstacle(subject, name) for name in asked}
     for name, reason in obstacles.items():
         if reason is not None:
-            print(f"{name}: left out, for {reason}.", flush=True)
+            print(f"{name}: left out, since {reason}.", flush=True)
     names = [name for name in asked if obstacles[name] is None]
     if not names:
         raise ValueError(f"only: expected figures that this flow can have, got {only}.")
@@ -272,7 +272,7 @@ def write_figures(
 
 
 def _read(directory: pathlib.Path) -> dict[str, Any]:
-    """Returns what is known of files that are there already."""
+    """Returns the entries of the files that are there already."""
     path = directory / "figures.json"
     if not path.exists():
         return {}

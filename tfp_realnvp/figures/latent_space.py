@@ -1,4 +1,4 @@
-"""Between images, and in their latents (Eq. 14, Figures 6 and 12-16, Appendix D)."""
+"""Interpolation and compression in latents (Eq. 14, Fig. 6 and 12-16, App. D)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tfp_realnvp.figures.latents import (
 from tfp_realnvp.flows import RealNVPBijector
 from tfp_realnvp.flows.call_arguments import condition_vectors
 
-# Scales down to the 1/16 of latents that the paper keeps.
+# Enough scales for the 1/16 of latents that the paper keeps.
 MOST_LEVELS = 5
 
 
@@ -75,9 +75,9 @@ def manifold_animation(
     z = cos(phi'') z_{1..4}(phi, phi') + sin(phi'') z_{5..8}(phi, phi')
     ```
 
-    with Equation 14 for both, see `latent_manifold`, and time as the third angle: frame
-    0 is the manifold of the first four images, frame `frames / 4` that of the others,
-    and the frame after the last would be the first again.
+    Both parts are Equation 14, see `latent_manifold`; the third angle is time. Frame 0
+    is the manifold of the first four images, frame `frames / 4` that of the others, and
+    the first frame follows the last.
 
     Args:
       flow: Transformed distribution from `image_flow`.
@@ -100,7 +100,8 @@ def manifold_animation(
 def manifold_weights(angles: int, *, frames: int | None = None) -> np.ndarray:
     """Returns weights of latents, [angles, angles, 4] or [frames, angles, angles, 8].
 
-    Squares sum to 1: latents that are independent and Gaussian are mixed into such.
+    Their squares sum to 1, so that mixtures of independent Gaussian latents have the
+    same distribution.
     """
 
     def circle(name: str, count: int) -> np.ndarray:
@@ -123,13 +124,13 @@ def mixtures(
     condition: np.ndarray | None,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns images of mixed latents, for weights [..., N], and their conditions."""
+    """Returns images of mixed latents, by weights [..., N], and their conditions."""
     if len(images) != weights.shape[-1]:
         raise ValueError(f"images: expected {weights.shape[-1]}, got {len(images)}.")
     latents = encode_images(flow, images, condition=condition, seed=seed)
-    # Half a turn of any two angles leads back to the same point: of two angles' grid
-    # only half are different, of three angles' a quarter. Rounding shows which, and
-    # adding zero makes one of its two signs.
+    # Half a turn of two angles leads back to the same point: only half of a grid of two
+    # angles is distinct, and a quarter of one of three. Rounding makes equal points
+    # equal, and adding zero turns -0 into 0.
     rounded = np.round(weights.reshape(-1, len(images)), 9) + 0.0
     distinct, places = np.unique(rounded, axis=0, return_inverse=True)
     places = places.ravel()
@@ -151,21 +152,20 @@ def interpolations(
     condition: np.ndarray | tuple | None = None,
     seed: int = 0,
 ) -> np.ndarray:
-    """Returns images on the way from each first image to its second one.
+    """Returns images on a path from each first image to its second one.
 
-    The way is an arc in latent space: a Gaussian in many dimensions has its mass near a
-    sphere, which a straight line would leave. Direction and norm change evenly. The
+    The path is an arc in latent space: a Gaussian in many dimensions has its mass near
+    a sphere, which a straight line would leave. Direction and norm change evenly. The
     ends are the images themselves, as the flow reconstructs them.
 
     Args:
       flow: Transformed distribution from `image_flow`.
       first: Array of shape [N, height, width, channels], as for `encode_images`.
       second: Array of the same shape.
-      steps: Python `int`, number of images on the way, both ends among them; at least
-        2.
-      condition: If the flow takes a condition: N labels or vectors, each of both
-        images of a pair; or a `tuple` of those of the first and of the second images,
-        which are mixed evenly on the way.
+      steps: Python `int`, number of images on the path, with its ends; at least 2.
+      condition: If the flow takes a condition: N labels or vectors, one for both images
+        of a pair; or a `tuple` of those of the first and of the second images, which
+        are mixed linearly on the path.
       seed: Python `int`, of the dequantization noise.
 
     Returns:
@@ -183,7 +183,7 @@ def interpolations(
         )
     if not isinstance(condition, tuple):
         condition = condition, condition
-    # With one seed an image that is in both places has the same latents in both.
+    # With one seed, equal images of a pair have equal latents.
     begin = encode_images(flow, first, condition=condition[0], seed=seed)
     end = encode_images(flow, second, condition=condition[1], seed=seed)
     of_first, of_second = (condition_vectors(flow, c, len(begin)) for c in condition)
@@ -196,10 +196,10 @@ def interpolations(
 
 
 def great_circle(first: np.ndarray, second: np.ndarray, place: float) -> np.ndarray:
-    """Returns the points at a place from 0 to 1 between points, along great circles.
+    """Returns points on great circles from `first` to `second`, at a place in [0, 1].
 
-    A straight line would pass latents of a norm that no image has: in the middle it is
-    smaller by the factor 0.71.
+    On a straight line the latents would have a norm that no image has: in the middle it
+    is smaller by a factor of 0.71.
     """
     axes = tuple(range(1, first.ndim))
     a, b = (np.sqrt(np.square(x).sum(axes, keepdims=True)) for x in (first, second))
@@ -209,7 +209,7 @@ def great_circle(first: np.ndarray, second: np.ndarray, place: float) -> np.ndar
         turned = np.sin((1 - place) * angle) * u + np.sin(place * angle) * v
         curved = ((1 - place) * a + place * b) * turned / np.sin(angle)
     straight = (1 - place) * first + place * second
-    # Points of one direction, of opposite ones, or zero have no such circle.
+    # Points in equal or opposite directions, or at zero, define no circle.
     return np.where(np.sin(angle) > 1e-4, curved, straight)
 
 
@@ -224,13 +224,13 @@ def conceptual_compression(
     """Returns images of which only the coarsest latents are kept.
 
     The others are drawn anew from the base distribution, the same for every fraction.
-    Each scale that is drawn, from the finest on, halves what is kept.
+    Each scale that is drawn anew, from the finest on, halves the latents that are kept.
 
     Args:
       flow: Transformed distribution from `image_flow`.
       images: Array of shape [N, height, width, channels], as for `encode_images`.
-      kept: Sequence of fractions of the latents, from those of `kept_fractions`;
-        `None` is all of these down to 1/16.
+      kept: Sequence of fractions of the latents, out of `kept_fractions`; `None` is all
+        of them down to 1/16.
       condition: Labels or vectors, one for each image, if the flow takes a condition.
       seed: Python `int`, of the dequantization noise and of the latents that are drawn.
 
@@ -238,8 +238,8 @@ def conceptual_compression(
       `uint8` array of shape [len(kept), N, height, width, channels].
 
     Raises:
-      ValueError: If the scales do not allow a fraction, or images or condition do not
-        fit the flow.
+      ValueError: If a fraction is not one of `kept_fractions`, or images or condition
+        do not fit the flow.
     """
     allowed = kept_fractions(flow)
     kept = allowed[:MOST_LEVELS] if kept is None else kept
@@ -258,10 +258,10 @@ def conceptual_compression(
 
 
 def kept_fractions(flow: tfd.Distribution) -> list[float]:
-    """Returns the fractions of latents that are kept if the finest scales are not.
+    """Returns the fractions of latents that remain without the finest scales.
 
     Raises:
-      ValueError: If the flow is not one with a `RealNVPBijector` at its base.
+      ValueError: If the bijector next to the flow's base is not a `RealNVPBijector`.
     """
     return [0.5**i for i in range(_scales_of(flow).num_scales)]
 

@@ -1,4 +1,4 @@
-"""Images to latents and back, and what images cost."""
+"""Images to latents and back, and their bits/dim."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def encode_images(
     Args:
       flow: Transformed distribution from `image_flow`.
       images: Array of shape [N, height, width, channels]. `uint8` images get
-        dequantization noise, floating ones are taken as they are.
+        dequantization noise, floating ones are used as they are.
       condition: Integer labels of shape [N] or vectors of shape [N, condition_size],
         if the flow takes a condition.
       seed: Python `int`, of the noise.
-      batch_size: Python `int`, which affects memory and speed only.
+      batch_size: Python `int`, for memory and speed alone.
 
     Returns:
       Floating array of the same shape.
@@ -94,7 +94,7 @@ def decode_latents(
       ValueError: If latents or condition do not fit the flow, or pixels become NaN.
     """
     check_transformed(flow)
-    # NumPy would make numbers of strings.
+    # NumPy alone would parse strings as numbers.
     latents = checked_array("latents", latents).astype(flow.dtype.as_numpy_dtype)
     _check_shape(flow, latents, "latents")
 
@@ -113,7 +113,7 @@ def image_bits_per_dim(
     seed: int = 0,
     batch_size: int = 64,
 ) -> np.ndarray:
-    """Returns what each image costs under a flow over pixels, in bits/dim.
+    """Returns the bits/dim of each image under a flow over pixels.
 
     Args:
       flow: Distribution over images, such as one from `image_flow`.
@@ -155,14 +155,14 @@ def draw_latents(
     check_draws(seed, temperature)
     vectors = condition_vectors(flow, condition, count)
     kwargs = distribution_kwargs(flow, condition=vectors).get("distribution_kwargs", {})
-    # TFP takes an int as the start of a stream, a pair as the seed of one draw.
+    # TFP takes an int as the start of a stream, and a pair as the seed of one draw.
     pair = None if seed is None else divmod(seed, 2**31)
     latents = flow.distribution.sample(count, seed=pair, **kwargs)
     return temperature * latents.numpy()
 
 
 def check_draws(seed: int | None, temperature: float) -> None:
-    """Raises `ValueError` if one is negative, or `temperature` is not finite."""
+    """Raises `ValueError` if a value is negative, or `temperature` is not finite."""
     check_seed("seed", seed)
     check_number("temperature", temperature, least=0, expected="0 or more, and finite")
 
@@ -178,9 +178,9 @@ def innermost_bijector(flow: tfd.Distribution) -> tfb.Bijector | None:
 def as_pixels(
     flow: tfd.Distribution, images: np.ndarray, *, seed: int = 0
 ) -> np.ndarray:
-    """Returns images as a flow over pixels takes them: 8-bit ones with noise.
+    """Returns images as a flow over pixels takes them: 8-bit images with noise.
 
-    The noise of an image depends on `seed` and on its place alone.
+    The noise of an image depends on `seed` and its index alone.
     """
     images = np.asarray(images)
     _check_shape(flow, images, "images")
@@ -209,7 +209,7 @@ def _in_batches(
     condition: np.ndarray | None,
     batch_size: int,
 ) -> np.ndarray:
-    """Returns what `function` makes of values and of arguments for `flow`."""
+    """Returns `function` of values and of keyword arguments for `flow`, in batches."""
     # Eager: tracing a deep flow would take longer than the few batches of a picture.
     vectors = condition_vectors(flow, condition, len(values))
     progress, results = ProgressBar(len(values)), []

@@ -1,4 +1,4 @@
-"""8-bit images: from pixels, compared, many in one picture, and written as PNG."""
+"""Makes 8-bit images from pixels, compares, arranges and writes them as PNG."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _CURVES = {
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Returns real-valued pixels as the 8-bit pixels they are, plus noise.
+    """Returns real-valued pixels as 8-bit ones, by taking the integer part.
 
     Args:
-      pixels: Array of any shape; what is outside of [0, 256) becomes 0 or 255.
+      pixels: Array of any shape; values outside of [0, 256) become 0 or 255.
 
     Returns:
       `uint8` array of the same shape.
 
     Raises:
-      ValueError: If one of them is NaN.
+      ValueError: If a pixel is NaN.
     """
     count = int(np.isnan(pixels).sum())
     if count:
@@ -53,10 +53,10 @@ def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
       b: `uint8` array of the same shape.
 
     Returns:
-      `float64` array of shape [N], infinite for images that are equal.
+      `float64` array of shape [N], infinite for equal images.
 
     Raises:
-      ValueError: If these are not 8-bit images of one shape.
+      ValueError: If `a` and `b` are not 8-bit images of the same shape.
 
     #### Example
 
@@ -71,14 +71,14 @@ def psnr(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     a, b = _checked("a, b", a), _checked("a, b", b)
     if a.shape != b.shape:
-        raise ValueError(f"a, b: expected one shape, got {a.shape} and {b.shape}.")
+        raise ValueError(f"a, b: expected equal shapes, got {a.shape} and {b.shape}.")
     error = np.square(a.astype(np.float64) - b).mean(axis=(1, 2, 3))
     with np.errstate(divide="ignore"):
         return 10 * np.log10(255**2 / error)
 
 
 def enlargement(images: np.ndarray, *, least: int = 64) -> int:
-    """Returns the `scale` at which small images come close to a height of `least`."""
+    """Returns the `scale` that brings small images close to a height of `least`."""
     return max(1, least // images.shape[1])
 
 
@@ -90,7 +90,7 @@ def image_grid(
     gap: int = 1,
     marked: Collection[int] = (),
 ) -> np.ndarray:
-    """Returns the images side by side, row after row.
+    """Returns one picture of all images, side by side and row after row.
 
     Args:
       images: `uint8` array of shape [N, height, width, channels].
@@ -99,13 +99,13 @@ def image_grid(
         small images until they are easy to see.
       gap: Python `int`, width of the white lines between images, in pixels of the
         result.
-      marked: Numbers of images to draw a red border on; the picture has colours then.
+      marked: Indices of images that get a red border, which makes the picture RGB.
 
     Returns:
       `uint8` array of shape [grid_height, grid_width, channels].
 
     Raises:
-      ValueError: If `images` are not 8-bit ones, or a number is not positive.
+      ValueError: If `images` are not 8-bit images, or a number is not positive.
     """
     images = _checked("images", images)
     scale = enlargement(images) if scale is None else scale
@@ -141,13 +141,13 @@ def samples_beside_data(
     columns: int = 8,
     headings: Sequence[str] = (),
 ) -> np.ndarray:
-    """Returns one picture: a block of data left, a block of samples right (Fig. 5).
+    """Returns one picture: data on the left, samples on the right (Fig. 5).
 
     Args:
       data: `uint8` array of shape [N, height, width, channels].
       samples: `uint8` array of the same shape.
-      columns: Python `int`, images in a row of each block.
-      headings: What to write above the columns; each block is then named, too.
+      columns: Python `int`, images in a row on each side.
+      headings: Words above the columns; each side then gets a title, too.
 
     Raises:
       ValueError: If these are not 8-bit images of one shape, or `columns` is below 1.
@@ -159,7 +159,7 @@ def samples_beside_data(
             f"samples: expected the shape of data, {data.shape}, got {shape}."
         )
     scale = enlargement(data)
-    # Large images that are drawn up to their edges would run together.
+    # Without a wider gap, large images would run together.
     gap = max(1, scale // 2)
     blocks = []
     for title, images in (("test images", data), ("samples", samples)):
@@ -171,7 +171,7 @@ def samples_beside_data(
 
 
 def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns pictures in one, their upper edges aligned, with white between them."""
+    """Returns one picture of several, aligned at the top, with white between them."""
     height = max(map(len, pictures))
     padded = []
     for i, picture in enumerate(pictures):
@@ -181,9 +181,9 @@ def side_by_side(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def with_headings(picture: np.ndarray, headings: Sequence[str]) -> np.ndarray:
-    """Returns a picture with a line of words above columns of one width.
+    """Returns a picture with a line of words above columns of equal width.
 
-    Words that would not fit are made smaller, and then cut off.
+    Words that would not fit are made smaller, then cut off.
     """
     line = Image.new("L", (picture.shape[1], _HEADING), 255)
     draw, width = ImageDraw.Draw(line), picture.shape[1] / len(headings)
@@ -204,7 +204,7 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes an image as a PNG file.
 
     Args:
-      path: Path of the file; what is there stays until all is written.
+      path: Path of the file, which is replaced when all is written.
       image: `uint8` array of shape [height, width, 1 or 3].
 
     Raises:
@@ -226,7 +226,7 @@ def write_animation(
     Args:
       path: As for `write_png`.
       frames: `uint8` array of shape [N, height, width, 1 or 3].
-      milliseconds: Python `int`, how long each is shown.
+      milliseconds: Python `int`, duration of each frame.
 
     Raises:
       ValueError: If `frames` are not 8-bit pictures, or there are none.
@@ -251,9 +251,9 @@ def write_learning_curve(
 
     Args:
       path: As for `write_png`.
-      history: `bits_per_dim`, `val_bits_per_dim` and, where weights are averaged,
+      history: `bits_per_dim`, `val_bits_per_dim` and, if weights are averaged,
         `val_average_bits_per_dim` after each epoch.
-      references: Horizontal lines to draw, by their labels.
+      references: Levels of up to two horizontal lines, by label.
 
     Raises:
       ImportError: If matplotlib is not installed.
@@ -271,7 +271,7 @@ def write_learning_curve(
     for style, (label, level) in zip(("--", ":"), references.items(), strict=False):
         axes.axhline(level, color="gray", linestyle=style, label=f"{label} {level:.2f}")
     scores = np.array([*history["bits_per_dim"], *history["val_bits_per_dim"]])
-    # What is not finite leaves a gap in the line.
+    # Values that are not finite leave a gap in the line.
     lowest = min([8.0, *scores[np.isfinite(scores)]])
     axes.set_ylim(lowest - 0.2, max([8.2, *references.values()]))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -283,7 +283,7 @@ def write_learning_curve(
 
 
 def _checked(name: str, images: np.ndarray) -> np.ndarray:
-    """Returns images as an array; raises `ValueError` unless they are 8-bit ones."""
+    """Returns images as an array; raises `ValueError` unless they are 8-bit images."""
     images = np.asarray(images)
     if images.ndim != 4 or images.size == 0 or images.dtype != np.uint8:
         expected = "shape (N, height, width, channels) with N > 0, of uint8"

@@ -1,4 +1,4 @@
-"""Images that a flow draws, also larger than those it was trained on (Appendix C)."""
+"""Samples of a flow, also larger than its training images (Appendix C)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tfp_realnvp.arguments import check_fits, check_int
 from tfp_realnvp.bijectors import AffineCoupling
 from tfp_realnvp.figures.latents import decode_latents, draw_latents
 
-# Arrays that are alive at once where a network is widest. On a CPU they reproduce the
-# growth of a process within a factor of 1.5.
+# Arrays in memory at once where a network is widest. On a CPU they predict the growth
+# of a process within a factor of 1.5.
 _HIDDEN_MAPS, _IMAGES = 6, 16
 
 
@@ -30,7 +30,7 @@ def sample_images(
     Args:
       flow: Transformed distribution from `image_flow`.
       count: Python `int`, number of images.
-      seed: Python `int` or `None`, makes the images repeatable.
+      seed: Python `int`, makes the images repeatable; `None` draws new ones.
       temperature: Python `float`, factor on the latents; below 1 it trades diversity
         for likelihood.
       condition: As for `encode_images`, for `count` images.
@@ -63,7 +63,7 @@ def extrapolated_samples(
     Args:
       flow: Transformed distribution from `image_flow`, with its default base.
       count: Python `int`, number of images; they are drawn one after the other.
-      factor: Python `int`, how many times as high and as wide.
+      factor: Python `int`, by which height and width are multiplied.
       seed: As for `sample_images`.
       temperature: As for `sample_images`.
       condition: As for `sample_images`.
@@ -85,7 +85,7 @@ def extrapolated_samples(
     check_memory(flow, factor)
     height, width, channels = flow.event_shape
     zeros = tf.zeros([factor * height, factor * width, channels], flow.dtype)
-    # Weights are shared.
+    # The copy shares the flow's weights.
     larger = flow.copy(distribution=tfd.Independent(tfd.Normal(zeros, 1), 3))
     latents = draw_latents(
         larger, count, seed=seed, temperature=temperature, condition=condition
@@ -94,13 +94,13 @@ def extrapolated_samples(
 
 
 def has_default_base(flow: tfd.Distribution) -> bool:
-    """Whether latents are unit normal, and so known for images of any size."""
+    """Whether the base is a unit normal, which is defined for images of any size."""
     base = flow.distribution
     normal = getattr(base, "distribution", None)
     return (
         isinstance(base, tfd.Independent)
         and isinstance(normal, tfd.Normal)
-        # What is learned can be anything later.
+        # Trainable parameters can change later.
         and not base.trainable_variables
         and bool(tf.reduce_all(normal.loc == 0))
         and bool(tf.reduce_all(normal.scale == 1))
@@ -108,14 +108,14 @@ def has_default_base(flow: tfd.Distribution) -> bool:
 
 
 def check_memory(flow: tfd.Distribution, factor: int) -> None:
-    """Raises `ValueError` if an image so many times larger would not fit in memory.
+    """Raises `ValueError` if an image larger by this factor would not fit in memory.
 
-    The system would kill a process that tries, with all that it has drawn.
+    The system would kill the process, and all that it has drawn would be lost.
     """
     maps = []
     for coupling in flow.bijector.submodules:
         if isinstance(coupling, AffineCoupling):
-            # Networks of another make do not tell how wide they are.
+            # Custom networks do not say how wide they are.
             network = getattr(coupling.network, "network", None)
             filters = getattr(network, "filters", 0)
             maps.append(filters * math.prod(coupling.event_shape[:2]))

@@ -1,4 +1,4 @@
-"""How couplings are put together to a flow, and where the latents of each scale are."""
+"""Architectures: chains of couplings, and the latents of each scale in them."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class MultiScale:
 
 @dataclasses.dataclass(frozen=True)
 class CouplingStack:
-    """Couplings one after the other, over vectors.
+    """A stack of couplings, over vectors.
 
     ```none
     num_couplings x [coupling, BatchNorm]
@@ -169,8 +169,8 @@ class CouplingStack:
         self, event_shape: tuple[int, ...], couplings: CouplingMaker, seed: int | None
     ) -> FusedChain:
         """Returns the chain, with new weights."""
-        # Two halves alone would never tell apart the entries of one half. In this order
-        # no two couplings in a row have the same mask, of two entries either.
+        # With the halves alone, entries of one half would never condition each other.
+        # In this order consecutive couplings have different masks, even for D = 2.
         masks = (
             channel_mask,
             functools.partial(channel_mask, invert=True),
@@ -217,7 +217,7 @@ def split_by_scale(body: FusedChain, x: tf.Tensor) -> list[tf.Tensor]:
 def merge_scales(
     body: FusedChain, latents: Sequence[tf.Tensor], event_shape: tuple[int, ...]
 ) -> tf.Tensor:
-    """Undoes `split_by_scale`, in a flow that was made for `event_shape`."""
+    """Inverts `split_by_scale`, in a flow made for `event_shape`."""
     factor_outs = _factor_outs(body)
     if len(latents) != len(factor_outs) + 1:
         raise ValueError(
@@ -237,12 +237,12 @@ def merge_scales(
 
 
 def log_prob_by_scale(flow: tfd.Distribution, pixels: tf.Tensor) -> tf.Tensor:
-    """Returns what each scale adds to `log_prob(pixels)`, of shape [N, num_scales].
+    """Returns each scale's part of `log_prob(pixels)`, of shape [N, num_scales].
 
-    With `h_0` the pixels, and `(z_s, h_s)` what scale `s` makes of `h_{s-1}`, its part
-    is `log p(z_s) + log |det d(z_s, h_s)/dh_{s-1}|`: how well what it lets go is
-    predicted, given what goes on. The flow is one of `image_flow`, with a base of
-    independent entries.
+    Scale `s` maps `h_{s-1}` to its latents `z_s` and the rest `h_s`, from the pixels
+    `h_0` on. Its part is `log p(z_s) + log |det d(z_s, h_s)/dh_{s-1}|`: how well it
+    predicts the factored-out part, given the rest. The flow is one of `image_flow`,
+    with a base of independent entries.
     """
     to_pixels, real_nvp = flow.bijector.bijectors
     logits, to_logits = run(to_pixels, pixels, 3, inverse=True)

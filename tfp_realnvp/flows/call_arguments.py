@@ -34,8 +34,8 @@ def distribution_kwargs(
 
     Args:
       distribution: Any `tfd.Distribution`.
-      **kwargs: What to give our bijectors: `training`, `condition`. Only those that
-        take a condition are given one.
+      **kwargs: Arguments for our bijectors: `training`, `condition`. Only conditional
+        bijectors get a condition.
 
     Returns:
       `dict`, empty if none of our bijectors is reached.
@@ -97,7 +97,7 @@ def condition_vectors(
       flow: Any distribution.
       condition: Labels or vectors.
       count: Python `int`, number of images.
-      name: Python `str`, what an error calls the condition.
+      name: Python `str`, name of the condition in errors.
 
     Returns:
       Floating array of shape [count, condition_size], or `None` if the flow takes no
@@ -124,9 +124,9 @@ def condition_vectors(
 
 
 def pixel_logit_of(distribution: tfd.Distribution) -> PixelLogit | None:
-    """Returns the `PixelLogit` of a distribution over pixels, of others `None`.
+    """Returns the `PixelLogit` of a distribution over pixels, `None` for others.
 
-    It is the last bijector on the way to the data, but for some that only rearrange.
+    It is the last bijector before the data, not counting those that only rearrange.
     """
     if not is_transformed(distribution):
         parts = distribution._flatten(
@@ -140,7 +140,7 @@ def pixel_logit_of(distribution: tfd.Distribution) -> PixelLogit | None:
 
 
 def is_transformed(distribution: tfd.Distribution) -> bool:
-    """Whether this is a `tfd.TransformedDistribution`, of whatever class it is made."""
+    """Whether this is a `tfd.TransformedDistribution` of any class."""
     return hasattr(distribution, "bijector") and hasattr(distribution, "distribution")
 
 
@@ -155,7 +155,7 @@ def check_transformed(distribution: Any, name: str = "flow") -> None:
 
 
 def _members(bijector: tfb.Bijector) -> list[tfb.Bijector]:
-    """Returns what a bijector does one after the other, from the data on."""
+    """Returns the parts of a bijector in sequence, from the data on."""
     if isinstance(bijector, Conditioned):
         return _members(bijector.bijector)
     if isinstance(bijector, (FusedChain, _Chain)):

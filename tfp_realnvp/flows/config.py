@@ -1,7 +1,7 @@
 """Distributions and bijectors as plain values, and back.
 
-What `FlowModel.get_config` holds. Reading it back calls constructors of TFP, Keras and
-this package by their public names, and nothing else.
+`FlowModel.get_config` contains them. Reading them only calls constructors of TFP, Keras
+and this package, by their public names.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tfp_realnvp.flows.image_flow import ImageFlow
 from tfp_realnvp.flows.real_nvp import RealNVPBijector
 from tfp_realnvp.nets.parts import freeze_parts, frozen_parts
 
-# What a configuration may name.
+# Names that a configuration may contain.
 _OF_FLOWS = (
     CouplingStack,
     ImageFlow,
@@ -50,17 +50,17 @@ _NUMBERS = "biufcV"
 def to_config(value: Any) -> Any:
     """Returns a distribution or bijector as numbers, strings, lists and dicts.
 
-    Weights of layers are not in them, values of variables are. What occurs twice is
-    shared.
+    Values of variables are included, weights of layers are not. Objects that occur
+    twice stay shared.
 
     Raises:
-      TypeError: If there is something in it that is not public, nor registered.
+      TypeError: If a class or function in it is neither public nor registered.
     """
     return _Writer().write(value, "flow")
 
 
 def from_config(config: Any) -> Any:
-    """Returns what `to_config` was given, Keras layers with new weights.
+    """Restores the argument of `to_config`, with new weights in Keras layers.
 
     Raises:
       ValueError: If `config` is not one that `to_config` returns.
@@ -68,7 +68,7 @@ def from_config(config: Any) -> Any:
     try:
         return _Reader().read(config)
     except Exception as error:
-        # Whatever constructors raise when they are given what they do not expect.
+        # Constructors can raise any error for arguments they do not expect.
         raise ValueError(
             "flow: expected a configuration of a flow, got one that nothing can be "
             f"made of: {type(error).__name__}: {shortened(str(error))}"
@@ -76,10 +76,10 @@ def from_config(config: Any) -> Any:
 
 
 class _Writer:
-    """Writes one configuration; paths are the way to a value in Python, for errors."""
+    """Writes one configuration; paths are Python expressions, for errors."""
 
     def __init__(self) -> None:
-        # Keeping the objects keeps their ids from being used again.
+        # References to the objects keep their ids from being reused.
         self._seen: dict[int, tuple[int, Any]] = {}
 
     def write(self, value: Any, path: str) -> Any:
@@ -160,7 +160,7 @@ class _Writer:
         }
         body = None
         if isinstance(value, RealNVPBijector) and id(value.body) not in self._seen:
-            # Its parts say how to build it, far more shortly than it would itself.
+            # Its parts describe it much more briefly than its own configuration.
             body = given.pop("body")
         of = {key: self.write(v, f"{path}.{key}") for key, v in given.items()}
         config: dict[str, Any] = {"type": "object", "of": of}
@@ -207,8 +207,8 @@ class _Reader:
             case {"type": "transformed_variable", "of": of, "bijector": bijector}:
                 return self._read_transformed_variable(of, self.read(bijector))
             case {"type": "layer", "of": of}:
-                # What Keras would run from a file it refuses itself, unless the user
-                # has called `keras.config.enable_unsafe_deserialization`.
+                # Keras itself refuses code from files, unless the user has called
+                # `keras.config.enable_unsafe_deserialization`.
                 layer = keras.saving.deserialize_keras_object(of)
                 if isinstance(layer, keras.layers.Layer):
                     return layer
@@ -247,7 +247,7 @@ class _Reader:
         return made
 
 
-# How to find a function of each kind by its name.
+# For each kind of function, how to find one by name.
 _FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "function": _OURS.get,
     "registered": keras.saving.get_registered_object,
@@ -256,7 +256,7 @@ _FUNCTIONS: dict[str, Callable[[str], Any]] = {
 
 
 def _known_function(function: Any) -> tuple[str | None, str]:
-    """Returns by which kind and name a function can be found, if by any."""
+    """Returns the kind and name under which a function can be found, if any."""
     if not inspect.isfunction(function):
         return None, ""
     name = function.__name__

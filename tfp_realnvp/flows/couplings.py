@@ -1,4 +1,4 @@
-"""The networks and couplings of a flow, by what is the same in all of them."""
+"""The networks and couplings of a flow, and the settings they share."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class MLPConditioner:
 
 @dataclasses.dataclass(frozen=True)
 class CouplingMaker:
-    """What all couplings of a flow have in common; fields as in `RealNVPBijector`."""
+    """The settings that all couplings of a flow share, as in `RealNVPBijector`."""
 
     conditioner: Callable[..., keras.layers.Layer]
     transform: Callable[[tf.Tensor], tfb.Bijector] | None
@@ -101,7 +101,7 @@ class CouplingMaker:
     network_dtype: str
 
     def __post_init__(self) -> None:
-        # A layer can be called too, and a network that couplings share is no flow's.
+        # Layers are callable too, but couplings of a flow must not share a network.
         is_layer = isinstance(self.conditioner, keras.layers.Layer)
         if is_layer or not callable(self.conditioner):
             raise TypeError(
@@ -164,13 +164,13 @@ class CouplingMaker:
             "seed": seed,
             "dtype": self.network_dtype,
         }
-        # What a `functools.partial` says is said.
+        # Arguments of a `functools.partial` are already set.
         function = getattr(self.conditioner, "func", self.conditioner)
         said = getattr(self.conditioner, "keywords", {})
         parameters = inspect.signature(function).parameters
         taken = {*parameters}
         if inspect.isclass(function):
-            # What a layer's class does not name it hands on to Keras, which has this.
+            # Layers pass arguments they do not name on to Keras, which takes this one.
             taken.add("dtype")
         elif any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             taken.update(options)
@@ -195,7 +195,7 @@ def resolve_network_dtype(network_dtype: str | None, dtype: tf.DType) -> str:
     known = ["float32", "mixed_bfloat16"] if dtype == tf.float32 else [dtype.name]
     if network_dtype is None:
         policy = keras.config.dtype_policy().name
-        # Other global policies say of what dtype weights are, which here `dtype` does.
+        # Other global policies only set the dtype of weights, which `dtype` sets here.
         is_mixed = dtype == tf.float32 and policy.startswith("mixed_")
         network_dtype = policy if is_mixed else dtype.name
     check_choice("network_dtype", network_dtype, known)
@@ -203,7 +203,7 @@ def resolve_network_dtype(network_dtype: str | None, dtype: tf.DType) -> str:
 
 
 def _num_changed(event_shape: Sequence[int], mask: MaskFunction) -> int:
-    """Returns of how many channels a coupling's network gives parameters."""
+    """Returns the number of channels for which a network outputs parameters."""
     with tf.init_scope():
         passes = mask(event_shape).numpy()
     # One that varies over pixels changes some of each channel.

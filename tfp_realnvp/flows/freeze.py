@@ -1,4 +1,4 @@
-"""Flows for inference alone."""
+"""Flows for inference only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tfp_realnvp.flows.real_nvp import RealNVPBijector
 from tfp_realnvp.nets import WeightNormConv2D
 from tfp_realnvp.nets.parts import freeze_parts
 
-# What holds weights, and under which name.
+# Bijectors with layers, and the names of these attributes.
 _LAYERS = (
     (Coupling, "network"),
     (BatchNorm, "moments"),
@@ -71,7 +71,7 @@ def freeze(flow: tfd.Distribution) -> tfd.Distribution:
         base = freeze(base)
     if base is flow.distribution and bijector is flow.bijector:
         return flow
-    # `copy` would keep the original among what the copy remembers.
+    # `copy` would keep the original among the parameters of the copy.
     options = {
         name: flow.parameters[name]
         for name in ("kwargs_split_fn", "validate_args", "name")

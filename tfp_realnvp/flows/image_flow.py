@@ -52,7 +52,7 @@ def image_flow(
         the unit normal.
       alpha: Python `float`, see `PixelLogit`.
       validate_args: Python `bool`. If `True`, `log_prob` of NaN or of values that
-        are no pixels raises an error instead of returning NaN.
+        are not pixels raises an error instead of returning NaN.
       name: Python `str`.
       **sizes: Further arguments of `RealNVPBijector`, which override the preset's.
 
@@ -64,8 +64,8 @@ def image_flow(
 
     Raises:
       TypeError: If `sizes` holds anything else.
-      ValueError: If an argument is not as described, or if neither `preset` nor
-        `event_shape` is given.
+      ValueError: If an argument is invalid, or if neither `preset` nor `event_shape`
+        is given.
 
     #### Example
 
@@ -128,8 +128,8 @@ def bits_per_dim(log_prob: Any, event_shape: Sequence[int]) -> Any:
       event_shape: Sequence of Python `int`s, shape of one image.
 
     Returns:
-      What `log_prob` was, in bits per dimension. A uniform density over [0, 256)
-      gives exactly 8.
+      A number, array or `Tensor` like `log_prob`, in bits per dimension. A uniform
+      density over [0, 256) gives exactly 8.
 
     #### Example
 
@@ -145,12 +145,12 @@ def bits_per_dim(log_prob: Any, event_shape: Sequence[int]) -> Any:
     dimensions = math.prod(checked_shape("event_shape", event_shape, expected=expected))
     if not (tf.is_tensor(log_prob) or isinstance(log_prob, (int, float))):
         log_prob = checked_array("log_prob", log_prob)
-    # Unsigned integers have no negative.
+    # Unsigned integers cannot be negated.
     return log_prob / -(dimensions * math.log(2))
 
 
 class ImageFlow(_TransformedDistribution):
-    """A `tfd.TransformedDistribution` that says what is wrong with images."""
+    """A `tfd.TransformedDistribution` with clear errors for invalid images."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return rebuild, (type(self), self.parameters)
@@ -160,12 +160,12 @@ class ImageFlow(_TransformedDistribution):
         return super()._call_log_prob(value, name, **kwargs)
 
     def _check(self, value: Any) -> None:
-        # TFP makes floats of integers that are no tensors before anyone sees them.
+        # TFP turns integers that are not tensors into floats before we see them.
         for part in tf.nest.flatten(value)[:1]:
             check_floating("value", part if hasattr(part, "dtype") else np.array(part))
         shape = tf.TensorShape(getattr(value, "shape", None))
         size = shape[-3:] if (shape.rank or 0) >= 3 else tf.TensorShape(None)
-        # About channels, which no copy changes, the bijector has its own error.
+        # The bijector has its own error for channels, which are the same in all copies.
         channels_fit = size[-1:].is_compatible_with(self.event_shape[-1:])
         if channels_fit and not self.event_shape.is_compatible_with(size):
             raise ValueError(

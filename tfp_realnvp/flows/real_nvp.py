@@ -34,7 +34,7 @@ from tfp_realnvp.flows.couplings import (
 )
 from tfp_realnvp.nets.batch_norm import check_momentum
 
-# What may differ between flows that share their weights.
+# Parameters that may differ between flows that share weights.
 _SHARING = {"body", "memory", "name", "validate_args"}
 
 
@@ -42,17 +42,17 @@ class RealNVPBijector(FusedBijector):
     """Real NVP over images or vectors, from latents (forward) to data (inverse).
 
     Couplings with alternating masks, each with its normalization, arranged by an
-    `architecture`. Each has a network of its own, made by the `conditioner`, which
-    computes the parameters of its `transform`. Fields of the first two can be given by
-    name; these two are the same:
+    `architecture`. Each has its own network, made by the `conditioner`, which computes
+    the parameters of its `transform`. Fields of `architecture` and `conditioner` can be
+    given by name, so these two flows are alike:
 
     ```python
     RealNVPBijector((8, 8, 1), num_scales=3, filters=64)
     RealNVPBijector((8, 8, 1), MultiScale(num_scales=3), ResNetConditioner(filters=64))
     ```
 
-    Latents have the shape of the event: what leaves at each scale stays at the pixels
-    it came from, see `split_latent`.
+    Latents have the shape of the event: those of each scale stay at the pixels they
+    came from, see `split_latent`.
 
     A flow with a `condition_size` takes one more argument, which enters every network:
     `condition`, integer labels of shape [...] or vectors of shape
@@ -73,7 +73,7 @@ class RealNVPBijector(FusedBijector):
         policy. For `.keras` files it must be registered by
         `keras.saving.register_keras_serializable`.
       transform: `Additive`, `RationalQuadraticSpline` or `Elementwise`, see `Coupling`;
-        `None` is the paper's, affine.
+        `None` is affine, as in the paper.
       condition_size: Python `int`, number of classes or length of the vectors to
         condition on; `None` for an unconditional flow.
       batch_norm: `"batch"` normalizes by the current batch in training (Section
@@ -93,14 +93,16 @@ class RealNVPBijector(FusedBijector):
         next, what depends on it is recovered with bfloat16's accuracy only.
       memory: `"stored"` keeps the activations of all networks for the gradient,
         `"recompute"` those of one network at a time, for a third more arithmetic and
-        the same values and gradients.
+        the same values and gradients. Networks and transforms of your own then depend
+        on nothing but inputs, condition and weights of Keras layers: what else they
+        close over gets no gradient.
       validate_args: Python `bool`, as for every `tfb.Bijector`.
       name: Python `str`.
       **fields: Fields of `architecture` or `conditioner`, instead of theirs.
 
     Raises:
       TypeError: If `fields` holds anything else.
-      ValueError: If an argument is not as described, or does not fit the events.
+      ValueError: If an argument is invalid, or does not fit the events.
 
     #### Example
 
@@ -168,7 +170,7 @@ class RealNVPBijector(FusedBijector):
             conditioner = ResNetConditioner() if is_image else MLPConditioner()
         architecture, conditioner = _with_fields((architecture, conditioner), fields)
         if fields:
-            # So that a copy of another conditioner does not have this one's fields.
+            # So that a copy with another conditioner does not get these fields.
             parameters.update(architecture=architecture, conditioner=conditioner)
         architecture.check(event_shape)
         check_condition_size(condition_size)
@@ -177,7 +179,7 @@ class RealNVPBijector(FusedBijector):
         check_choice("dtype", dtype.name, ("float32", "float64"))
         policy = resolve_network_dtype(network_dtype, dtype)
         if network_dtype is None and policy != dtype.name:
-            # What is made again from the parameters must not depend on a global policy.
+            # A flow made again from the parameters must not depend on a global policy.
             parameters["network_dtype"] = policy
         check_choice("batch_norm", batch_norm, ("batch", "moving", "auto", None))
         check_momentum(momentum)
@@ -197,7 +199,7 @@ class RealNVPBijector(FusedBijector):
                 network_dtype=policy,
             )
             body = body or architecture.chain(event_shape, couplings, seed)
-            # So a copy shares the weights, and two flows of other weights differ.
+            # So copies share weights, and flows with other weights are not equal.
             parameters["body"] = body
             self._event_shape = event_shape
             self._num_scales = architecture.num_scales
@@ -213,14 +215,14 @@ class RealNVPBijector(FusedBijector):
             self._recompute = memory == "recompute"
 
     def copy(self, **override_parameters_kwargs: Any) -> RealNVPBijector:
-        """Returns the same flow under other parameters.
+        """Returns a copy with other parameters.
 
         It shares the weights unless anything but `memory`, `validate_args` and `name`
         changes.
         """
         if set(override_parameters_kwargs) - _SHARING:
             override_parameters_kwargs.setdefault("body", None)
-        # TFP's own would keep these, in place of what the copy makes of them.
+        # TFP's own `copy` would keep these instead of what the copy derives.
         return type(self)(**{**self.parameters, **override_parameters_kwargs})
 
     @property
@@ -235,7 +237,7 @@ class RealNVPBijector(FusedBijector):
 
     @property
     def body(self) -> FusedChain:
-        """The couplings and all between them, as one chain of bijectors."""
+        """The chain of couplings and the bijectors between them."""
         return self._body
 
     def _checked_event_shape(self, shape: tf.TensorShape, name: str) -> tf.TensorShape:
@@ -280,7 +282,7 @@ class RealNVPBijector(FusedBijector):
 
 
 def _with_fields(parts: Sequence[Any], fields: Mapping[str, Any]) -> list[Any]:
-    """Returns the parts of a flow, with those of their fields that are given."""
+    """Returns the parts of a flow, with the given fields replaced."""
     changed, sizes = [], []
     for part in parts:
         names = list(vars(part)) if dataclasses.is_dataclass(part) else []

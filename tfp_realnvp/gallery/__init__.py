@@ -1,4 +1,4 @@
-"""Web pages of what trained flows make, each in one file that needs no network."""
+"""Web pages about trained flows, each in one file that needs no network."""
 
 from tfp_realnvp.gallery.page import Row, draw_row, gallery_page
 

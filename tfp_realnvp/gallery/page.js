@@ -23,7 +23,7 @@ for (const film of document.querySelectorAll(".film")) {
     film.setAttribute("aria-pressed", "true");
   };
 
-  // Who asked for little motion sees it only after a click, a tap or a key.
+  // With reduced motion it plays only after a click, a tap or a key.
   film.addEventListener("pointerenter", (event) => {
     if (event.pointerType !== "touch" && !calm.matches) play();
   });

@@ -1,4 +1,4 @@
-"""The gallery: figures of trained flows in one file, with all that it shows inside."""
+"""The gallery: figures of trained flows on one self-contained web page."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Row:
     Attributes:
       title: Python `str`, name of the run.
       caption: Python `str`, a line of facts about it.
-      figures: By name each `Figure`, or a `str` that says why there is none.
+      figures: By name each `Figure`, or a `str` that says why it is missing.
     """
 
     title: str
@@ -52,7 +52,7 @@ def draw_row(subject: Subject, *, title: str, caption: str) -> Row:
     """Returns a row with five figures of a flow.
 
     Args:
-      subject: What the figures are of; its `factors` are not looked at.
+      subject: The flow, its data and settings; `factors` is ignored.
       title: Python `str`, as for `Row`.
       caption: Python `str`, as for `Row`.
     """
@@ -65,20 +65,20 @@ def draw_row(subject: Subject, *, title: str, caption: str) -> Row:
             reason = obstacle(of_factor, kind)
             figures[name] = reason or next(CATALOG[kind](of_factor))
         except (ValueError, tf.errors.ResourceExhaustedError) as error:
-            # It does not fit into this machine's memory; the other pictures do.
+            # This picture does not fit in memory; the others may.
             reason = getattr(error, "message", None) or str(error)
             figures[name] = reason.splitlines()[0]
     return Row(title, caption, figures)
 
 
 def gallery_page(rows: Sequence[Row], *, title: str = "Real NVP gallery") -> str:
-    """Returns a web page in one string, which loads nothing from anywhere.
+    """Returns a self-contained web page as one string.
 
-    Each row shows its figures side by side, and below one another on a phone. All but
-    the animation works without JavaScript.
+    Each row shows its figures side by side, or below one another on a phone. Only the
+    animation needs JavaScript.
 
     Args:
-      rows: What to show, a `Row` for each run.
+      rows: A `Row` for each run.
       title: Python `str`, heading of the page.
 
     #### Example
@@ -103,7 +103,7 @@ def gallery_page(rows: Sequence[Row], *, title: str = "Real NVP gallery") -> str
 
 
 def page_file(name: str) -> str:
-    """Returns the text of a file beside this one."""
+    """Returns the text of a file in this package."""
     files = importlib.resources.files("tfp_realnvp.gallery")
     return (files / name).read_text(encoding="utf-8")
 
@@ -151,10 +151,9 @@ def _figure(identifier: str, name: str, figure: Figure | str, run: str) -> str:
 
 
 def image_tag(picture: np.ndarray, text: str) -> str:
-    """Returns a `uint8` picture as HTML, a PNG, or a JPEG if that is smaller.
+    """Returns a `uint8` picture as HTML: a PNG, or a JPEG if that is smaller.
 
-    Photographs are three times as large as PNG, and a page of them too slow to open on
-    a phone.
+    As PNG, photographs would be three times as large, and too slow for a phone.
     """
     png = tf.io.encode_png(picture).numpy()
     jpeg = tf.io.encode_jpeg(
@@ -167,13 +166,13 @@ def image_tag(picture: np.ndarray, text: str) -> str:
 
 
 def run_facts(directory: RunDirectory, config: RunConfig, weights: str) -> list[str]:
-    """Returns data set, bits/dim and steps of a run, or of what there is of it.
+    """Returns data set, bits/dim and steps of a run, as far as they are known.
 
     Raises:
       ValueError: If one of the run's files is damaged.
     """
     kind, _, path = config.dataset.partition(":")
-    # The page may be shown to others, whom the folder's place does not concern.
+    # The page may be published, and does not reveal where the folder is.
     name = f"{kind} {pathlib.Path(path).name}" if path else kind
     file = directory.path / "config.json"
     try:
@@ -189,7 +188,7 @@ def run_facts(directory: RunDirectory, config: RunConfig, weights: str) -> list[
             return [*facts, f"{summary['steps']:,} steps"]
         file = directory.history
         if not file.is_file():
-            return [*facts, "training was cut off and has left no figures"]
+            return [*facts, "training was cut off before its first score"]
         with open(file, newline="", encoding="utf-8") as lines:
             history = list(csv.DictReader(lines))
         average = "average_" if weights == "average" else ""

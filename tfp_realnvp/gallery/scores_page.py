@@ -1,4 +1,4 @@
-"""The strangest and the most ordinary of scored images: a picture, and a page."""
+"""A picture and a web page of the strangest and the most ordinary images."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from tfp_realnvp.gallery.page import image_tag, page_file
 
 _COLUMNS = 8
 _BINS = 48
-# Width, height and the place of the axis of the chart, in its own units.
+# Width and height of the chart, and the place of its axis, in its own units.
 _WIDTH, _HEIGHT, _AXIS = 640, 200, 176
 _MARGIN = 36
 
 
 def scores_sheet(scores: ImageScores) -> np.ndarray:
-    """Returns one picture: the strangest images left, the most ordinary right."""
+    """Returns one picture: strangest images on the left, most ordinary on the right."""
     blocks = []
     for heading, numbers in _shown(scores).items():
         images = np.stack([scores.pictures[i] for i in numbers])
-        # Of all columns, so that there is room for the heading above few images.
+        # Always eight columns wide, so that the heading fits above few images.
         grid = image_grid(images, columns=_COLUMNS, scale=None)
         blocks.append(with_headings(grid, [heading]))
     return side_by_side(blocks)
 
 
 def scores_page(scores: ImageScores, *, title: str, summary: str = "") -> str:
-    """Returns a web page in one string, with a summary in a few sentences.
+    """Returns a web page as one string, with a summary of a few sentences.
 
-    At least one of the scores is of an image that could be read.
+    At least one image must have scores.
     """
     sections = [
         f'<section class="run"><h2>{heading}</h2>\n<div class="cards">\n'
@@ -52,7 +52,7 @@ def scores_page(scores: ImageScores, *, title: str, summary: str = "") -> str:
 
 
 def _shown(scores: ImageScores) -> dict[str, list[int]]:
-    """Returns the numbers of images to show, by what they are; none is in both."""
+    """Returns the indices of images to show, by heading; no image has both."""
     order = scores.order().tolist()
     half = min(SHOWN, (len(order) + 1) // 2)
     parts = {
@@ -66,8 +66,8 @@ def _card(scores: ImageScores, number: int) -> str:
     columns = {name: column[number] for name, column in scores.columns.items()}
     images = scores.pictures[number][np.newaxis]
     picture = image_grid(images, columns=1, scale=None)
-    # The page may be shown to others, whom the folder's place does not concern; and a
-    # file name need not be valid text.
+    # The page may be published, and does not reveal where the folder is. A file name
+    # need not be valid text.
     name = "/".join(columns["file"].split("/")[-2:])
     name = name.encode("utf-8", "backslashreplace").decode("utf-8")
     bits, error = columns["bits_per_dim"], columns["standard_error"]
@@ -82,10 +82,10 @@ def _card(scores: ImageScores, number: int) -> str:
 
 
 def _chart(scores: ImageScores) -> str:
-    """Returns histograms of the scores and of the reference, one upon the other."""
+    """Returns overlaid histograms of the scores and of the reference."""
     bits = scores.columns["bits_per_dim"][scores.order()]
     low, high = scores.reference.min(), scores.reference.max()
-    # A single image far out would leave no room for the others.
+    # A single outlier would leave no room for the others.
     room = max(high - low, 0.1)
     first = min(low, max(bits.min(), low - room))
     last = max(high, min(bits.max(), high + room))

@@ -41,9 +41,10 @@ def flow_health(
     batch_size: int = 64,
     seed: int = 0,
 ) -> HealthReport:
-    """Measures what the loss does not show, and says whether to trust a flow.
+    """Measures faults that the loss does not show, and judges whether to trust a flow.
 
-    In exact arithmetic all of these are 0:
+    In exact arithmetic the first three of these are 0, and the last one if batch and
+    running statistics agree:
 
     ```none
     round trip of data      forward(inverse(x)) - x
@@ -52,22 +53,21 @@ def flow_health(
     gap                     score by running statistics - score by batch statistics
     ```
 
-    For each coupling it measures how large the log-scales of the data are, how many are
-    at their bound, and which channels of the network are dead; and it looks for NaN and
-    infinity anywhere. `tfp_realnvp/health/health_report.py` has the thresholds and the
-    reasons for them. The flow is run outside of graphs and left as it was.
+    For each coupling it measures the largest log-scale on the data, the share of
+    log-scales at their bound, and the dead channels of the network; it looks for NaN
+    and infinity. `tfp_realnvp/health/health_report.py` has the thresholds. The flow
+    runs eagerly and is left as it was.
 
     Args:
-      model: `FlowModel`, or the `tfd.TransformedDistribution` of one.
+      model: `tfd.TransformedDistribution`, or a `FlowModel` of one.
       data: Array or `Tensor` of events, of shape [N, *event_shape], a
         `tf.data.Dataset` of batches or of pairs of a batch and its conditions, or a
-        split of `tfp_realnvp.data` such as `data.test`. Over pixels, in [0, 256);
+        split of `tfp_realnvp.data` such as `data.test`. Pixels are in [0, 256);
         integer images get dequantization noise.
       condition: Labels or vectors, one for each event, if the flow takes a condition
-        and `data` does not bring them.
-      limit: Python `int`, how many examples to take at most, the first; `None` takes
-        all.
-      batch_size: Python `int`. The gap depends on it: make it that of training.
+        and `data` has none.
+      limit: Python `int`, only the first `limit` examples; `None` is all of them.
+      batch_size: Python `int`. The gap depends on it: use that of training.
       seed: Python `int`, of the noise and of the samples.
 
     Returns:
@@ -95,8 +95,8 @@ def flow_health(
     flow = model.flow if isinstance(model, FlowModel) else model
     if not isinstance(flow, tfd.Distribution) or not is_transformed(flow):
         raise TypeError(
-            "model: expected a FlowModel of a tfd.TransformedDistribution, or one of "
-            f"these itself; got {type(flow).__name__}."
+            "model: expected a tfd.TransformedDistribution, or a FlowModel of one; got "
+            f"{type(flow).__name__}."
         )
     model = model if isinstance(model, FlowModel) else FlowModel(model)
     if limit is not None:
@@ -169,7 +169,7 @@ def _examples(
             columns = zip(*(tf.nest.flatten(e) for e in elements), strict=True)
             data, *others = (np.stack([v.numpy() for v in c]) for c in columns)
             condition = others[0] if others else None
-            # What is in a data set is not known before.
+            # Only now are the contents of the data set known.
             check(data, condition)
     except ValueError as error:
         raise ValueError(re.sub("^x:", "data:", str(error))) from None
@@ -180,10 +180,10 @@ def _examples(
 def _mean_scores(
     model: FlowModel, x: np.ndarray, condition: np.ndarray | None, batch_size: int
 ) -> list[float]:
-    """Returns the mean scores by running and by batch statistics of full batches."""
-    # Eager: graphs of a deep flow would take longer than a few batches.
+    """Returns mean scores by running and by batch statistics, over full batches."""
+    # Eager: tracing a deep flow would take longer than a few batches.
     both, found = scores_by_statistics(model, compiled=False), []
-    # Statistics of what is left over, one example perhaps, say nothing.
+    # The statistics of a small last batch, of one example perhaps, say nothing.
     for start in range(0, len(x) - batch_size + 1, batch_size):
         part = slice(start, start + batch_size)
         given = None if condition is None else condition[part]

@@ -1,7 +1,7 @@
-"""What speaks for and against a flow, as numbers and in words.
+"""The evidence for and against a flow, as numbers and in words.
 
-A finding is *grave* if densities or samples are wrong by more than what flows are
-compared by: such a flow is not to be trusted.
+A finding is *grave* if densities or samples are off by more than flows usually differ
+from one another: such a flow is not to be trusted.
 """
 
 from __future__ import annotations
@@ -16,52 +16,52 @@ import numpy as np
 
 from tfp_realnvp.health.measures import CouplingHealth, Errors, RoundTripHealth
 
-# Half a pixel: a value in the middle of its bin comes back in another.
+# Half a grey level: beyond it a value in the middle of its bin ends in another bin.
 PIXEL_TOLERANCE = 0.5
-# Of the spread of what is not pixels. Half a pixel is such a part of the usual spread
-# of pixels, about 60; a latent off by so much moves the log-density by about as many
-# nats, 0.014 bits, and the paper's table ends with the second digit of bits/dim.
+# Of the standard deviation of latents, or of data other than pixels. Half a grey level
+# is such a share of the usual 60 of pixels. A latent that is off by this much moves the
+# log-density by about as many nats, 0.014 bits; the paper's table has two decimals.
 RELATIVE_TOLERANCE = 0.01
-# A single wrong pixel is worth a word. Where it is more than one in a thousand, that
-# is three in an image of 32 x 32 x 3, images do not come back.
+# A single wrong pixel is reported. With more than one in a thousand, three in an image
+# of 32 x 32 x 3, images do not come back.
 GRAVE_WRONG_SHARE = 1e-3
-# In bits/dim. The paper's table has two digits; a tenth separates architectures.
+# In bits/dim, with the two decimals of the paper; a tenth separates architectures.
 LARGEST_DRIFT, GRAVE_DRIFT = 0.01, 0.1
-# In bits/dim. Flows trained here for an hour have a hundredth or two, while training
-# less than 0.05. Statistics that are a whole bit off are of other data.
+# In bits/dim. Flows trained here for an hour have 0.01 or 0.02, and below 0.05 during
+# training. Statistics that are a whole bit off belong to other data.
 LARGEST_GAP, GRAVE_GAP = 0.1, 1.0
 # Of the log-scales of a coupling. Flows trained here have less than one in a thousand.
 LARGEST_SATURATED_SHARE = 0.1
-# Of the channels of a network; flows trained here have none. The network costs a third
-# more than one of as many living channels.
+# Of the channels of a network; flows trained here have none. At this share a network
+# costs a third more than one without the dead channels.
 LARGEST_DEAD_SHARE = 0.25
 
 _IMPRECISE = (
     "load the weights into a flow with dtype=tf.float64 and measure again: if that is "
-    "healthy it was rounding, which networks in bfloat16 (network_dtype) and large "
-    "log-scales make worse; if not, a bijector in the flow is not invertible"
+    "healthy, rounding is the cause, which networks in bfloat16 (network_dtype) and "
+    "large log-scales make worse; if not, a bijector in the flow is not invertible"
 )
-_TRAIN_ANEW = "train anew with a larger l2, or a smaller learning rate"
+_TRAIN_ANEW = "train anew with a larger l2 or a smaller learning rate"
 _ADVICE = {
-    "non-finite weights": "go back to a checkpoint from before",
-    "non-finite log_prob": "look at these examples, and at log-scales if there are any",
+    "non-finite weights": "go back to an earlier checkpoint",
+    "non-finite log_prob": "look at these examples, and at any findings on log-scales",
     "round trip of data": _IMPRECISE,
     "round trip of samples": _IMPRECISE,
     "log-det drift": _IMPRECISE,
     "statistics gap": (
-        "train on with a small learning rate, so that the moving averages catch up, or "
-        "make the flow with batch_norm='moving'; if the gap is negative or batches are "
-        "small, measure with a larger batch_size first"
+        "continue training at a small learning rate, so that the moving averages catch "
+        "up, or make the flow with batch_norm='moving'; if the gap is negative or "
+        "batches are small, measure with a larger batch_size first"
     ),
     "large log-scale": _TRAIN_ANEW,
     "saturated scales": _TRAIN_ANEW,
-    "dead channels": "take fewer feature maps, or a smaller learning rate",
+    "dead channels": "use fewer feature maps or a smaller learning rate",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing that speaks against a flow, of a fixed set of kinds."""
+    """One piece of evidence against a flow, of a fixed set of kinds."""
 
     kind: str
     where: str
@@ -72,7 +72,7 @@ class Finding:
 
     @property
     def advice(self) -> str:
-        """What to do."""
+        """What to do about it."""
         return _ADVICE[self.kind]
 
     def __str__(self) -> str:
@@ -82,30 +82,30 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class HealthReport:
-    """What `flow_health` found. `str` of it is a table and a verdict in words.
+    """The result of `flow_health`; `str` makes it a table and a verdict in words.
 
     Attributes:
       count: Number of examples.
-      batch_size: Examples in a batch whose statistics were taken.
+      batch_size: Number of examples in a batch, for batch statistics.
       event_shape: Of the flow.
       dtype: Name of the flow's dtype.
       units: Of the scores: `"bits/dim"` over pixels, otherwise `"nats"`.
       data: Round trip of the data, `forward(inverse(x)) - x`: `errors` (`max`, `mean`,
-        `quantile_999` that one in a thousand exceeds, and how many are `non_finite`),
-        `tolerance`, and the `wrong_share` that is off by more.
-      samples: The same of latents drawn from the base, `inverse(forward(z)) - z`, by
+        `quantile_999`, which one in a thousand exceeds, and the number `non_finite`),
+        `tolerance`, and `wrong_share`, the share of entries that are off by more.
+      samples: The same for latents drawn from the base, `inverse(forward(z)) - z`, by
         scale, finest first.
-      worst: Index of the entry of the data that comes back most wrong: number of the
-        example, then where in it: row, column, channel of an image.
-      log_det_drift: `forward_log_det(z) + inverse_log_det(x)` in nats, of an example.
-      log_det_drift_bits_per_dim: The largest of them in bits per dimension.
+      worst: Index of the entry of the data with the largest error: the example, then
+        the place in it (row, column and channel of an image).
+      log_det_drift: `forward_log_det(z) + inverse_log_det(x)` of each example, in nats.
+      log_det_drift_bits_per_dim: The largest drift in bits per dimension.
       score_by_running: Mean negative log-density by running statistics, in `units`.
-      score_by_batch: The same by the statistics of batches.
+      score_by_batch: The same by batch statistics.
       gap: The first minus the second.
-      couplings: What every coupling does with the data: `name`, `max_log_scale`,
-        `saturated_share` of the log-scales, `dead_channels` of so many `channels`.
+      couplings: For each coupling its `name`, `max_log_scale` on the data,
+        `saturated_share` of the log-scales, and `dead_channels` among its `channels`.
       non_finite_weights: Names of weights that hold NaN or infinity.
-      non_finite_log_probs: How many examples have a log-density that is not finite.
+      non_finite_log_probs: Number of examples whose log-density is not finite.
     """
 
     count: int
@@ -127,19 +127,19 @@ class HealthReport:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What speaks against the flow, the gravest first."""
+        """The evidence against the flow, the gravest first."""
         found = (*self._of_flow(), *self._of_couplings())
         return tuple(sorted(found, key=lambda finding: not finding.is_grave))
 
     @property
     def verdict(self) -> Literal["healthy", "usable, but", "not to be trusted"]:
-        """The word for it: whether there are findings, and whether one is grave."""
+        """The verdict: whether there are findings, and whether one is grave."""
         if not self.findings:
             return "healthy"
         return "not to be trusted" if self.findings[0].is_grave else "usable, but"
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns all of it as JSON takes it; `None` stands for NaN and infinity."""
+        """Returns the report for JSON; `None` stands for NaN and infinity."""
         findings = [
             {**dataclasses.asdict(f), "advice": f.advice, "text": str(f)}
             for f in self.findings
@@ -164,8 +164,8 @@ class HealthReport:
         return bits_per_dim * math.prod(self.event_shape) * math.log(2)
 
     def _largest_log_scale(self) -> float:
-        # From there on one coupling costs half of the digits: a scale of exp(s)
-        # magnifies rounding that much on one of the two ways, and exp(s) * epsilon =
+        # Beyond it one coupling loses half of the digits: in one of the two directions
+        # a scale of exp(s) magnifies rounding errors, and exp(s) * epsilon =
         # sqrt(epsilon) at s = 8 in float32, and 18 in float64.
         return -0.5 * math.log(np.finfo(self.dtype).eps)
 
@@ -191,14 +191,14 @@ class HealthReport:
         largest, grave = map(self._in_units, (LARGEST_GAP, GRAVE_GAP))
         # NaN is beyond every threshold.
         if not drift <= LARGEST_DRIFT:
-            what = f"there and back it adds up to {drift:.2g} bits/dim instead of 0"
+            what = f"forward plus inverse is {drift:.2g} bits/dim instead of 0"
             kind, where = "log-det drift", "log-determinant"
             is_grave = not drift <= GRAVE_DRIFT
             yield Finding(kind, where, drift, LARGEST_DRIFT, what, is_grave)
         if not abs(gap) <= largest:
             what = (
                 f"scores by running statistics are {gap:+.3g} {self.units} from those "
-                f"by statistics of batches of {self.batch_size}"
+                f"by the statistics of batches of {self.batch_size}"
             )
             kind, where = "statistics gap", "batch normalization"
             is_grave = not abs(gap) <= grave
@@ -218,17 +218,17 @@ class HealthReport:
             if share > limit:
                 what = (
                     f"a share of {share:.3g} of the log-scales, up to {scale:.3g}, is "
-                    "near its bound and hardly learns"
+                    "near the bound and hardly learns"
                 )
                 yield Finding("saturated scales", name, share, limit, what)
             dead, channels = coupling.dead_channels, coupling.channels
             share, limit = dead / max(1, channels), LARGEST_DEAD_SHARE
             if share > limit:
-                what = f"{dead} of {channels} hidden channels are 0 at all data"
+                what = f"{dead} of {channels} hidden channels are 0 on all data"
                 yield Finding("dead channels", f"{name}.network", share, limit, what)
 
     def _rows(self) -> Iterator[tuple[str, ...]]:
-        yield "", "largest", "mean", "of all but 1 in 1000", "should be below"
+        yield "", "largest", "mean", "99.9 % quantile", "should be below"
         unit = "pixel values" if self.units == "bits/dim" else "units of the data"
         trips = {f"data, {unit}": self.data}
         for number, trip in enumerate(self.samples, 1):
@@ -236,7 +236,7 @@ class HealthReport:
         for name, trip in trips.items():
             bound = f"{trip.tolerance:.2g}"
             yield f"round trip of {name}", *_figures(trip.errors), bound
-        yield "log-det there plus back, nats", *_figures(self.log_det_drift), ""
+        yield "log-det forward plus inverse, nats", *_figures(self.log_det_drift), ""
         drift = f"{self.log_det_drift_bits_per_dim:.2g}"
         yield "  the same in bits/dim", drift, "", "", f"{LARGEST_DRIFT:.2g}"
         scores = f"{self.score_by_running:.4g} - {self.score_by_batch:.4g}"
@@ -260,8 +260,8 @@ def _round_trip(trip: RoundTripHealth, where: str) -> Iterator[Finding]:
         kind = f"round trip of {where.partition(',')[0]}"
         what = (
             f"{value:.2%} of the entries come back off by more than "
-            f"{trip.tolerance:.2g}, up to {errors.max:.3g}, and {errors.non_finite} as "
-            "NaN or infinity"
+            f"{trip.tolerance:.2g}, by up to {errors.max:.3g}, and {errors.non_finite} "
+            "as NaN or infinity"
         )
         grave = value > GRAVE_WRONG_SHARE
         yield Finding(kind, f"round trip of {where}", value, 0, what, grave)

@@ -1,4 +1,4 @@
-"""What is measured of a flow: round trips, either kind of statistics, couplings."""
+"""Measurements of a flow: round trips, batch and running statistics, couplings."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from tfp_realnvp.nets import MLP, ResNet, ShiftAndLogScale
 from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.non_finite import observed, part_names, unchanged
 
-# The slope of tanh is 0.02 there, so its gradient is a fiftieth of what it was.
+# There the slope of tanh is 0.02, a fiftieth of that at 0.
 _SATURATED_TANH = 0.99
-# Exactly 0 after a ReLU; smooth activations come close to it.
+# After a ReLU exactly 0; smooth activations come close to it.
 _DEAD = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
 class Errors:
-    """What there is to know of many absolute errors, less those that are not finite."""
+    """Summary of absolute errors; all but `non_finite` is of the finite ones."""
 
     max: float
     mean: float
@@ -50,7 +50,7 @@ class Errors:
 
 @dataclasses.dataclass(frozen=True)
 class RoundTripHealth:
-    """How exactly something comes back; the share `wrong_share` does not."""
+    """Errors of a round trip, and the share of entries beyond the tolerance."""
 
     errors: Errors
     tolerance: float
@@ -66,10 +66,10 @@ class RoundTripHealth:
 
 @dataclasses.dataclass(frozen=True)
 class RoundTrips:
-    """Differences that would be 0 in exact arithmetic, of N examples.
+    """Differences that would be 0 in exact arithmetic, for N examples.
 
     Those of samples are by scale, finest first, and NaN where a sample is not finite.
-    Each log-determinant of `log_det_drift` comes from a pass of its own.
+    Each log-determinant in `log_det_drift` comes from a pass of its own.
     """
 
     on_data: np.ndarray
@@ -87,9 +87,10 @@ def measure_round_trips(
     seed: int = 0,
     batch_size: int = 64,
 ) -> RoundTrips:
-    """Goes both ways there and back, by running statistics, in the flow's dtype.
+    """Makes round trips of data and samples, by running statistics.
 
-    Events are real-valued, over pixels in [0, 256), and conditions vectors.
+    They are in the flow's dtype. Events are real-valued, pixels in [0, 256), and
+    conditions are vectors.
     """
     check_transformed(flow)
     samples = draw_latents(flow, len(x), seed=seed, condition=condition)
@@ -121,8 +122,8 @@ def _round_trips_of_batch(
     events = tf.constant(x)
     log_prob = flow.log_prob(events, **kwargs)
     kwargs = kwargs.get("bijector_kwargs", {})
-    # TFP remembers the pass of a tensor, and would give back where it came from: each
-    # way starts at a tensor of its own, and gives value and log-determinant together.
+    # TFP's cache would return the tensor that a result came from, so each direction
+    # starts at a new tensor, and one pass gives value and log-determinant.
     latents = bijector.inverse(events, **kwargs)
     inverse_log_det = bijector.inverse_log_det_jacobian(events, ndims, **kwargs)
     start = tf.identity(latents)
@@ -131,7 +132,7 @@ def _round_trips_of_batch(
 
     drawn = bijector.forward(tf.constant(samples), **kwargs).numpy()
     is_finite = np.isfinite(drawn).reshape(len(drawn), -1).all(axis=1)
-    # Bijectors that check their input refuse what is not finite.
+    # Bijectors that check their input would refuse values that are not finite.
     drawn[~is_finite] = x[~is_finite]
     again = bijector.inverse(tf.constant(drawn), **kwargs).numpy()
     again[~is_finite] = np.nan
@@ -140,9 +141,9 @@ def _round_trips_of_batch(
 
 
 def round_trip(flow: tfd.Distribution) -> Callable[..., tf.Tensor]:
-    """Returns `forward(inverse(x))` as a function of events and conditions, compiled.
+    """Returns a compiled function of events and conditions, `forward(inverse(x))`.
 
-    Only the bijector of the `tfd.TransformedDistribution` counts, not one of its base.
+    It uses the bijector of the `tfd.TransformedDistribution`, and none of its base.
     """
     check_transformed(flow)
 
@@ -151,7 +152,7 @@ def round_trip(flow: tfd.Distribution) -> Callable[..., tf.Tensor]:
         kwargs = distribution_kwargs(flow, training=False, condition=condition)
         kwargs = kwargs.get("bijector_kwargs", {})
         latents = flow.bijector.inverse(x, **kwargs)
-        # The bijector's cache would know where the very same tensor came from.
+        # For the same tensor the bijector's cache would return `x`.
         return flow.bijector.forward(tf.identity(latents), **kwargs)
 
     return there_and_back
@@ -160,11 +161,10 @@ def round_trip(flow: tfd.Distribution) -> Callable[..., tf.Tensor]:
 def scores_by_statistics(
     model: FlowModel, *, compiled: bool = True
 ) -> Callable[..., list[np.ndarray]]:
-    """Returns a function to scores of events by running and by their own statistics.
+    """Returns a function that scores events by running and by batch statistics.
 
-    They are negative log-likelihoods in the model's units, and the model is left as it
-    was. Where the two differ, the moving averages do not describe the data under the
-    present weights.
+    They are negative log-likelihoods in the model's units; the model is left as it was.
+    If they differ, the moving averages do not fit the data under the present weights.
     """
 
     def score(x: tf.Tensor, condition: Any, training: bool) -> tf.Tensor:
@@ -182,11 +182,11 @@ def scores_by_statistics(
 
 @dataclasses.dataclass(frozen=True)
 class CouplingHealth:
-    """What a coupling and its network do with data.
+    """Log-scales and dead channels of a coupling, on data.
 
-    Of the log-scales a share is within 1 % of the bound of a `ShiftAndLogScale`; of the
-    hidden channels of a `ResNet` or `MLP`, in all layers, some are 0 at all data. For
-    networks of other classes these are 0.
+    Saturated log-scales are within 1 % of the bound of a `ShiftAndLogScale`. Dead
+    channels are hidden channels of a `ResNet` or `MLP`, in any layer, that are 0 on all
+    data. For networks of other classes both are 0.
     """
 
     name: str
@@ -198,7 +198,7 @@ class CouplingHealth:
 
 @contextlib.contextmanager
 def watched_couplings(flow: tf.Module) -> Iterator[list[CouplingWatch]]:
-    """Watches all couplings of a flow while it is run outside of graphs."""
+    """Watches all couplings of a flow while it runs eagerly."""
     with contextlib.ExitStack() as stack:
         yield [
             CouplingWatch(part, name, stack)
@@ -208,7 +208,7 @@ def watched_couplings(flow: tf.Module) -> Iterator[list[CouplingWatch]]:
 
 
 class CouplingWatch:
-    """Takes note of what passes through a coupling until the stack is closed."""
+    """Records what passes through a coupling until the stack is closed."""
 
     def __init__(
         self, coupling: AffineCoupling, name: str, stack: contextlib.ExitStack
@@ -229,7 +229,7 @@ class CouplingWatch:
             stack.enter_context(observed(layer, method, look))
 
     def health(self) -> CouplingHealth:
-        """Returns what has been seen."""
+        """Returns the summary of what was recorded."""
         layers = self._largest.values()
         return CouplingHealth(
             name=self._name,
@@ -255,7 +255,7 @@ class CouplingWatch:
 
 
 def _readers_of_activations(network: Any) -> list[tuple[keras.layers.Layer, str]]:
-    """Returns the layers, and methods of theirs, that get what has been activated."""
+    """Returns pairs of a layer and its method that takes hidden activations."""
     if isinstance(network, ResNet):
         convs = [c for block in network.blocks for c in (block.conv_in, block.conv_out)]
         return [(conv, "scaled_and_shifted") for conv in (*convs, network.conv_out)]

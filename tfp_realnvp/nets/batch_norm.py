@@ -179,11 +179,11 @@ class BatchNormalization(ConfiguredLayer):
         self.built = True
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        # Frozen is in inference mode, as in Keras.
+        # Frozen layers are in inference mode, as in Keras.
         training = training and self.moments.trainable
-        # TensorFlow's kernels make one pass for many, over images and not in float64.
+        # TensorFlow's fused kernels save passes; they take images, not in float64.
         if inputs.shape.rank == 4 and inputs.dtype != tf.float64:
-            # A single pixel can be the only value of a channel, see `BatchMoments`.
+            # A channel can have a single value in the batch, see `BatchMoments`.
             has_many = inputs.shape[1:3].as_list() != [1, 1]
             if not training or (num_replicas() == 1 and has_many):
                 return self._fused(inputs, training)
@@ -194,9 +194,9 @@ class BatchNormalization(ConfiguredLayer):
         return tf.cast(outputs, inputs.dtype)
 
     def scale_and_offset(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns what inference multiplies by and adds, each of shape [channels].
+        """Returns the factor and offset of inference, each of shape [channels].
 
-        A convolution before the normalization can take them over.
+        A convolution before the normalization can absorb them.
         """
         return self._scale_and_offset(*self.moments.moving())
 
@@ -250,7 +250,7 @@ def _moments(
         weights = tf.ones([1] * rank, inputs.dtype)
     weights = tf.cast(weights, inputs.dtype)
     weights = weights[(tf.newaxis,) * (rank - weights.shape.rank)]
-    # How many input positions each position of `weights` stands for.
+    # How many input positions each position of `weights` applies to.
     repeats = tf.cast(num_positions(inputs) // num_positions(weights), inputs.dtype)
     count = sum_over_replicas(repeats * tf.reduce_sum(weights, axes))
     total = sum_over_replicas(tf.reduce_sum(inputs * weights, axes))

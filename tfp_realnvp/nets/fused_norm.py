@@ -1,4 +1,4 @@
-"""Batch normalization by TensorFlow's kernels, which make one pass for many."""
+"""Batch normalization by TensorFlow's fused kernels, with fewer passes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def norm_by(
 def norm_by_batch(
     inputs: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the same by the batch's moments, and these, which have no gradient."""
+    """Normalizes by the batch's moments; returns these, too, without gradients."""
     outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
         inputs, scale, offset, epsilon=epsilon, is_training=True
     )
@@ -48,7 +48,7 @@ def norm_by_moving(
     momentum: float,
     epsilon: float,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns the same by averages that have moved, and these, without a gradient.
+    """Normalizes by the updated moving averages; returns these, without gradients.
 
     Gradients go through the batch's part of the averages (Appendix E). With its share
     `q = 1 - momentum`, the moved averages `m` and `v`, `r = 1 / sqrt(v + epsilon)` and
@@ -70,7 +70,7 @@ def norm_by_moving(
         _, batch_mean, batch_variance = norm_by_batch(inputs, ones, zeros, epsilon)
         mean = moving_mean + (1 - momentum) * (batch_mean - moving_mean)
         variance = moving_variance + (1 - momentum) * (batch_variance - moving_variance)
-        # As outputs they would be given gradients, zeros made for each.
+        # As outputs they would get gradients, which are tensors of zeros.
         moved.extend((mean, variance))
 
         def gradient(d_outputs: tf.Tensor) -> list[tf.Tensor]:
@@ -102,12 +102,12 @@ def norm_by_moving(
 
 
 def num_positions(value: tf.Tensor) -> int | tf.Tensor:
-    """Returns how many values a channel has, static if they are known."""
+    """Returns the number of values of a channel, a Python number if static."""
     *positions, channels = value.shape
     return tf.size(value) // channels if None in positions else math.prod(positions)
 
 
 def _float_count(inputs: tf.Tensor) -> float | tf.Tensor:
-    # Operations on what is known would only make graphs longer.
+    # Operations on static values would only make graphs longer.
     count = num_positions(inputs)
     return float(count) if isinstance(count, int) else tf.cast(count, tf.float32)

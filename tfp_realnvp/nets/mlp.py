@@ -21,7 +21,7 @@ from tfp_realnvp.nets.parts import (
 class Dense(keras.layers.Dense):
     """`keras.layers.Dense` whose bias has the right gradient in bfloat16.
 
-    The name is Keras's, for files of weights hold names of classes.
+    It has Keras's name because weight files contain class names.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -57,7 +57,7 @@ class MLP(ConfiguredLayer):
       **kwargs: Passed to `keras.layers.Layer`.
 
     Raises:
-      ValueError: If an argument is not as described.
+      ValueError: If an argument is invalid.
 
     #### Example
 
@@ -141,8 +141,8 @@ class MLP(ConfiguredLayer):
                 )
         shape = inputs_shape
         for layer, seed in zip(self.hidden, self._bias_seeds, strict=True):
-            # With biases of 0 all units would bend at 0 alone, of which a network with
-            # few inputs cannot make other functions quickly.
+            # With zero biases all units would bend at 0, and a network with few inputs
+            # would need long to learn functions that bend elsewhere.
             limit = cast(int, shape[-1]) ** -0.5
             layer.bias_initializer = keras.initializers.RandomUniform(
                 -limit, limit, seed=seed

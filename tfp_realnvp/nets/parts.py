@@ -20,21 +20,21 @@ class ConfiguredLayer(keras.layers.Layer):
         return {**super().get_config(), **found}
 
     def arguments(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor, but for those that Keras keeps."""
+        """Returns the constructor's arguments, except those that Keras keeps."""
         classes = type(self).__mro__[: type(self).__mro__.index(ConfiguredLayer)]
         inits = [vars(c)["__init__"] for c in classes if "__init__" in vars(c)]
         names = [name for init in inits for name in inspect.signature(init).parameters]
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
 
-# Packages of classes whose objects differ in arguments and weights alone.
+# Packages whose objects are defined by arguments and weights alone.
 _KNOWN = ("tfp_realnvp", "keras")
 
 
 def structure(value: Any) -> Hashable:
-    """Returns what is equal for values that differ in weights alone.
+    """Returns a key that is equal for values that differ only in weights.
 
-    That is `None` if there are layers of users in it, of which nobody knows.
+    It is `None` if there are users' layers inside, about which nothing is known.
     """
     try:
         return _structure(value)
@@ -61,7 +61,7 @@ def _structure(value: Any) -> Hashable:
     if isinstance(value, keras.layers.Layer):
         raise TypeError(value)
     if isinstance(value, (keras.Regularizer, keras.Initializer)):
-        # These have no part in what a layer computes.
+        # These do not affect what a layer computes.
         return None
     if isinstance(value, functools.partial):
         return value.func, _structure(value.args), _structure(value.keywords)
@@ -76,7 +76,7 @@ def _structure(value: Any) -> Hashable:
 
 
 def _plain(value: Any) -> Any:
-    # Keras's own activations are known by their names alone.
+    # The name alone identifies one of Keras's own activations.
     if inspect.isfunction(value):
         return keras.activations.serialize(value)
     return keras.saving.serialize_keras_object(value)
@@ -159,7 +159,7 @@ def build(
     inputs_shape: Sequence[int | None],
     shapes: Mapping[str, Sequence[int | None]],
 ) -> None:
-    """Makes the weights of a layer, with or without a method `build`, once.
+    """Creates the weights of a layer, with or without a method `build`, once.
 
     `shapes` are those of further arguments by their names, the batch first.
     """
@@ -173,7 +173,7 @@ def build(
 
 
 class GlobalBatch(NamedTuple):
-    """How many examples all replicas have, and how many those before this one."""
+    """Number of examples on all replicas, and on those before this one."""
 
     size: tf.Tensor
     start: tf.Tensor
@@ -193,7 +193,7 @@ def sum_over_replicas(value: Any) -> Any:
 
 
 def global_batch(local_size: tf.Tensor) -> GlobalBatch:
-    """Returns the global batch of which this replica has `local_size`, maybe 0."""
+    """Returns the global batch, given this replica's number of examples, maybe 0."""
     replica = tf.distribute.get_replica_context()
     if replica is None or replica.num_replicas_in_sync == 1:
         return GlobalBatch(local_size, tf.zeros([], tf.int32))

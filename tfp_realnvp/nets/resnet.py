@@ -12,7 +12,7 @@ from tfp_realnvp.nets.batch_norm import BatchNormalization
 from tfp_realnvp.nets.parts import ConfiguredLayer, check_condition, spawn_seeds
 from tfp_realnvp.nets.weight_norm import WeightNormConv2D, short_direction
 
-# Far more than anybody trains: to make that many would take forever.
+# Far more blocks than anybody trains; creating them would take forever.
 _MOST_BLOCKS = 1000
 
 

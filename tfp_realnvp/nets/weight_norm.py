@@ -120,7 +120,7 @@ class WeightNormConv2D(ConfiguredLayer):
         scale: tf.Tensor | None = None,
         offset: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Returns `outputs * scale + offset`, at the price of the convolution alone."""
+        """Returns `outputs * scale + offset`, at the cost of the convolution alone."""
         kernel, bias = self.kernel_and_bias(scale, offset)
         outputs = conv2d(inputs, tf.cast(kernel, inputs.dtype))
         return outputs if bias is None else add_bias(outputs, bias)
@@ -145,19 +145,19 @@ class WeightNormConv2D(ConfiguredLayer):
         return kernel if factor is None else kernel * factor, bias
 
     def freeze(self) -> None:
-        """Makes the direction the kernel as it is now, which cannot be undone."""
+        """Replaces the direction by the current kernel, which cannot be undone."""
         self.normalize = True
         kernel, _ = self.kernel_and_bias()
         self.direction.assign(kernel)
         if self.learn_magnitude:
-            # So that these are weights of the same function where they are normalized.
+            # So that a normalizing layer computes the same function from these weights.
             self.magnitude.assign(tf.abs(self.magnitude))
         self.normalize, self._is_frozen = False, True
 
     def load_own_variables(self, store: Any) -> None:
         super().load_own_variables(store)
         if self._is_frozen:
-            # They may be those of a layer that normalizes.
+            # The new weights may come from a layer that normalizes.
             self.freeze()
 
 
@@ -169,8 +169,8 @@ def conv2d(inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 
     if inputs.shape[0] is not None or num_replicas() == 1:
         return convolve()
-    # A replica can be left without examples, and on a CPU a convolution of none
-    # fails, if only in a graph and behind other layers.
+    # A replica can have no examples, and on a CPU a convolution of an empty batch
+    # fails, though only in a graph and after other layers.
     shape = tf.concat([tf.shape(inputs)[:-1], tf.shape(kernel)[-1:]], axis=0)
     outputs = tf.cond(
         tf.shape(inputs)[0] > 0, convolve, lambda: tf.zeros(shape, inputs.dtype)

@@ -1,4 +1,4 @@
-"""Whole runs: training that can be stopped and resumed, and what it leaves."""
+"""Training runs that can be stopped and resumed, and their folders."""
 
 from tfp_realnvp.runs.callbacks import LearningRate
 from tfp_realnvp.runs.run import evaluate_run, train, write_report

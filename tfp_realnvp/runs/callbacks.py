@@ -1,4 +1,4 @@
-"""What happens beside the training steps."""
+"""Callbacks of a run: time limit, learning rate, progress report, TensorBoard."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tfp_realnvp.figures import image_grid, sample_images, to_uint8
 from tfp_realnvp.health.measures import round_trip, scores_by_statistics
 from tfp_realnvp.training.functions import dequantized
 
-# Part of the run in which a trapezoid falls.
+# Final share of the run in which the `trapezoid` schedule falls.
 FALL = 0.3
-# Images that TensorBoard measures, draws and reconstructs.
+# Numbers of images that TensorBoard measures, samples and reconstructs.
 _MEASURED, _SAMPLES, _RECONSTRUCTED = 64, 16, 8
 
 
 class TimeLimit(keras.callbacks.Callback):
-    """Ends training after a number of minutes, those spent earlier included."""
+    """Ends training after a number of minutes, including those before a resume."""
 
     def __init__(self, minutes: float, seconds_before: float = 0.0):
         super().__init__()
@@ -43,7 +43,7 @@ class TimeLimit(keras.callbacks.Callback):
 
     @property
     def progress(self) -> float:
-        """Share of the time that has passed."""
+        """Elapsed share of the time, 1 or more at its end."""
         now = time.monotonic()
         seconds = self._seconds_before + now - (self._begin or now)
         return seconds / (60 * self.minutes)
@@ -64,11 +64,11 @@ class LearningRate(keras.callbacks.Callback):
     trapezoid:  f(p) = min(1, (1 - p) / 0.3)
     ```
 
-    with p the share of the steps that are done, or of the time limit that has passed,
-    whichever is more.
+    where p is the share of steps done or of the time limit elapsed, whichever is
+    larger.
 
     Args:
-      learning_rate: Python `float`, the highest.
+      learning_rate: Python `float`, the peak.
       steps: Python `int`, number of training steps.
       schedule: `"constant"`, `"cosine"` or `"trapezoid"`.
       warmup_steps: Python `int`, steps over which the rate first rises; 0 for none.
@@ -106,7 +106,7 @@ class LearningRate(keras.callbacks.Callback):
 
 
 class Throughput(keras.callbacks.Callback):
-    """Adds images per second to the logs, of the steps after the first."""
+    """Adds images per second to the logs, not counting the first step."""
 
     def __init__(self, batch_size: int):
         super().__init__()
@@ -133,7 +133,7 @@ class Throughput(keras.callbacks.Callback):
 
 
 class Report(Throughput):
-    """Prints how far training is too: `steps` of an epoch, `epochs` of the run."""
+    """Also prints the progress of `epochs` epochs of `steps` steps each."""
 
     def __init__(
         self,
@@ -178,7 +178,7 @@ class Report(Throughput):
 
 
 def _words(logs: dict[str, Any]) -> list[str]:
-    # The loss is the score and what the layers add to it.
+    # Without the loss, which is the score plus the penalties of the layers.
     told = {k: v for k, v in logs.items() if not k.endswith("loss")}
     speed = told.pop("images_per_second", None)
     words = [f"{name} {float(value):.4g}" for name, value in told.items()]
@@ -194,7 +194,7 @@ class EvaluateAverage(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if not self.model.has_average:
-            # Every step so far was skipped, or gradients are still accumulated.
+            # All steps so far were skipped, or gradients are still being accumulated.
             return
         with self.model.averaged_weights():
             result = self.model.evaluate(self._images, verbose=0, return_dict=True)
@@ -203,19 +203,19 @@ class EvaluateAverage(keras.callbacks.Callback):
 
 
 class TensorBoard(keras.callbacks.Callback):
-    """Writes what `tensorboard --logdir` shows of the training of a `FlowModel`.
+    """Writes the training of a `FlowModel` for `tensorboard --logdir`.
 
     ```none
-    train/...       every `every_steps` steps: what Keras logs, over the epoch so far;
+    train/...       every `every_steps` steps: Keras's logs, over the epoch so far;
                     gradient_norm, prior and log_det of the last batch; learning_rate
-    validation/...  after every epoch, as the rest
+    validation/...  after every epoch, like all that follow
     health/...      round_trip_error and statistics_gap of 64 images
     samples         of the same latents every time
-    reconstructions below images, from their latents
+    reconstructions of images from their latents, below the images
     ```
 
-    Steps are the model's `step`, so that a resumed run goes on in the same folder.
-    Without `images`, which are `uint8`, there are none of the last three.
+    Steps are the model's `step`, so a resumed run continues in the same folder.
+    The last three need `images`, of dtype `uint8`.
     """
 
     def __init__(
@@ -243,13 +243,13 @@ class TensorBoard(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         intervals = self.model.step // self._every_steps
-        # With `steps_per_execution` a step may be passed over.
+        # With `steps_per_execution` Keras may skip the call for some steps.
         if intervals == self._intervals:
             return
         self._intervals = intervals
         rate = {"learning_rate": self.model.optimizer.learning_rate}
         self._write("train", {**(logs or {}), **self.model.last_report, **rate})
-        # A checkpoint may follow, and a run that goes on from it leaves no gap.
+        # A checkpoint may follow: a run resumed from it must leave no gap here.
         self._writer.flush()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -287,7 +287,7 @@ class TensorBoard(keras.callbacks.Callback):
     def _write(self, group: str, values: Mapping[str, Any]) -> None:
         with self._writer.as_default(step=self.model.step):
             for name, value in values.items():
-                # A learning rate can be spread over replicas.
+                # A learning rate can be distributed over replicas.
                 number = float(tf.convert_to_tensor(value))
                 tf.summary.scalar(f"{group}/{name}", number)
 

@@ -1,4 +1,4 @@
-"""All that training needs to go on as if it had not stopped, and how it is kept."""
+"""Checkpoints, from which training continues as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Progress:
     """How far a run has come.
 
     Attributes:
-      step: Batches trained on, which is also the position in the data.
+      step: Number of batches so far, which is also the position in the data.
       seconds: Time spent in training.
-      history: The logs of each epoch that is over.
+      history: The logs of each completed epoch.
       best: Smallest validation score so far, `None` before the first.
-      skipped_steps: How many of the steps were not finite and left out.
-      metrics: Variables of the metrics in the middle of an epoch.
-      data: What the images were, see `ImageData.fingerprint`.
+      skipped_steps: Number of steps skipped because they were not finite.
+      metrics: Values of the metrics' variables in the middle of an epoch.
+      data: Fingerprint of the images, see `ImageData.fingerprint`.
     """
 
     step: int = 0
@@ -49,7 +49,7 @@ def save_checkpoint(
 ) -> None:
     """Writes weights, optimizer, averages, noise state and progress.
 
-    With `None` for a path it only reads variables, which workers do together.
+    With the path `None` it only reads the variables, which all workers do together.
     """
     variables = _variables(model).items()
     values = {name: tf.convert_to_tensor(v).numpy() for name, v in variables}
@@ -61,25 +61,26 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: str | os.PathLike, model: FlowModel) -> Progress:
-    """Sets a model, compiled as it was then, to what `save_checkpoint` has written.
+    """Restores a model, compiled as when it was saved, from `save_checkpoint`'s file.
 
-    Nothing in the model changes unless the whole file is good. No code in it is run.
+    Nothing in the model changes unless the whole file is valid. Loading runs no code
+    from the file.
     """
     path = pathlib.Path(path)
     variables = _variables(model)
     try:
-        # NumPy leaves a file that it opened itself open, where it is damaged.
+        # NumPy does not close damaged files that it opened itself.
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             packed = [member for member in file.zip.infolist() if member.compress_type]
             if packed:
-                # It could hold more than there is memory for.
+                # Unpacked, it could exceed the memory.
                 raise ValueError(f"{packed[0].filename} is compressed")
             names = {*file.files} - {"progress"}
             fits = names == {*variables}
             values = {name: file[name] for name in file.files} if fits else {}
             progress = Progress(**json.loads(str(file["progress"])))
     except Exception as error:
-        # NumPy and zipfile raise whatever comes of the bytes they find.
+        # On damaged bytes NumPy and zipfile raise errors of many classes.
         raise ValueError(
             f"checkpoint: {path} is damaged or no checkpoint: {error}"
         ) from error
@@ -109,7 +110,7 @@ def _variables(model: FlowModel) -> dict[str, Any]:
         "average": [] if model.average is None else model.average.variables,
     }
     return {
-        # Keras's variables, but for the average's, which are TensorFlow's own.
+        # All are Keras variables but the average's, which are `tf.Variable`s.
         f"{group}/{i}": variable if group == "average" else variable.value
         for group, variables in groups.items()
         for i, variable in enumerate(variables)
@@ -119,9 +120,9 @@ def _variables(model: FlowModel) -> dict[str, Any]:
 class Checkpoints(keras.callbacks.Callback):
     """Writes checkpoints, weights and the history of a run into its folder.
 
-    What is in the other files is in the checkpoint, or follows from it again: a run
-    that was killed between two of them loses nothing. `progress` is kept up to date.
-    Without a folder, as for all workers but the chief, nothing is written.
+    The checkpoint contains or reproduces the content of all other files, so a run that
+    is killed between two writes loses nothing. Updates `progress`. Without a folder,
+    as on all workers but the chief, writes nothing.
     """
 
     def __init__(
@@ -146,8 +147,8 @@ class Checkpoints(keras.callbacks.Callback):
         self._progress.metrics = []
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        # After the last step of an epoch its validation is still to come, which a run
-        # that went on from there would leave out.
+        # Not after the last step of an epoch: a run resumed from there would leave out
+        # the validation.
         is_last = batch + 1 == self.params["steps"] or self.model.stop_training
         if self.model.step % self._every_steps == 0 and not is_last:
             self.save()
@@ -165,11 +166,11 @@ class Checkpoints(keras.callbacks.Callback):
                 self._save_weights("average")
         if self._directory is not None:
             _write_csv(self._directory.history, progress.history)
-        # Last: a run that goes on from here does not write the others again.
+        # Last, as a run resumed from here does not write the other files again.
         self.save(in_epoch=False)
 
     def save(self, *, in_epoch: bool = True) -> None:
-        """Writes a checkpoint, with the metrics of the epoch if that is to go on."""
+        """Writes a checkpoint, with the metrics if inside of an epoch."""
         progress, now = self._progress, time.monotonic()
         variables = self.model.metrics_variables if in_epoch else ()
         progress.metrics = [float(variable.numpy()) for variable in variables]
@@ -183,7 +184,7 @@ class Checkpoints(keras.callbacks.Callback):
     def _save_weights(self, which: str) -> None:
         if self._directory is None:
             return
-        # On a disk that fills HDF5 can crash.
+        # HDF5 can crash when the disk becomes full.
         weights = _WeightsInMemory()
         self.model.save_weights(weights)
         with atomic_path(self._directory.weights(which)) as temporary:
@@ -191,7 +192,7 @@ class Checkpoints(keras.callbacks.Callback):
 
 
 class _WeightsInMemory(io.BytesIO):
-    """What Keras takes for a file of weights."""
+    """A buffer that Keras takes for a file of weights."""
 
     def __str__(self) -> str:
         return "in_memory.weights.h5"

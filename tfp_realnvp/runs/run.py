@@ -32,8 +32,8 @@ from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.runs.strategy import gathered, is_chief
 from tfp_realnvp.training.flow_model import FlowModel
 
-# By weights, see `RunDirectory.weights`: the name of their score in the summary, and
-# of the split that it is of.
+# For each kind of weights, see `RunDirectory.weights`: the name of its score in the
+# summary, and the split of that score.
 SCORES_IN_SUMMARY = {
     "last": ("test_bits_per_dim", "test"),
     "best": ("best_validation_bits_per_dim", "validation"),
@@ -53,33 +53,33 @@ def train(
     callbacks: list[keras.callbacks.Callback] | None = None,
     verbose: bool = True,
 ) -> Progress:
-    """Trains a model, going on from the folder's checkpoint if there is one.
+    """Trains a model, from the folder's checkpoint on if there is one.
 
-    Going on gives the weights that training in one piece would have given, on CPUs
-    bit for bit, unless `config.minutes` is set.
+    A resumed run reaches the same weights as an uninterrupted one, on CPUs bit for bit,
+    unless `config.minutes` is set.
 
     Args:
-      model: What `config.build_model` returned.
-      config: What the run is made from.
+      model: The result of `config.build_model`.
+      config: Configuration of the run.
       data: The images.
-      directory: The run's folder, where checkpoints, weights and history are kept.
+      directory: The run's folder, for checkpoints, weights and history.
       checkpoint_steps: Python `int`, steps between checkpoints.
       callbacks: More Keras callbacks.
-      verbose: Python `bool`, whether to print how far it is.
+      verbose: Python `bool`, whether to print the progress.
 
     Returns:
-      How far it has come.
+      The run's `Progress`.
 
     Raises:
       ConnectionError: If another worker is gone.
-      FloatingPointError: If loss or gradient are not finite; a checkpoint with the
+      FloatingPointError: If loss or gradient is not finite; a checkpoint with the
         last good weights has been written.
-      ValueError: If an argument is bad or a checkpoint does not fit.
+      ValueError: If an argument is invalid or the checkpoint does not fit.
     """
     strategy, images = model.distribute_strategy, data.fingerprint()
     steps = data.steps_per_epoch(config.step_size)
     total = config.epochs * steps
-    # The chief may still be making the folder.
+    # Wait: the chief may still be making the folder.
     gathered(strategy, 0)
     progress = Progress(data=images)
     if directory.checkpoint.exists():
@@ -92,8 +92,8 @@ def train(
         print(f"Going on after step {progress.step} of {total}.")
     if len(set(gathered(strategy, progress.step))) > 1:
         raise ValueError(
-            "resume: expected the same checkpoint on all workers, for which the run's "
-            f"folder must be shared by them; this one is at step {progress.step}."
+            "resume: expected the same checkpoint on all workers, which must share the "
+            f"run's folder; this one is at step {progress.step}."
         )
     limit = None
     if config.minutes is not None:
@@ -105,7 +105,7 @@ def train(
     if verbose:
         speed = Report(config.step_size, steps, config.epochs, limit)
     every = [
-        # The others ask the limit, so it must begin first.
+        # Other callbacks read the time limit, so it must begin first.
         *([] if limit is None else [limit]),
         LearningRate(
             config.learning_rate,
@@ -117,7 +117,7 @@ def train(
         *([] if config.average_decay is None else [EvaluateAverage(validation)]),
         *(callbacks or []),
         speed,
-        # Last: what the others do at the end of an epoch is not done again after it.
+        # Last: a resumed run does not repeat what others do at the end of an epoch.
         checkpoints,
     ]
     is_over = limit is not None and progress.seconds >= 60 * limit.minutes
@@ -128,7 +128,7 @@ def train(
                 _training_batches(data, config, progress.step, strategy),
                 steps_per_epoch=steps - done,
                 initial_epoch=epoch,
-                # The rest of an epoch is shorter than those that follow.
+                # The rest of an interrupted epoch has fewer steps than the next ones.
                 epochs=epoch + 1 if done else config.epochs,
                 validation_data=validation,
                 callbacks=every,
@@ -154,7 +154,7 @@ def train(
 def _training_batches(
     data: ImageData, config: RunConfig, step: int, strategy: tf.distribute.Strategy
 ) -> Any:
-    """Returns batches from number `step` on, each worker's own part on several."""
+    """Returns batches from number `step` on; each of several workers gets its part."""
     batches = functools.partial(
         data.training_batches, config.step_size, seed=config.seed, first_step=step
     )
@@ -176,13 +176,13 @@ def _training_batches(
 def evaluate_run(
     model: FlowModel, data: ImageData, config: RunConfig, progress: Progress
 ) -> dict[str, Any]:
-    """Returns the summary of a run; on several workers all must ask for it.
+    """Returns the summary of a run; all workers must call it together.
 
     Args:
       model: The trained model.
-      data: The images it was trained on.
-      config: What the run was made from.
-      progress: How far it came.
+      data: The images of the run.
+      config: Configuration of the run.
+      progress: The result of `train`.
     """
     size = config.step_size
     print("Evaluating on training and test images.", flush=True)
@@ -204,7 +204,7 @@ def evaluate_run(
             summary["average_test_bits_per_dim"] = score(data.test_batches(size))
     return {
         **summary,
-        # A single step compiles and tells nothing.
+        # `None` after a single step, which is mostly compilation.
         "images_per_second": progress.history[-1].get("images_per_second"),
         "epochs": len(progress.history),
         "steps": progress.step,
@@ -222,11 +222,11 @@ def write_report(
     summary: dict[str, Any],
     directory: RunDirectory,
 ) -> None:
-    """Writes `summary.json`, `samples.png` and `learning_curve.png`, and says so.
+    """Writes `summary.json`, `samples.png` and `learning_curve.png`; prints scores.
 
-    Arguments as for `evaluate_run`, then its result and the run's folder.
+    Arguments are those of `evaluate_run`, its result, and the run's folder.
     """
-    # Whatever becomes of the files.
+    # First, in case writing the files fails.
     _print_scores(data, summary)
     examples = data.test.take(min(_PICTURED, data.test.count))
     condition = data.test.take_conditions(len(examples))
@@ -245,7 +245,7 @@ def write_report(
         curves,
         references={"Gaussian per pixel": gaussian, "uniform": 8.0},
     )
-    # Last, for it says that the run has come to its end.
+    # Last, as this file marks the run as finished.
     write_json(directory.path / "summary.json", summary)
     print(
         f"Wrote {directory.path}/samples.png, learning_curve.png, summary.json, "

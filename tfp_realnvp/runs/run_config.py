@@ -1,4 +1,4 @@
-"""What a training run is made from."""
+"""The configuration of a training run."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ RECIPES = {
     "digits": {**_DEFAULT_RECIPE, **_PLUS},
 }
 _OF_IMAGES = ("image_size", "channels", "crop", "augment", "skip_damaged", "labels")
-# Where the data lie, and what is to happen when something goes wrong, may change
-# while a run goes on: its steps are the same.
+# A resumed run may change the place of the data and the handling of failed steps: its
+# successful steps stay the same.
 _FREE = frozenset({"data_dir", "on_non_finite", "max_skipped_in_a_row"})
 
 
 def recipe_of(preset: str) -> dict[str, Any]:
-    """Returns the arguments of `RunConfig` that a preset's flow is trained with.
+    """Returns the arguments of `RunConfig` for training a preset's flow.
 
     Raises:
       ValueError: If there is no such preset.
@@ -49,30 +49,30 @@ def recipe_of(preset: str) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """All that a run depends on.
+    """All settings that a run depends on.
 
     Attributes:
       dataset: Name of the data set, see `tfp_realnvp.data.load_images`.
       flow: Arguments of `image_flow`.
       batch_size: Images in an update.
       epochs: Passes through the data, unless `minutes` ends training earlier.
-      learning_rate: Of Adam, the highest; see `LearningRate`.
+      learning_rate: Peak learning rate of Adam, see `LearningRate`.
       seed: Seeds weights, order of the data and noise.
       schedule: How the learning rate changes, see `LearningRate`.
-      warmup_steps: Steps over which it first rises.
-      data_dir: Where the data are, see `load_images`, or `None`.
+      warmup_steps: Steps over which the learning rate first rises.
+      data_dir: Folder of the data, see `load_images`, or `None`.
       image_size: Side of the images, or `None` for the data set's own.
-      channels: Of the user's own images, see `load_images`, as the next four.
-      crop: How they are made into squares.
-      augment: Whether they are mirrored.
-      skip_damaged: Whether those that cannot be read are left out.
-      labels: File of their classes, or `None`.
-      images: What the images were, see `ImageData.fingerprint`; `None` if not known.
-      condition_names: Names of their classes or attributes, if the flow takes them.
+      channels: Of the user's own images, see `load_images`, as for the next four.
+      crop: How images become squares.
+      augment: Whether images are mirrored at random.
+      skip_damaged: Whether unreadable images are left out.
+      labels: File of the images' classes, or `None`.
+      images: Fingerprint of the images, see `ImageData.fingerprint`; `None` if unknown.
+      condition_names: Names of the classes or attributes of a conditional flow.
       minutes: Time limit of training, or `None`.
-      accumulate: Parts that each batch is processed in, one after the other.
+      accumulate: Number of parts in which each batch is processed, in sequence.
       jit_compile: Whether XLA compiles the steps.
-      average_decay: Of the running average of the weights, or `None` for none.
+      average_decay: Decay of the weights' moving average, or `None` for no average.
       on_non_finite: See `FlowModel.compile`.
       max_skipped_in_a_row: See `FlowModel.compile`.
 
@@ -124,7 +124,7 @@ class RunConfig:
 
     @property
     def image_options(self) -> dict[str, Any]:
-        """What `load_images` is told of the images."""
+        """The arguments of `load_images` about images."""
         return {name: getattr(self, name) for name in _OF_IMAGES}
 
     @property
@@ -133,16 +133,16 @@ class RunConfig:
         return self.batch_size // self.accumulate
 
     def load_data(self, data_dir: str | os.PathLike | None = None) -> ImageData:
-        """Returns the run's images, the same as ever, with conditions if it has some.
+        """Returns the run's images, checked to be unchanged, with any conditions.
 
         Args:
-          data_dir: Where the data are now; `None` is where they were.
+          data_dir: Present folder of the data; `None` is the configured one.
 
         Raises:
-          FileNotFoundError: If the data are not there.
-          ImportError: If they need a package that is not installed.
-          ValueError: If there is no such data set, or its images or their conditions
-            are not those that the run was trained on.
+          FileNotFoundError: If the data are missing.
+          ImportError: If the data need a package that is not installed.
+          ValueError: If there is no such data set, or its images or conditions are not
+            those that the run was trained on.
         """
         try:
             data = load_images(
@@ -153,15 +153,15 @@ class RunConfig:
             )
         except FileNotFoundError as error:
             raise FileNotFoundError(
-                f"{error} If the images have moved, --data-dir says where to."
+                f"{error} If the images have moved, pass their folder as --data-dir."
             ) from error
         found = data.fingerprint()
         if self.images not in (None, found):
             raise ValueError(
                 f"dataset: expected the images that the run was trained on, "
                 f"{self.images}; got {found}. Files were added, removed or changed "
-                "since, so that test images may be others, or be trained on: put them "
-                "back, or train anew."
+                "since, so the test images may differ, or the run may have trained on "
+                "some: restore the files, or train a new run."
             )
         if self.is_conditional and data.condition_size != self.flow["condition_size"]:
             raise ValueError(
@@ -174,17 +174,17 @@ class RunConfig:
         """Returns the run's model with its initial weights, compiled.
 
         Args:
-          strategy: The `tf.distribute` strategy to train it under, see `make_strategy`;
+          strategy: The `tf.distribute` strategy for training, see `make_strategy`;
             `None` is a single device.
 
         Raises:
-          ValueError: If the strategy cannot be had with these settings.
+          ValueError: If the strategy does not support these settings.
         """
         several = strategy is not None and strategy.cluster_resolver is not None
         if self.minutes is not None and several:
             raise ValueError(
                 "minutes: expected None on several workers, whose clocks differ; got "
-                f"{self.minutes}. Give a number of epochs."
+                f"{self.minutes}. Limit the epochs instead."
             )
         keras.utils.set_random_seed(self.seed)
         parts = self.accumulate if self.accumulate > 1 else None
@@ -205,9 +205,9 @@ class RunConfig:
         return model
 
     def check_goes_on_from(self, before: RunConfig) -> None:
-        """Checks that a run made from `before` can be continued with this.
+        """Checks that a run with the configuration `before` can continue with this one.
 
-        There may be more epochs than there were to be.
+        The number of epochs may be larger than before.
 
         Raises:
           ValueError: Naming the first thing that differs.
@@ -222,10 +222,9 @@ class RunConfig:
             )
 
     def differences(self, other: RunConfig) -> dict[str, tuple[Any, Any]]:
-        """Returns what differs in another run's configuration: here and there, by name.
+        """Returns the settings that differ from `other`, by name: (self's, other's).
 
-        Where the data lie, and what is to happen when something goes wrong, is left
-        out: the runs are the same.
+        The place of the data and the handling of failed steps do not count.
         """
         here, there = _flat(self), _flat(other)
         return {
@@ -238,5 +237,5 @@ class RunConfig:
 def _flat(config: RunConfig) -> dict[str, Any]:
     values = dataclasses.asdict(config)
     values |= {f"flow.{name}": value for name, value in values.pop("flow").items()}
-    # JSON gives lists back for tuples.
+    # JSON turns tuples into lists.
     return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}

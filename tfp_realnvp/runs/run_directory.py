@@ -1,4 +1,4 @@
-"""The folder that a training run fills."""
+"""The folder of a training run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WEIGHTS = {
     "best": "best.weights.h5",
     "average": "average.weights.h5",
 }
-# What a new run in the folder of another must not be taken to have made.
+# Files of an earlier run that must not be taken for those of a new one.
 _WRITTEN = f"""
     {" ".join(_WEIGHTS.values())} checkpoint.npz config.json history.csv summary.json
     learning_curve.png samples.png samples_drawn.png evaluation.json health.json
@@ -45,7 +45,7 @@ class RunDirectory:
         self._config = self.path / "config.json"
 
     def weights(self, which: str = "last") -> pathlib.Path:
-        """Returns where weights are.
+        """Returns the path of weights.
 
         Args:
           which: `"last"`, `"best"` on the validation images, or `"average"`, the moving
@@ -59,22 +59,22 @@ class RunDirectory:
 
     @property
     def checkpoint(self) -> pathlib.Path:
-        """Where training that was cut off can go on from."""
+        """Path of the checkpoint, from which interrupted training continues."""
         return self.path / "checkpoint.npz"
 
     @property
     def history(self) -> pathlib.Path:
-        """Where the logs of all epochs are."""
+        """Path of the logs of all epochs."""
         return self.path / "history.csv"
 
     @property
     def is_begun(self) -> bool:
-        """Whether there is a run in the folder."""
+        """Whether the folder contains a run."""
         return self._config.is_file()
 
     @property
     def is_finished(self) -> bool:
-        """Whether there is a run in the folder that has come to its end."""
+        """Whether the folder contains a finished run."""
         return (self.path / "summary.json").is_file()
 
     @classmethod
@@ -84,9 +84,9 @@ class RunDirectory:
         """Makes the folder and writes `config.json` into it.
 
         Args:
-          path: The folder; it must not exist or be empty, unless `overwrite`.
+          path: The folder, which must be new or empty unless `overwrite`.
           config: The run's configuration.
-          overwrite: Python `bool`, whether to write over another run.
+          overwrite: Python `bool`, whether to replace another run.
 
         Raises:
           FileExistsError: If the folder holds anything and `overwrite` is `False`.
@@ -107,24 +107,24 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Raises `BlockingIOError` if another process, still alive, holds the lock."""
+        """Locks the folder, or raises `BlockingIOError` if another process holds it."""
         self.path.mkdir(parents=True, exist_ok=True)
         message = f"run: another process is writing into {self.path}."
         with locked(self.path / ".lock", message):
             yield
 
     def extend(self, config: RunConfig) -> None:
-        """Makes the run one of the `epochs` of `config`, and not finished."""
+        """Gives the run the `epochs` of `config`, and marks it as not finished."""
         values = json.loads(self._config.read_text(encoding="utf-8"))
-        # It says that the run has come to its end.
+        # This file marks the run as finished.
         (self.path / "summary.json").unlink(missing_ok=True)
         write_json(self._config, {**values, "epochs": config.epochs})
 
     def check_free(self, *, overwrite: bool) -> None:
-        """Raises `OSError` unless a new run may have the folder."""
-        # `runs/../old` is there even where `runs` is not.
+        """Raises `OSError` unless a new run may use the folder."""
+        # `runs/../old` can exist even if `runs` does not.
         path = self.path.resolve()
-        # What is hidden is half written, or not a run's.
+        # Hidden files are half written, or not part of a run.
         if not path.exists() or (overwrite and path.is_dir()):
             return
         if any(not inside.name.startswith(".") for inside in path.iterdir()):
@@ -180,7 +180,7 @@ class RunDirectory:
         try:
             model.load_weights(weights)
         except Exception as error:
-            # HDF5 and Keras raise whatever comes of the bytes they find.
+            # On damaged bytes HDF5 and Keras raise errors of many classes.
             raise ValueError(
                 f"run: {weights} is damaged or belongs to another flow: {error}"
             ) from error

@@ -1,4 +1,4 @@
-"""How many devices train one model."""
+"""`tf.distribute` strategies, for one model on several devices."""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ def make_strategy(
     Args:
       name: `"none"` is one device; `"mirrored"` all GPUs of this machine, or its CPU
         if it has none; `"multiworker"` all machines that the environment variable
-        TF_CONFIG names, or all tasks of a step of Slurm, which is to be asked for
-        before TensorFlow runs anything. `"auto"` is `"multiworker"` where there is a
-        TF_CONFIG or a step of several tasks, `"mirrored"` where there are two GPUs or
-        more, and `"none"` elsewhere.
+        TF_CONFIG names, or all tasks of a Slurm step; make it before TensorFlow runs
+        anything. `"auto"` is `"multiworker"` with a TF_CONFIG or a Slurm step of
+        several tasks, else `"mirrored"` with two GPUs or more, else `"none"`.
 
     Raises:
       ValueError: If there is no such strategy, or TF_CONFIG does not name a cluster.
@@ -43,7 +42,7 @@ def make_strategy(
     if tasks > 1 and not config:
         return tf.distribute.MultiWorkerMirroredStrategy(slurm_cluster_resolver())
     if not _names_a_cluster(config):
-        # TensorFlow would train on this machine alone, or wait.
+        # TensorFlow would train on this machine alone, or wait forever.
         raise ValueError(
             'strategy: expected TF_CONFIG like {"cluster": {"worker": ["host:port", '
             '...]}, "task": {"type": "worker", "index": 0}} for multiworker, or '
@@ -53,16 +52,16 @@ def make_strategy(
 
 
 def slurm_cluster_resolver() -> tf.distribute.cluster_resolver.ClusterResolver:
-    """Returns the tasks of this step of Slurm (`srun`), each with the GPUs it sees."""
-    # As TensorFlow would share out the GPUs it takes a machine to have some, and a
-    # task to see all of them. Two jobs on one machine are to have their own ports.
+    """Returns the tasks of this Slurm step (`srun`), each with the GPUs it sees."""
+    # TensorFlow's own assignment of GPUs assumes that a machine has some and that each
+    # task sees all of them. The job's number gives two jobs on a machine other ports.
     found = tf.distribute.cluster_resolver.SlurmClusterResolver(
         port_base=12_000 + int(os.environ.get("SLURM_JOB_ID", 0)) % 20_000,
         gpus_per_node=_slurm_tasks(),
         gpus_per_task=1,
         auto_set_gpu=False,
     )
-    # The task is known once the cluster was asked for.
+    # The resolver knows its task only after `cluster_spec`.
     cluster = found.cluster_spec()
     kind, index = found.get_task_info()
     return tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -85,7 +84,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def gathered(strategy: tf.distribute.Strategy, value: int) -> list[int]:
-    """Waits for all workers, and returns what each of them gives."""
+    """Waits for all workers, and returns the values of all."""
     if strategy.cluster_resolver is None:
         return [value]
     return strategy.gather(tf.constant([value], tf.int64), axis=0).numpy().tolist()

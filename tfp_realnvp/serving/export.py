@@ -1,4 +1,4 @@
-"""A flow as a TensorFlow SavedModel, its version, and where its weights come from."""
+"""Export of flows as TensorFlow SavedModels, with versions and origin."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tfp_realnvp.runs.run_directory import RunDirectory
 from tfp_realnvp.serving.signatures import PARAMETERS, signatures_of
 from tfp_realnvp.training.flow_model import FlowModel
 
-# What an artifact says of itself, a place that TensorFlow leaves free.
+# The artifact's description, in a folder that SavedModels reserve for such files.
 METADATA = "assets.extra/metadata.json"
 _PACKAGES = ("tfp_realnvp", "tensorflow", "tensorflow-probability", "keras", "numpy")
 _UNITS = {
@@ -42,7 +42,7 @@ _PIXEL_UNITS = {
     "x": "pixels: real values in [0, 256), or uint8 in score_images",
     "bits_per_dim": "bits per dimension",
     "images": "pixels: 0 to 255",
-    "samples": "pixels: real values, of which images are the whole part",
+    "samples": "pixels: real values, rounded down in images",
 }
 
 
@@ -55,8 +55,8 @@ def export_saved_model(
 ) -> pathlib.Path:
     """Writes a flow as a SavedModel that needs TensorFlow alone.
 
-    Its signatures are, with N any number, `x` of shape [N, *event_shape] and results
-    of shape [N] or [N, *event_shape],
+    Its signatures are, for any N, with `x` of shape [N, *event_shape] and results of
+    shape [N] or [N, *event_shape],
 
     ```none
     serving_default:  x                            -> log_prob, bits_per_dim
@@ -72,33 +72,33 @@ def export_saved_model(
     `encode` and `decode` for transformed distributions. A conditional flow takes
     `condition`, floating vectors of shape [N, condition_size], in each.
 
-    `score_images` adds noise to 8-bit images (Section 4.1) that `seed` fixes, the same
-    for every image, and gives the logarithm of the mean density over `num_draws` draws
-    of it; `serving_default` adds none. `log_prob` of `sample` is that of `samples`, of
-    which `images` are the whole part.
+    `score_images` adds dequantization noise to 8-bit images (Section 4.1), fixed by
+    `seed` and the same for every image, and returns the logarithm of the mean density
+    over `num_draws` draws of it; `serving_default` adds none. `log_prob` of `sample` is
+    that of `samples`; `images` are `samples` rounded down.
 
     NaN, infinity and values that are not pixels raise
-    `tf.errors.InvalidArgumentError` in whatever loads the artifact. Layers normalize by
-    their moving averages. `assets.extra/metadata.json` describes the artifact, with the
-    dtypes and shapes of all inputs and outputs.
+    `tf.errors.InvalidArgumentError` in any program that loads the artifact. Layers
+    normalize by their moving averages. `assets.extra/metadata.json` describes the
+    artifact, with the dtypes and shapes of all inputs and outputs.
 
     Args:
       flow: `tfd.Distribution` over events of a known shape, without batch shape, or
         the `FlowModel` that trains one.
-      directory: Folder to write, which appears complete or not at all. To keep
-        versions, as TensorFlow Serving does, see `next_version`.
-      overwrite: Python `bool`, whether to replace a folder that holds anything, once
-        the new one is complete.
-      run: What is known of the training, as values that JSON can hold.
+      directory: Folder to write, which appears complete or not at all. For numbered
+        versions, as in TensorFlow Serving, see `next_version`.
+      overwrite: Python `bool`, whether to replace a folder that is not empty, once the
+        new one is complete.
+      run: Description of the training for the metadata, as values that JSON can hold.
 
     Returns:
       `directory`, as a `pathlib.Path`.
 
     Raises:
-      FileExistsError: If `directory` is a file, or holds anything and `overwrite` is
+      FileExistsError: If `directory` is a file, or is not empty and `overwrite` is
         `False`.
       TypeError: If `flow` is neither a `tfd.Distribution` nor a `FlowModel`.
-      ValueError: If another argument is not as described.
+      ValueError: If another argument is invalid.
 
     #### Example
 
@@ -109,7 +109,7 @@ def export_saved_model(
     >>> sizes = {"num_scales": 1, "filters": 4, "num_blocks": 1}
     >>> flow = nvp.image_flow(event_shape=(4, 4, 1), **sizes)
     >>> directory = nvp.export_saved_model(flow, tempfile.mkdtemp())
-    >>> served = tf.saved_model.load(directory)  # to be kept: it has the variables
+    >>> served = tf.saved_model.load(directory)  # keep it: it owns the variables
     >>> signatures = served.signatures
     >>> sorted(signatures)
     ['decode', 'encode', 'sample', 'score_images', 'serving_default']
@@ -133,7 +133,7 @@ def export_saved_model(
         )
     check_flag("overwrite", overwrite)
     check_path("directory", directory)
-    # What a symbolic link points to is replaced, not the link.
+    # Replace the target of a symbolic link, not the link.
     path = pathlib.Path(os.path.realpath(directory))
     if path.is_file() or (path.exists() and any(path.iterdir()) and not overwrite):
         raise FileExistsError(
@@ -148,10 +148,9 @@ def export_saved_model(
             f"run: expected what JSON can hold, NaN excluded, got {shortened(run)}."
         ) from error
     frozen = freeze(flow) if is_transformed(flow) else flow
-    # Traced before anything is written.
+    # Trace before anything is written.
     signatures = signatures_of(frozen)
-    # With the flow itself the artifact would describe every bijector and layer, which
-    # is of no use to anyone.
+    # Saving the flow itself would add useless descriptions of all bijectors and layers.
     module = tf.Module()
     module.flow_variables = list(frozen.variables)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")
@@ -163,7 +162,7 @@ def export_saved_model(
         if overwrite and path.exists():
             path.rename(replaced)
         elif path.exists():
-            # Refused if it holds anything by now.
+            # Fails if the folder has been filled meanwhile.
             path.rmdir()
         temporary.rename(path)
     finally:
@@ -175,13 +174,13 @@ def export_saved_model(
 def next_version(directory: str | os.PathLike) -> pathlib.Path:
     """Returns the folder of the next version: `directory/1`, then `directory/2`, ...
 
-    That is how TensorFlow Serving finds new versions and goes back to old ones.
+    TensorFlow Serving finds new versions by these numbers, and can return to old ones.
 
     Args:
-      directory: Folder of all versions, which need not be there yet.
+      directory: Folder of all versions, which need not exist yet.
 
     Raises:
-      FileExistsError: If it is a file, or a SavedModel itself.
+      FileExistsError: If `directory` is a file, or a SavedModel itself.
       ValueError: If `directory` is not a path.
     """
     check_path("directory", directory)
@@ -192,25 +191,25 @@ def next_version(directory: str | os.PathLike) -> pathlib.Path:
         raise FileExistsError(
             f"directory: expected a folder of versions, but {directory} is a {kind}."
         )
-    # TensorFlow Serving reads no other digits as a number.
+    # TensorFlow Serving accepts only decimal digits.
     names = [p.name for p in directory.glob("[0-9]*") if p.name.isdecimal()]
     return directory / str(1 + max(map(int, names), default=0))
 
 
 def run_origin(directory: RunDirectory, weights: str = "last") -> dict[str, Any]:
-    """Returns what is known of a run: data set, classes, configuration, bits/dim.
+    """Returns a description of a run: data set, classes, configuration, bits/dim.
 
     Args:
       directory: Folder of the run.
-      weights: Python `str`, which of its weights, see `RunDirectory.weights`.
+      weights: Python `str`, kind of weights, see `RunDirectory.weights`.
 
     Returns:
-      `dict` for `export_saved_model`. `bits_per_dim` is what `evaluate` or, if it has
-      not been run on these weights, training has found, with the split and, of
-      `evaluate`, the number of images and the standard error; `None` if neither has.
+      `dict` for `export_saved_model`. `bits_per_dim` is the result of `evaluate` on
+      these weights, with split, number of images and standard error; if there is none,
+      that of training, with the split; else `None`.
 
     Raises:
-      FileNotFoundError: If the folder holds no run or not these weights.
+      FileNotFoundError: If the folder contains no run or no such weights.
       ValueError: If one of its files is damaged.
     """
     config = directory.load_config()
@@ -227,7 +226,7 @@ def run_origin(directory: RunDirectory, weights: str = "last") -> dict[str, Any]
 
 
 def _bits_per_dim(run: pathlib.Path, since: float, weights: str) -> dict | None:
-    # By our names, those in the files.
+    # From our names to those in the files.
     names = {
         "value": "bits_per_dim",
         "images": "images",
@@ -243,7 +242,7 @@ def _bits_per_dim(run: pathlib.Path, since: float, weights: str) -> dict | None:
 
 
 def _read(path: pathlib.Path, since: float, names: dict[str, str]) -> dict[str, Any]:
-    """Returns what a file says of weights written then; nothing if it is older."""
+    """Returns a file's content, but nothing if it is older than the weights."""
     if not path.is_file() or path.stat().st_mtime < since:
         return {}
     try:
@@ -264,7 +263,7 @@ def _metadata(
     try:
         config = to_config(flow)
     except TypeError:
-        # Made of classes that are not public: what it does, the artifact knows.
+        # Some of its classes are not public. The artifact works all the same.
         config = None
     return {
         "format_version": 1,

@@ -1,4 +1,4 @@
-"""The functions of an artifact, where bad input is an error and never a number."""
+"""The functions of an artifact, in which invalid input raises an error."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tfp_realnvp.flows.call_arguments import (
 
 Outputs = dict[str, tf.Tensor]
 
-# Inputs that are not one for each example, and their shapes. In rows, as TensorFlow
-# Serving's REST form has them, each example has its own, and all are the same.
+# Inputs that all examples share, and their shapes. The row format of TensorFlow
+# Serving's REST API repeats them for each example, with equal values.
 PARAMETERS = {"num_samples": [], "num_draws": [], "seed": [2], "temperature": []}
 
-# Samples at the very ends of the range are rounded beyond them.
+# Rounding can move samples at the ends of the range beyond them.
 _TOLERANCE = 1e-3
 
 
@@ -63,7 +63,7 @@ def _traced(
     def checked(*arguments: tf.Tensor) -> Outputs:
         given = {}
         for spec, value in zip(specs, arguments, strict=True):
-            # Not every loader compares sizes with those that it was promised.
+            # Not every loader checks the sizes of its inputs.
             value = tf.ensure_shape(value, spec.shape, name=spec.name)
             if spec.name in PARAMETERS:
                 value = _parameter(value, PARAMETERS[spec.name], spec.name)
@@ -98,7 +98,7 @@ class _Functions:
         pixels = tf.cast(_batch(x, "x"), self._flow.dtype)
 
         def add_draw(draw: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # Every image has the same noise, or its score would depend on its place.
+            # The same noise for all images: scores must not depend on the position.
             own = tf.random.experimental.stateless_fold_in(seed, draw)
             shape = self._flow.event_shape
             noise = tf.random.stateless_uniform(shape, own, dtype=pixels.dtype)
@@ -197,20 +197,20 @@ class _Functions:
 
 
 def _parameter(value: tf.Tensor, shape: list[int], name: str) -> tf.Tensor:
-    """Returns a value of `shape`, given once or, always the same, for each example."""
+    """Returns a value of `shape`, given once or, with equal values, per example."""
     got, extra = tf.shape(value), tf.rank(value) - len(shape)
     fits = (extra >= 0) & (extra <= 1) & (tf.size(value) > 0)
     fits &= tf.reduce_all(tf.equal(got[-1:], shape)) if shape else True
     expected = f"{name}: expected shape {shape}, or {['N', *shape]} for N examples, got"
     rows = tf.reshape(_with(value, fits, [expected, got]), [-1, *shape])
-    # What is NaN is for others to refuse.
+    # NaN passes here, and fails in later checks.
     is_same = tf.reduce_all(tf.equal(rows, rows[:1]) | tf.not_equal(rows, rows))
     expected = f"{name}: expected the same for all examples, got"
     return _with(rows, is_same, [expected, value])[0]
 
 
 def _batch(x: tf.Tensor, name: str) -> tf.Tensor:
-    """Returns `x` if it has examples, which convolutions need."""
+    """Returns `x`, which must not be empty, as convolutions need examples."""
     expected = f"{name}: expected one example or more, got shape"
     return _with(x, tf.shape(x)[0] > 0, [expected, tf.shape(x)])
 
@@ -220,7 +220,7 @@ def _finite(x: tf.Tensor, name: str) -> tf.Tensor:
 
 
 def _density(log_prob: tf.Tensor) -> tf.Tensor:
-    """Returns `log_prob`, which may be minus infinity, but not NaN."""
+    """Returns `log_prob`, which may be minus infinity but not NaN."""
     expected = "the logarithm of a density"
     most = log_prob.dtype.max
     return _between(log_prob, float("-inf"), most, "log_prob", expected)
@@ -242,6 +242,6 @@ def _between(
 
 
 def _with(x: tf.Tensor, is_good: tf.Tensor, details: list[Any]) -> tf.Tensor:
-    """Returns `x`; what is not good raises an error in whatever loads the artifact."""
+    """Returns `x`, with an error in any program that runs this unless `is_good`."""
     with tf.control_dependencies([tf.debugging.Assert(is_good, details)]):
         return tf.identity(x)

@@ -1,4 +1,4 @@
-"""What training a flow will cost, told before it begins."""
+"""The cost of training a flow, estimated before it begins."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tfp_realnvp.training.flow_model import FlowModel
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a flow's computations take, for each example.
+    """Number of weights and operations per example, and shapes of the latents.
 
-    Only convolutions and matrix products count, two operations for each multiplication
-    and addition; of `tf.cond` the dearest branch, of `tf.while_loop` one turn. Latents
-    are by scale, finest first; only a `RealNVPBijector` has scales.
+    Counts convolutions and matrix products only, a multiplication with its addition as
+    two operations; of `tf.cond` the costliest branch, of `tf.while_loop` one iteration.
+    Latents are those of a `RealNVPBijector` by scale, finest first, if there is one.
     """
 
     parameters: int
@@ -41,7 +41,7 @@ class Cost:
 
 
 def measure_cost(model: FlowModel, batch_size: int) -> Cost:
-    """Returns what training a model costs, from the graph of a step that is not run."""
+    """Returns the cost of training a model, from the graph of a step, without a run."""
     trained, weights = (
         sum(math.prod(v.shape) for v in variables)
         for variables in (model.trainable_variables, model.weights)
@@ -57,7 +57,7 @@ def measure_cost(model: FlowModel, batch_size: int) -> Cost:
         def run(*batch: tf.Tensor) -> None:
             found.append(_flops(compute(model, *batch), batch_size))
 
-        # Several replicas normalize by other operations than one.
+        # Normalization uses other operations on several replicas than on one.
         with model.distribute_strategy.scope():
             tf.function(run, autograph=False).get_concrete_function(*specs)
         return found[0] // batch_size
@@ -79,7 +79,7 @@ def _training_step(model: FlowModel, x: Any, condition: Any = None) -> list[tf.T
     with tf.GradientTape() as tape:
         log_prob, _ = model.log_prob_parts(x, condition, training=True)
         loss = tf.reduce_mean(model.to_units(log_prob)) + sum(model.losses)
-    # Outside of a step a tape knows the first replica's copies of the variables only.
+    # Outside of a step the tape records only the first replica's variables.
     copies = model.distribute_strategy.experimental_local_results
     variables = [copies(v.value)[0] for v in model.trainable_variables]
     gradients = tape.gradient(loss, variables)
@@ -109,11 +109,11 @@ def _flops(results: Iterable[tf.Tensor], batch_size: int) -> int:
 
 def _flops_of_op(op: tf.Operation, batch_size: int) -> int:
     def size(tensor: tf.Tensor, axes: Sequence[int] | None = None) -> int:
-        # The axis that is not known is most often the batch's.
+        # An unknown axis is nearly always the batch's.
         axes = range(tensor.shape.rank) if axes is None else axes
         return math.prod(tensor.shape[i] or batch_size for i in axes)
 
-    window = [0, 1, 2]  # All axes of a kernel but that of the output channels.
+    window = [0, 1, 2]  # All axes of a kernel but the output channels.
     if op.type == "Conv2D":
         return 2 * size(op.outputs[0]) * size(op.inputs[1], window)
     if op.type == "Conv2DBackpropInput":
@@ -129,7 +129,7 @@ def _flops_of_op(op: tf.Operation, batch_size: int) -> int:
 
 
 def _bodies(op: tf.Operation) -> Iterator[tf.Graph]:
-    """Returns the graphs of functions that an operation calls."""
+    """Yields the graphs of functions that an operation calls."""
     for attribute in op.op_def.attr:
         if attribute.type in ("func", "list(func)"):
             value = op.get_attr(attribute.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
@@ -35,11 +36,11 @@ class FlowLayer(keras.layers.Layer):
     ```
 
     Keras sees no weights in a `tfd.Distribution`: a model that keeps one as an
-    attribute neither trains nor saves it. In this layer it sees them all. Events may be
-    Keras's symbolic tensors, as those of `keras.Input`.
+    attribute neither trains nor saves it. In this layer it sees them all. `x` may be
+    symbolic, like the tensors of `keras.Input`.
 
-    To integer images the layer adds uniform noise in [0, 1), other noise at every call
-    in training and the same otherwise.
+    To integer images the layer adds uniform dequantization noise in [0, 1), new at
+    every call in training and the same otherwise.
 
     Args:
       flow: `tfd.Distribution` with a static event shape and no batch shape.
@@ -48,9 +49,9 @@ class FlowLayer(keras.layers.Layer):
 
     Raises:
       TypeError: If `flow` is not a `tfd.Distribution`.
-      ValueError: If it is a batch of distributions, or holds conditional or
-        batch-normalized flows where it does not pass `condition` and `training` on, as
-        in a mixture.
+      ValueError: If it is a batch of distributions, or contains conditional or
+        batch-normalized flows to which it does not pass `condition` and `training`, as
+        a mixture does.
 
     #### Example
 
@@ -80,7 +81,7 @@ class FlowLayer(keras.layers.Layer):
         super().__init__(name=name, dtype=tf.as_dtype(flow.dtype).name)
         self.flow = flow
         self.seed = seed
-        # Keras does not see into distributions, so the layer holds what they hold.
+        # Keras does not look into distributions, so this layer holds their layers.
         self._flow_layers = keras_layers(flow)
         self._flow_variables = _other_variables(flow)
         self.condition_size = condition_size_of_flow(flow)
@@ -101,7 +102,7 @@ class FlowLayer(keras.layers.Layer):
     def log_prob_parts(
         self, x: Any, condition: Any = None, training: bool = False
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Returns `log_prob(x | condition)`, and the base's part of it.
+        """Returns `log_prob(x | condition)`, and the base distribution's part of it.
 
         Args:
           x: `Tensor` of events, of shape [N, *event_shape] and any real dtype.
@@ -109,14 +110,15 @@ class FlowLayer(keras.layers.Layer):
           training: Python `bool`.
 
         Returns:
-          Two `Tensor`s of shape [N], in nats. The second is the log-density of the
-          latents under the base, and the rest the log-determinant; it is `None` if the
-          distribution is not a transformed one.
+          Two `Tensor`s of shape [N], in nats: the log-density, and that of the latents
+          under the base distribution, which differs from the first by the
+          log-determinant. The second is `None` unless the flow is a transformed
+          distribution whose base has the same event shape.
 
         Raises:
-          ValueError: If there is a condition and the flow takes none.
-          tf.errors.InvalidArgumentError: If values are not pixels where they must be,
-            or a label is not one of the classes.
+          ValueError: If a condition is missing, or the flow takes none.
+          tf.errors.InvalidArgumentError: If `x` must be pixels and is not, or a label
+            is out of range.
         """
         check_given(condition, self.condition_size)
         x = tf.convert_to_tensor(x)
@@ -132,15 +134,15 @@ class FlowLayer(keras.layers.Layer):
         size = tf.shape(x)[0]
         may_be_empty = x.shape[:1] in ([None], [0])
         if may_be_empty and (num_replicas() == 1 or not training):
-            # Kernels of TensorFlow fail on nothing. Where replicas train together,
-            # batch statistics must be of the data alone, and none of them is used.
+            # TensorFlow's kernels fail on empty batches. Replicas that train together
+            # do without: their batch moments must not include padding.
             x, condition = _at_least_one(x), _at_least_one(condition)
         log_prob, prior = self._log_prob_and_prior(x, condition, training=training)
         if may_be_empty:
             log_prob = log_prob[:size]
             prior = None if prior is None else prior[:size]
         if is_bad is not None:
-            # NaN where it is bad, and in no constant, see `PixelLogit`.
+            # NaN where it is bad, but not as a constant, see `PixelLogit`.
             log_prob += tf.math.log(1 - 2 * tf.cast(is_bad, log_prob.dtype))
         return log_prob, prior
 
@@ -152,13 +154,29 @@ class FlowLayer(keras.layers.Layer):
 
     @property
     def noise_states(self) -> list[keras.Variable]:
-        """Where the stream of noise for training is, and where evaluations begin."""
+        """The states of the noise generators for training and for evaluation."""
         return [self._training_noise.state, self._evaluation_noise.state]
 
     @property
     def non_trainable_state(self) -> list[keras.Variable]:
-        """What a pass in training changes: moving averages, the state of the noise."""
+        """The variables that a training pass changes: moving averages, noise state."""
         return [*self.non_trainable_variables, self._training_noise.state]
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        store["num_weights"] = np.array(len(self.weights))
+
+    def load_own_variables(self, store: Any) -> None:
+        # Keras skips weights that a smaller flow has no place for.
+        expected = np.array(len(self.weights))
+        own = dict(store)
+        count = own.pop("num_weights", expected)[()]
+        if count != expected:
+            raise ValueError(
+                f"weights: expected those of a flow with {expected} weights, got "
+                f"{count}. Build the flow with the arguments of the saved one."
+            )
+        super().load_own_variables(own)
 
     def get_config(self) -> dict[str, Any]:
         return {"flow": to_config(self.flow), "seed": self.seed, "name": self.name}
@@ -174,10 +192,10 @@ class FlowLayer(keras.layers.Layer):
     def _real_pixels(
         self, x: tf.Tensor, *, training: bool
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Returns images as a flow over pixels takes them, and which of them are NaN.
+        """Returns dequantized images, and in training which of them hold NaN.
 
-        NaN is an error, but in training it is for `on_non_finite` to say what is to
-        happen: zeros in its place pass the checks of the flow.
+        NaN is an error, but in training `on_non_finite` decides what happens, so images
+        with NaN become zeros here, which pass the checks of the flow.
         """
         if not x.dtype.is_floating:
             x = tf.cast(checked_pixels(x), self.flow.dtype)
@@ -191,7 +209,7 @@ class FlowLayer(keras.layers.Layer):
 
     def _noise_seed(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
         if training:
-            # In a graph that also gets the batch, where there is none nothing happens.
+            # In a graph that also gets the batch, the noise must not move at its end.
             with tf.control_dependencies([x]):
                 return self._training_noise.next()
         start = tf.convert_to_tensor(self._evaluation_noise.state.value)
@@ -206,7 +224,7 @@ class FlowLayer(keras.layers.Layer):
         if base is None or base.event_shape != flow.event_shape:
             return flow.log_prob(x, **kwargs), None
         of_bijector = kwargs.get("bijector_kwargs", {})
-        # As `tfd.TransformedDistribution` does it, with both parts at hand.
+        # As in `tfd.TransformedDistribution`, but with access to both parts.
         latents = flow.bijector.inverse(x, **of_bijector)
         log_det = flow.bijector.forward_log_det_jacobian(
             latents, event_ndims=flow.event_shape.rank, **of_bijector
@@ -224,13 +242,13 @@ def _at_least_one(value: tf.Tensor | None) -> tf.Tensor | None:
 
 
 def keras_layers(module: tf.Module) -> list[keras.layers.Layer]:
-    """Returns the Keras layers held anywhere in `module`, each once."""
+    """Returns the Keras layers anywhere in `module`, each once."""
     kind = keras.layers.Layer
     return list(module._flatten(predicate=lambda value: isinstance(value, kind)))
 
 
 class _Variable(keras.Variable):
-    """A `tf.Variable` as one of Keras's, which tells it whether it is trained."""
+    """A Keras variable around a `tf.Variable` that passes `trainable` on to it."""
 
     @keras.Variable.trainable.setter
     def trainable(self, value: bool) -> None:
@@ -239,7 +257,7 @@ class _Variable(keras.Variable):
 
 
 def _other_variables(module: tf.Module) -> list[keras.Variable]:
-    """Returns the variables that belong to no Keras layer: the same, not copies."""
+    """Returns the variables outside of Keras layers, wrapped and not copied."""
     in_layers = {id(v.value) for layer in keras_layers(module) for v in layer.weights}
     found = []
     for variable in {id(v): v for v in module.variables}.values():
@@ -265,8 +283,7 @@ def _check_flow(flow: tfd.Distribution) -> None:
     if flow.batch_shape.rank:
         raise ValueError(
             "flow: expected one distribution, got a batch of them, of batch_shape "
-            f"{flow.batch_shape}; tfd.Independent makes of a batch the axes of an "
-            "event."
+            f"{flow.batch_shape}; tfd.Independent turns batch axes into event axes."
         )
     inside = {id(m) for b in reached_bijectors(flow) for m in (b, *b.submodules)}
     for module in flow.submodules:
@@ -277,6 +294,6 @@ def _check_flow(flow: tfd.Distribution) -> None:
         if module.condition_size is not None or has_norms:
             raise ValueError(
                 "flow: expected flows without condition and with batch_norm=None "
-                f"inside {flow.name!r}, which passes neither conditions on nor whether "
-                f"it is trained; got {module.name!r}."
+                f"inside {flow.name!r}, which passes on neither `condition` nor "
+                f"`training`; got {module.name!r}."
             )

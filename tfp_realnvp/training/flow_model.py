@@ -30,22 +30,22 @@ class FlowModel(StepModel):
     ```
 
     If the flow is over pixels (its last bijector is `PixelLogit`), `x` are images with
-    values in [0, 256); loss and the metric `bits_per_dim` are in bits per dimension. To
-    integer images the model adds uniform noise in [0, 1) (Section 4.1), other noise at
-    every step of training and the same at every evaluation. Otherwise `x` are events of
-    the flow, and loss and the metric `nll` are in nats.
+    values in [0, 256); loss and the metric `bits_per_dim` are in bits per dimension.
+    To integer images the model adds uniform dequantization noise in [0, 1) (Section
+    4.1), new at every training step and the same at every evaluation. Otherwise `x`
+    are events of the flow, and loss and the metric `nll` are in nats.
 
     `fit`, `evaluate` and `predict` take arrays or `tf.data.Dataset`s of batches. Layers
     normalize by batch statistics in `fit` and by their moving averages everywhere else.
 
-    For a conditional flow, `condition` holds labels, of an integer dtype and shape
-    [N], or vectors, [N, condition_size], or the data set holds pairs (x, condition).
-    With `sample_weight`, or a data set of (x, condition or `None`, sample_weight), the
-    mean is weighted.
+    For a conditional flow, `condition` holds labels of an integer dtype and shape [N],
+    or vectors of shape [N, condition_size]; a data set holds pairs (x, condition).
+    `sample_weight`, or a data set of (x, condition or `None`, sample_weight), makes the
+    mean a weighted one.
 
     All trainable variables of the distribution are trained, those of its base included.
-    `save("model.keras")` and `keras.saving.load_model` bring the distribution back, if
-    it is made of public classes of TFP and this package.
+    `save("model.keras")` and `keras.saving.load_model` restore the distribution if it
+    consists of public classes of TFP and this package.
 
     Args:
       flow: `tfd.Distribution` with a static event shape and no batch shape, from
@@ -55,9 +55,9 @@ class FlowModel(StepModel):
 
     Raises:
       TypeError: If `flow` is not a `tfd.Distribution`.
-      ValueError: If it is a batch of distributions, or holds conditional or
-        batch-normalized flows where it does not pass `condition` and `training` on, as
-        in a mixture.
+      ValueError: If it is a batch of distributions, or contains conditional or
+        batch-normalized flows to which it does not pass `condition` and `training`, as
+        a mixture does.
 
     #### Example
 
@@ -95,28 +95,29 @@ class FlowModel(StepModel):
         average_decay: float | None = None,
         **kwargs: Any,
     ) -> None:
-        """Configures training, as `keras.Model.compile`, with other defaults.
+        """Configures training like `keras.Model.compile`, with different defaults.
 
-        A step whose loss or gradient is NaN or infinite changes nothing, neither
-        weights nor moving averages nor the optimizer.
+        A step whose loss or gradient is NaN or infinite leaves weights, moving averages
+        and the optimizer unchanged.
 
         Args:
           optimizer: Keras optimizer; `None` is the paper's Adam with default
             hyperparameters, with gradients clipped to a global norm of 100. With
-            `gradient_accumulation_steps` it updates after so many batches; batch
-            normalization then still goes by single batches.
+            `gradient_accumulation_steps`, weights are updated once in that many
+            batches; batch normalization still uses the moments of single batches.
           jit_compile: Python `bool`, whether XLA compiles the steps; `"auto"` is
-            `False`, for on CPUs XLA's convolutions are slower than TensorFlow's own.
+            `False`, as XLA's convolutions are slower than TensorFlow's on CPUs.
           on_non_finite: `"stop"` raises `FloatingPointError` at the first such step,
-            naming the layer where it arose; `"skip"` prints that and goes on.
-          max_skipped_in_a_row: Python `int`; so many of them in a row end training too.
-          average_decay: Python `float` in (0, 1) keeps an exponential moving average
-            of the weights beside them, see `averaged_weights`; `None` keeps none.
+            naming the layer where it arose; `"skip"` prints this and continues.
+          max_skipped_in_a_row: Python `int`, how many consecutive skipped steps end
+            training with the same error.
+          average_decay: Python `float` in (0, 1), decay of an exponential moving
+            average of the weights, see `averaged_weights`; `None` keeps no average.
           **kwargs: Passed to `keras.Model.compile`.
 
         Raises:
           ValueError: If a loss or metrics are given (the model has its own), or an
-            argument is not as described.
+            argument is invalid.
         """
         check_arguments(kwargs)
         policy = NonFinitePolicy(on_non_finite, max_skipped_in_a_row)
@@ -151,7 +152,7 @@ class FlowModel(StepModel):
         verbose: Any = "auto",
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """Trains, as `keras.Model.fit`. Bad data raise before any training."""
+        """Trains like `keras.Model.fit`. Invalid arrays raise before any training."""
         kwargs.update(batch_size=batch_size, epochs=epochs, verbose=verbose)
         given = self._prepared(x, condition, "steps_per_epoch", kwargs)
         held_out = given.pop("validation_data", None)
@@ -175,12 +176,12 @@ class FlowModel(StepModel):
         verbose: Any = "auto",
         **kwargs: Any,
     ) -> Any:
-        """Evaluates, as `keras.Model.evaluate`, with the same noise every time.
+        """Evaluates like `keras.Model.evaluate`, with the same noise every time.
 
-        Over a data set of vectors of which one is NaN, the mean is NaN.
+        If a data set of vectors holds NaN, the mean is NaN.
         """
         kwargs.update(batch_size=batch_size, verbose=verbose)
-        # Within `fit` all is prepared, and Keras has kept its iterator.
+        # Within `fit` the data are already prepared, and Keras has kept its iterator.
         if not kwargs.get("_use_cached_eval_dataset"):
             kwargs = self._prepared(x, condition, "steps", kwargs)
         with counted_batches():
@@ -197,11 +198,11 @@ class FlowModel(StepModel):
         """Returns `log_prob` in nats, with the same noise every time.
 
         Raises:
-          FloatingPointError: If one of them is NaN.
+          FloatingPointError: If one of the values is NaN.
         """
         kwargs.update(batch_size=batch_size, verbose=verbose)
         given = self._prepared(x, condition, "steps", kwargs)
-        # Keras's own has no place for a condition, and needs no weights.
+        # Keras's `predict` takes neither a condition nor weights.
         condition, _ = given.pop("y", None), given.pop("sample_weight", None)
         if condition is not None:
             given["x"] = {"x": given["x"], "condition": condition}
@@ -211,27 +212,27 @@ class FlowModel(StepModel):
         if is_nan.any():
             raise FloatingPointError(
                 "log_prob: expected numbers, got NaN for example "
-                f"{int(np.argmax(is_nan))} of x, which holds NaN, or the weights do."
+                f"{int(np.argmax(is_nan))} of x; x or the weights hold NaN."
             )
         return log_prob
 
     @property
     def has_average(self) -> bool:
-        """Whether there are averaged weights: kept, and updated at least once."""
+        """Whether averaged weights are kept and were updated at least once."""
         return self.average is not None and self.average.is_begun
 
     @property
     def skipped_steps(self) -> int:
-        """Number of steps left out because they were not finite."""
+        """Number of training steps skipped because they were not finite."""
         return self._policy.skipped
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:
-        """Lets the model use the average of its weights for a while.
+        """Makes the model use the average of its weights inside a `with` block.
 
         Raises:
-          ValueError: If there is none: `compile` was given no `average_decay`, or there
-            was no step of training since. Files of a model do not hold the average.
+          ValueError: If there is no average: `compile` got no `average_decay`, or no
+            training step followed. Saved models do not contain the average.
         """
         if self.average is None or not self.has_average:
             raise ValueError(
@@ -244,10 +245,10 @@ class FlowModel(StepModel):
     def save(
         self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any
     ) -> None:
-        """Saves, as `keras.Model.save`; what is there stays until all is written.
+        """Saves like `keras.Model.save`, replacing an old file only when complete.
 
         Raises:
-          FileExistsError: If the file is there and `overwrite` is `False`.
+          FileExistsError: If the file exists and `overwrite` is `False`.
           ValueError: If `filepath` does not end in .keras.
         """
         check_path("filepath", filepath)
@@ -269,7 +270,7 @@ class FlowModel(StepModel):
     def _prepared(
         self, x: Any, condition: Any, steps: str, kwargs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Returns what Keras is to be given, with its names for the parts of data."""
+        """Checks data, and returns them as the arguments of Keras's methods."""
         check_arguments(kwargs)
         given = dict(kwargs)
         y, weight = given.pop("y", None), given.pop("sample_weight", None)

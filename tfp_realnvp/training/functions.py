@@ -1,6 +1,6 @@
-"""What Keras calls for every batch of `fit`, `evaluate` and `predict`.
+"""The functions that Keras calls for each batch of `fit`, `evaluate` and `predict`.
 
-Batches are numbered, and the number decides which noise an evaluation adds to images.
+They number the batches; in evaluation, the number selects the dequantization noise.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from tfp_realnvp.nets.parts import global_batch
 from tfp_realnvp.training.inputs import unpack
 from tfp_realnvp.training.update import first_replica
 
-# Both are each thread's own, so that evaluations side by side do not mix.
+# Each thread has its own, so that concurrent evaluations do not interfere.
 _COUNT: contextvars.ContextVar[Iterator[int]] = contextvars.ContextVar("count")
 _NUMBER: contextvars.ContextVar[Any] = contextvars.ContextVar("number", default=0)
 
 
 def dequantized(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Returns floating images plus uniform noise in [0, 1) (Section 4.1).
+    """Returns floating images plus dequantization noise in [0, 1) (Section 4.1).
 
-    The noise of an example depends on its place in the global batch, and not on the
-    replica that has it.
+    The noise of an example depends on its position in the global batch, whichever
+    replica processes it.
     """
     batch = global_batch(tf.shape(images)[0])
     shape = tf.concat([[batch.size], tf.shape(images)[1:]], axis=0)
@@ -46,12 +46,12 @@ def _set(variable: contextvars.ContextVar[Any], value: Any) -> Iterator[None]:
 
 
 def counted_batches() -> contextlib.AbstractContextManager[None]:
-    """Lets batches be numbered from 0 inside, for the calling thread alone."""
+    """Numbers the batches inside from 0, in the calling thread only."""
     return _set(_COUNT, itertools.count())
 
 
 def batch_number() -> Any:
-    """Returns the number of the batch at hand, 0 outside of `counted_batches`."""
+    """Returns the number of the current batch, 0 outside of `counted_batches`."""
     return _NUMBER.get()
 
 
@@ -62,21 +62,21 @@ def _next_number() -> tf.Tensor:
 def step_function(
     model: Any, after_batch: Callable[..., Any], *, training: bool = False
 ) -> Callable[[Iterator[Any]], dict[str, Any]]:
-    """Returns what trains on some batches, or tests on them, on all replicas alike.
+    """Returns a function that trains or tests on some batches, on all replicas.
 
-    Keras's own functions reduce what replicas return in a way that fails on several
-    workers, and do not let the batch be seen. `after_batch` gets it, and what the step
-    returned, and returns the logs.
+    Keras's own functions reduce the replicas' outputs in a way that fails on several
+    workers, and do not expose the batch. Here `after_batch` takes the batch and the
+    step's outputs, and returns the logs.
     """
     step = model.train_step if training else model.test_step
     plain = _on_all_replicas(model, step, first_replica)
     on_batch = _compiled(model, plain)
-    # A function in a function takes in every variable once more. XLA, which cannot
-    # compile iterators, needs one.
+    # A nested function captures every variable once more. XLA, which cannot compile
+    # iterators, needs one.
     inside = on_batch if getattr(model, "jit_compile", None) else plain
 
     def on_iterator(iterator: tf.data.Iterator, number: tf.Tensor) -> Any:
-        # Here the function sees no batch's own size, and is traced once for all.
+        # This function sees no batch's own size, so it is traced only once.
         batch = _packed(iterator.get_next())
         return batch, inside(batch, number)
 
@@ -108,7 +108,7 @@ def step_function(
 def prediction_function(
     model: Any, after_batch: Callable[[Any], Any]
 ) -> Callable[[Sequence[Any]], tf.Tensor]:
-    """Returns what predicts something of each example of some batches."""
+    """Returns a function that predicts one value for each example of some batches."""
     on_batch = _compiled(model, _on_all_replicas(model, model.predict_step, _joined))
 
     def run_all(batches: Sequence[Any]) -> tf.Tensor:
@@ -129,7 +129,7 @@ def _on_all_replicas(
     strategy = model.distribute_strategy
 
     def on_replica(batch: Any, number: tf.Tensor) -> Any:
-        # Where there is no next batch nothing may change, such as counts of steps.
+        # Without a next batch nothing may change, the count of steps for instance.
         parts = [part for part in tf.nest.flatten(batch) if part is not None]
         with _set(_NUMBER, number), tf.control_dependencies(parts):
             return step(batch)
@@ -154,16 +154,16 @@ def _compiled(model: Any, on_batch: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def as_traced() -> Iterator[None]:
-    """Lets functions run as they were traced, without TensorFlow's graph optimizer.
+    """Runs functions as traced, without TensorFlow's graph optimizer, if on a CPU.
 
-    On a CPU that finds nothing in a step of training that would make it faster, and
-    takes a third of the time to the first one.
+    There the optimizer does not make training steps any faster, and takes a third of
+    the time to the first step.
     """
     if tf.config.list_logical_devices("GPU"):
         yield
         return
-    # Those of this thread alone. The public options are all threads', and two models
-    # that train at once would put back each other's.
+    # The options of this thread. The public ones are shared by all threads: two models
+    # trained concurrently would restore each other's.
     options = context.context().function_call_options
     before, config = (
         tf.compat.v1.ConfigProto.FromString(options.config_proto_serialized)
@@ -180,16 +180,16 @@ def as_traced() -> Iterator[None]:
 def _joined(strategy: tf.distribute.Strategy, values: Any) -> tf.Tensor:
     parts = strategy.experimental_local_results(values)
     if len(parts) == strategy.num_replicas_in_sync:
-        # `gather` ends the process where no replica has examples.
+        # `gather` crashes the process if no replica has examples.
         return tf.concat(parts, axis=0)
     return strategy.gather(values, axis=0)
 
 
 def _spread(batch: Any, strategy: tf.distribute.Strategy) -> Any:
-    """Returns a batch of which each replica has a part, also of one that is whole.
+    """Splits a batch among the replicas, unless it is split already.
 
-    Keras gives what `train_on_batch` and the like are given to every replica. Each of
-    several workers has its own data.
+    Keras passes the whole batch of `train_on_batch` and the like to every replica.
+    Several workers each have their own data, which stay as they are.
     """
     values, count = tf.nest.flatten(batch), strategy.num_replicas_in_sync
     is_spread = isinstance(values[0], tf.distribute.DistributedValues)
@@ -208,7 +208,7 @@ def _spread(batch: Any, strategy: tf.distribute.Strategy) -> Any:
 
 
 def _packed(data: Any) -> Any:
-    """Returns a batch as Keras hands it on, whatever it was made of."""
+    """Returns a batch in Keras's form: x, (x, condition) or with weights too."""
     x, condition, weight = unpack(data)
     if weight is not None:
         return x, condition, weight
@@ -217,9 +217,9 @@ def _packed(data: Any) -> Any:
 
 @contextlib.contextmanager
 def _without_collector() -> Iterator[None]:
-    # A step is traced into tens of thousands of objects, and Python's collector would
-    # go through all that there are, again and again: a tenth of the time in a process
-    # that has done nothing else, most of it in one that has many models.
+    # Tracing a step creates tens of thousands of objects, and Python's garbage
+    # collector would scan all existing ones again and again: a tenth of the time in a
+    # fresh process, most of it in a process with many models.
     paused = tf.inside_function() and gc.isenabled()
     if paused:
         gc.disable()

@@ -1,4 +1,4 @@
-"""What a flow is trained and measured on: taken apart, cast, and checked."""
+"""Data for training and evaluation: unpacked, cast and checked."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import tensorflow as tf
 
 from tfp_realnvp.arguments import check_int, checked_array, shortened
 
-# Of Keras's arguments those that it counts to, and those that mean nothing here.
+# Arguments of Keras: numbers to be checked, and those with no meaning here.
 _COUNTS = ("batch_size", "epochs", "steps_per_epoch", "steps", "validation_steps")
 _REFUSED = ("loss", "loss_weights", "metrics", "weighted_metrics", "class_weight")
 
 
 class Batch(NamedTuple):
-    """The parts of a batch; what is absent is `None`."""
+    """The parts of a batch; a missing part is `None`."""
 
     x: Any
     condition: Any = None
     sample_weight: Any = None
 
     def present(self) -> dict[str, Any]:
-        """Returns the parts that are not absent, by name."""
+        """Returns the parts that are present, by name."""
         return {k: part for k, part in self._asdict().items() if part is not None}
 
 
 def unpack(data: Any) -> Batch:
-    """Returns the parts of data, of a batch or of its types, as Keras hands them on.
+    """Returns the parts of data, a batch or its specs, as Keras passes them on.
 
-    These are x, a tuple (x, condition, sample_weight) of which the last may be missing
-    or `None`, or a `dict` with such keys in the place of x.
+    Data are x, or a tuple (x, condition, sample_weight) whose last parts may be missing
+    or `None`, with x possibly replaced by a `dict` with these names as keys.
     """
     x, condition, weight = keras.utils.unpack_x_y_sample_weight(data)
     parts = {"x": x, "condition": condition, "sample_weight": weight}
@@ -52,9 +52,9 @@ def unpack(data: Any) -> Batch:
 
 
 def for_keras(batch: Batch, dtype: tf.DType, *, pixels: bool) -> Batch:
-    """Returns what to give Keras as x, y and sample_weight, so that `unpack` gets it.
+    """Returns x, y and sample_weight to give to Keras, which `unpack` can undo.
 
-    Integers over pixels stay what they are; other arrays are cast to `dtype`.
+    Integer pixels stay integers; any other x is cast to `dtype`.
     """
     x = batch.x
     if isinstance(x, tf.data.Dataset):
@@ -69,24 +69,24 @@ def for_keras(batch: Batch, dtype: tf.DType, *, pixels: bool) -> Batch:
         arrays["x"] = arrays["x"].astype(dtype.as_numpy_dtype, copy=False)
     is_cast = dtype.name != keras.config.floatx() and arrays["x"].dtype == dtype.name
     if is_cast:
-        # Keras casts floating arrays to its own default, but no integers.
+        # Keras casts floating arrays to its `floatx`, but leaves integers alone.
         bits = np.dtype(f"i{arrays['x'].itemsize}")
         arrays[f"x:{dtype.name}"] = np.ascontiguousarray(arrays.pop("x")).view(bits)
-    # Without labels Keras would drop the weights without a word.
+    # Without labels Keras would silently drop the weights.
     if is_cast or ("sample_weight" in arrays and "condition" not in arrays):
         return Batch(arrays)
     return Batch(**arrays)
 
 
 def check_arguments(given: dict[str, Any]) -> None:
-    """Raises `ValueError` for what Keras's methods cannot be given here."""
+    """Raises `ValueError` for arguments of Keras that a `FlowModel` cannot take."""
     for name in _COUNTS:
         if given.get(name) is not None:
             check_int(name, given[name])
     for name in _REFUSED:
         if given.get(name) is not None:
             raise ValueError(
-                f"{name}: expected None, for a FlowModel is trained and measured by "
+                f"{name}: expected None, as a FlowModel is trained and evaluated by "
                 f"the likelihood of x alone; got {shortened(given[name])}."
             )
 
@@ -100,15 +100,15 @@ def check_data(
     condition_size: int | None,
     steps: tuple[str, Any] = ("steps", 1),
 ) -> None:
-    """Raises `ValueError` for what a flow cannot be trained or measured on.
+    """Raises `ValueError` for data that a flow cannot be trained or evaluated on.
 
-    Of arrays the values are looked at too, of data sets the types; what else yields
-    batches passes. `steps` has name and value of the argument that ends a data set.
+    Checks the types and values of arrays, and the types of data sets; generators and
+    the like pass. `steps` is the name and value of the argument that limits batches.
     """
     if isinstance(x, tf.data.Dataset):
         if condition is not None:
             raise ValueError(
-                "condition: expected None beside a data set, which holds pairs "
+                "condition: expected None with a data set, which must yield pairs "
                 "(x, condition) itself."
             )
         length, spec = int(x.cardinality()), unpack(x.element_spec)
@@ -147,30 +147,30 @@ def check_data(
         is_endless = isinstance(x, keras.utils.PyDataset) and x.num_batches is None
     if is_endless and steps[1] is None:
         raise ValueError(
-            f"{steps[0]}: expected how many batches to take of a data set without end, "
-            "got None."
+            f"{steps[0]}: expected the number of batches to take from an endless data "
+            "set, got None."
         )
 
 
 def check_given(condition: Any, condition_size: int | None) -> None:
-    """Raises `ValueError` unless there is a condition just where one is wanted."""
+    """Raises `ValueError` for a missing condition or an unwanted one."""
     if condition is not None and condition_size is None:
         raise ValueError(
-            "condition: expected None, for the flow was made without condition_size "
-            "and is trained on x alone; got one."
+            "condition: expected None, as the flow was made without condition_size; "
+            "got a condition."
         )
     if condition is None and condition_size is not None:
         raise ValueError(
-            "condition: expected the labels or vectors that belong to x, which a data "
-            "set has in pairs (x, condition), for the flow was made with "
+            "condition: expected labels or vectors for x (a data set yields pairs "
+            "(x, condition)), as the flow was made with "
             f"condition_size={condition_size}; got None."
         )
 
 
 def checked_pixels(x: tf.Tensor) -> tf.Tensor:
-    """Returns `x`, with a check in the graph that its values are pixels, and no NaN.
+    """Returns `x`, with a check in the graph that its values are pixels, without NaN.
 
-    This and the like are for data sets, into which nothing looks beforehand.
+    Such checks are for data sets, whose values are not checked beforehand.
     """
     if x.dtype == tf.uint8:
         return x
@@ -189,13 +189,13 @@ def checked_labels(condition: tf.Tensor, condition_size: int) -> tf.Tensor:
 
 
 def checked_weights(weights: tf.Tensor) -> tf.Tensor:
-    """Returns weights of examples, with a check in the graph that none is negative."""
+    """Returns sample weights, with a check in the graph that none is negative."""
     message = "sample_weight: expected numbers of 0 or more"
     return _asserted(weights, ~(weights < 0), message)
 
 
 def warn_of_made_over_pixels(x: Any) -> None:
-    """Warns of a batch of floating pixels that were scaled or not dequantized."""
+    """Warns of floating pixels that seem to be rescaled or not dequantized."""
     if not tf.is_tensor(x) or not x.dtype.is_floating or tf.size(x) == 0:
         return
     message, largest = "", tf.reduce_max(x)
@@ -207,23 +207,23 @@ def warn_of_made_over_pixels(x: Any) -> None:
     elif largest > 1 and tf.reduce_all(tf.equal(x, tf.round(x))):
         message = (
             "x: expected integers, or floats with dequantization noise, got floats "
-            "that are whole numbers: a density has no bound at single points, and "
-            "bits/dim mean nothing. Give them as uint8, and the model adds the noise."
+            "that are whole numbers: densities at discrete points are unbounded, and "
+            "bits/dim meaningless. Pass uint8, and the model adds the noise."
         )
     if message:
-        # As of Keras's loop over batches, which called what called this.
+        # The warning shows Keras's loop over batches, which called our functions.
         warnings.warn(message, stacklevel=5)
 
 
 def _is_absent(value: Any) -> bool:
-    # Keras makes an `Optional` of the `None`s of a generator, and TensorFlow has no
-    # public name for the type of what is always `None`.
+    # Keras turns the `None`s of a generator into `Optional`s, and TensorFlow has no
+    # public name for the spec of a constant `None`.
     is_optional = isinstance(value, tf.experimental.Optional)
     return value is None or is_optional or type(value).__name__ == "NoneTensorSpec"
 
 
 def _check_kind(name: str, values: Any, shape: Sequence[int]) -> None:
-    """Checks dtype and shape of an array or of the type of a data set's batches."""
+    """Checks dtype and shape of an array or of a data set's batch spec."""
     if not isinstance(values, (np.ndarray, tf.TensorSpec)):
         return
     try:
@@ -247,7 +247,7 @@ def _check_kind(name: str, values: Any, shape: Sequence[int]) -> None:
 
 
 def _check_values(name: str, values: np.ndarray, expected: str, most: int) -> None:
-    """Checks that an array is finite and, if anything is expected, in [0, most]."""
+    """Checks that an array is finite and, if `expected` is given, in [0, most]."""
     if len(values) == 0:
         raise ValueError(f"{name}: expected examples, got none.")
     bad = 0 if values.dtype.kind in "iu" else int((~np.isfinite(values)).sum())

@@ -1,4 +1,4 @@
-"""What happens when a loss or a gradient is NaN or infinite, and where it arose."""
+"""What to do about a NaN or infinite loss or gradient, and where it arose."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from tfp_realnvp.bijectors import FusedBijector
 from tfp_realnvp.choices import ON_NON_FINITE
 from tfp_realnvp.training.inputs import Batch, unpack
 
-_PASSES = ("_value_and_log_det",)
-
 
 class NonFinitePolicy:
-    """Counts the steps that went wrong, and ends training when it must."""
+    """Counts non-finite steps, and decides when they end training."""
 
     def __init__(self, action: Literal["stop", "skip"], max_in_a_row: int):
         check_choice("on_non_finite", action, ON_NON_FINITE)
@@ -29,7 +27,7 @@ class NonFinitePolicy:
         self._in_a_row = self.skipped = 0
 
     def after_step(self, is_finite: bool, model: Any, batch: Any) -> None:
-        """Takes note of a step; raises `FloatingPointError` if training is to end."""
+        """Records a step; raises `FloatingPointError` if training must end."""
         if is_finite:
             self._in_a_row = 0
             return
@@ -37,17 +35,17 @@ class NonFinitePolicy:
         try:
             cause = _find_non_finite(model, batch)
         except tf.errors.ResourceExhaustedError:
-            cause = "loss or gradient is not finite; too little memory to find where."
+            cause = "loss or gradient is not finite; not enough memory to locate it."
         message = f"step {model.step + 1}: {cause}"
         if self._action == "stop":
             raise FloatingPointError(
-                f"{message} The weights are those before this step. To leave such "
-                "steps out, train with on_non_finite='skip'."
+                f"{message} The weights are those before this step. To skip such "
+                "steps, train with on_non_finite='skip'."
             )
         if self._in_a_row >= self._max_in_a_row:
             raise FloatingPointError(
-                f"{message} This was step {self._in_a_row} in a row that had to be "
-                "skipped. The weights are those before the first of them."
+                f"{message} This was skipped step {self._in_a_row} in a row. "
+                "The weights are those before the first of them."
             )
         self.skipped += 1
         print(
@@ -57,9 +55,9 @@ class NonFinitePolicy:
 
 
 def _find_non_finite(model: Any, batch: Any) -> str:
-    """Runs a failed step again, layer by layer, and says where it went wrong.
+    """Repeats a failed step, and says in which layer or input it went wrong.
 
-    The model is left as it was. With several workers each sees its own data only.
+    The model stays unchanged. Of several workers, each checks only its own data.
     """
     local_results = model.distribute_strategy.experimental_local_results
     parts = unpack(batch).present().items()
@@ -72,7 +70,7 @@ def _find_non_finite(model: Any, batch: Any) -> str:
         bad = np.flatnonzero(~np.isfinite(flat).all(axis=1))
         if bad.size:
             return (
-                f"the loss is not finite, for {len(bad)} of the {len(examples)} "
+                f"the loss is not finite: {len(bad)} of the {len(examples)} "
                 f"examples hold NaN or infinity in {name}; the first is number "
                 f"{bad[0]} of the batch."
             )
@@ -81,8 +79,8 @@ def _find_non_finite(model: Any, batch: Any) -> str:
 
 
 def _find_in_layers(model: Any, data: Batch) -> str:
-    # Of the passes through layers and bijectors, as they end: name and class, and
-    # whether what went in and what came out was finite.
+    # For each pass through a layer or bijector, in the order they end: name and class,
+    # and whether inputs and outputs were finite.
     passes: list[tuple[str, bool, bool]] = []
 
     def watch(name: str) -> Any:
@@ -93,9 +91,9 @@ def _find_in_layers(model: Any, data: Batch) -> str:
     with contextlib.ExitStack() as stack:
         for part, name in part_names(model.flow):
             see = watch(f"{name} ({type(part).__name__})")
-            methods = _PASSES if isinstance(part, FusedBijector) else ("call",)
-            for method in methods:
-                stack.enter_context(observed(part, method, see))
+            is_ours = isinstance(part, FusedBijector)
+            method = "_value_and_log_det" if is_ours else "call"
+            stack.enter_context(observed(part, method, see))
         tape = stack.enter_context(tf.GradientTape())
         log_prob, _ = model.log_prob_parts(data.x, data.condition, training=True)
         loss = tf.reduce_mean(model.to_units(log_prob)) + sum(model.losses)
@@ -113,8 +111,8 @@ def _find_in_layers(model: Any, data: Batch) -> str:
     gradients = zip(tape.gradient(loss, variables), variables, strict=True)
     bad = [v for g, v in gradients if g is not None and not _all_finite(g)]
     if bad:
-        # Gradients flow from the last layer of the pass to the first, and what has gone
-        # wrong in one goes wrong in all that come after it on this way.
+        # Gradients flow from the last layer to the first, and all layers that they
+        # reach after the faulty one have bad gradients, too.
         name = names.get(id(bad[-1]), bad[-1].path)
         return f"a gradient is not finite; it arose in {name} (weight) or right after."
     return "the gradient's global norm is too large for its dtype."
@@ -131,7 +129,7 @@ def _all_finite(values: Any) -> bool:
 def part_names(flow: tf.Module) -> list[tuple[Any, str]]:
     """Returns our bijectors and all Keras layers in a flow, each once, with names.
 
-    Names are Python's, for instance `flow.bijector.bijectors[0].network.conv_in`.
+    Names are Python expressions, like `flow.bijector.bijectors[0].network.conv_in`.
     """
     found: dict[int, tuple[Any, str]] = {}
 
@@ -156,7 +154,7 @@ def weight_names(flow: tf.Module) -> dict[int, str]:
 
 
 def _as_python(path: tuple[Any, ...]) -> str:
-    # What TFP keeps in `_bijector` it shows as `bijector`.
+    # TFP keeps in `_bijector` what is public as `bijector`.
     return "".join(
         f".{step.lstrip('_')}" if isinstance(step, str) else f"[{step!r}]"
         for step in path
@@ -188,7 +186,7 @@ def observed(
         see((*args, *kwargs.values()), outputs)
         return outputs
 
-    # Past Keras's and TFP's own `__setattr__`, which would track the function.
+    # Bypass `__setattr__` of Keras and TFP, which would track the function.
     object.__setattr__(part, method, seen)
     try:
         yield
@@ -198,7 +196,7 @@ def observed(
 
 @contextlib.contextmanager
 def unchanged(variables: Sequence[keras.Variable]) -> Iterator[None]:
-    """Gives the variables their values back at the end, also if something fails."""
+    """Restores the values of variables at the end, even after an error."""
     values = [tf.identity(v.value) for v in variables]
     try:
         yield

@@ -1,7 +1,7 @@
 """One step of training or evaluation, on all replicas.
 
 Sums over all replicas make loss, gradients and metrics those of the global batch,
-however unevenly it is spread.
+however unevenly it is split.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from tfp_realnvp.training.update import WeightAverage, restore_unless, update_if
 
 
 class Terms(NamedTuple):
-    """What is known of a global batch, the same on all replicas but for `share`.
+    """The results for a global batch; all but `share` are equal on all replicas.
 
-    The loss, likelihood and penalties of the layers in the model's units, is the sum of
-    the replicas' shares. If the sum of the weights is 0 there is nothing to learn from.
+    `loss`, the sum of the replicas' shares, is `likelihood` (a mean, in the model's
+    units) plus the layers' penalties. `weight` is the sum of the examples' weights; if
+    it is 0 there is nothing to learn from.
     """
 
     share: tf.Tensor
@@ -39,7 +40,7 @@ class Terms(NamedTuple):
 
 
 def likelihood_terms(layer: FlowLayer, batch: Batch, *, training: bool) -> Terms:
-    """Returns loss and likelihood of a batch, of which each replica has a part."""
+    """Returns loss and likelihood of the global batch, given this replica's part."""
     log_prob, prior = layer.log_prob_parts(batch.x, batch.condition, training=training)
     if batch.sample_weight is None:
         sum_weighted = tf.reduce_sum
@@ -64,7 +65,7 @@ def likelihood_terms(layer: FlowLayer, batch: Batch, *, training: bool) -> Terms
 
 
 class MeanLikelihood(keras.metrics.Mean):
-    """A mean in the place where Keras's callbacks look for which way is better."""
+    """A mean that tells Keras's callbacks that lower is better."""
 
     def __init__(self, name: str):
         super().__init__(name, dtype="float32")
@@ -77,15 +78,15 @@ class MeanLikelihood(keras.metrics.Mean):
 
 
 class StepModel(FlowLayer, keras.Model):
-    """Does for a batch what `fit`, `evaluate` and `predict` of `FlowModel` go through.
+    """The steps of `fit`, `evaluate` and `predict` of `FlowModel`.
 
     Attributes:
-      step: Python `int`, number of the steps of training so far.
-      last_report: What is known of the last one, see `train_step`.
-      average: The running average of the weights, if `compile` was told to keep one.
+      step: Python `int`, number of training steps so far.
+      last_report: The report of the last training step, see `train_step`.
+      average: The moving average of the weights if `compile` got `average_decay`.
     """
 
-    # Of `keras.Model`, whose types are unknown.
+    # Attributes of `keras.Model`, whose types are unknown.
     train_function: Any
     test_function: Any
     predict_function: Any
@@ -99,10 +100,10 @@ class StepModel(FlowLayer, keras.Model):
         self.last_report: dict[str, tf.Tensor] = {}
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Trains on this replica's part of a batch, together with the others.
+        """Trains on this replica's part of a batch, together with the other replicas.
 
-        Beside the metrics, "report" has what is known of this batch: is_finite, the
-        gradient's norm and, in the model's units, prior and log_det.
+        Returns the metrics and "report", about this batch: is_finite, gradient_norm
+        and, for transformed distributions, prior and log_det in the model's units.
         """
         state = self.non_trainable_state
         before = [tf.identity(variable.value) for variable in state]
@@ -167,7 +168,7 @@ class StepModel(FlowLayer, keras.Model):
         with self.distribute_strategy.scope():
             optimizer = optimizer or keras.optimizers.Adam(global_clipnorm=100.0)
             if floatx in ("float16", "bfloat16"):
-                # Keras's mean of the loss would be rounded to it at every step.
+                # In `floatx`, Keras would round its mean of the loss at every step.
                 keras.config.set_floatx("float32")
             try:
                 name = "bits_per_dim" if self.is_over_pixels else "nll"
@@ -180,7 +181,7 @@ class StepModel(FlowLayer, keras.Model):
                 )
             finally:
                 keras.config.set_floatx(floatx)
-            # Keras's list of metrics is complete only once it was used.
+            # Keras's list of metrics is complete only after their first use.
             self.distribute_strategy.run(use_metrics, args=(tf.ones([]),))
             self.reset_metrics()
             self.optimizer.build(self.trainable_variables)
@@ -189,8 +190,8 @@ class StepModel(FlowLayer, keras.Model):
                 self.average = WeightAverage(self.weights, average_decay)
 
     def _maybe_symbolic_build(self, *args: Any, **kwargs: Any) -> None:
-        # All is built from the start. Keras would average the first batch over the
-        # replicas, which fails if their parts differ in size or on several workers.
+        # Everything is built from the start. Keras would average the first batch over
+        # the replicas, which fails on several workers or if their parts differ in size.
         pass
 
     def get_metrics_result(self) -> dict[str, tf.Tensor]:
@@ -216,8 +217,8 @@ class StepModel(FlowLayer, keras.Model):
         return logs
 
     def _metrics_after(self, terms: Terms, counts: tf.Tensor) -> dict[str, Any]:
-        # Each replica counts an equal share of the global batch, so that the replicas'
-        # metrics agree and their sum is right.
+        # Each replica counts for an equal share of the global batch, so the replicas'
+        # metrics agree and their sum is correct.
         weight = tf.cast(terms.weight, tf.float32) / num_replicas()
         weight, loss, likelihood = (
             tf.where(counts, value, tf.zeros([], value.dtype))

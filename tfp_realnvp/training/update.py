@@ -1,4 +1,4 @@
-"""The update at the end of a training step, its refusal, and an average of weights."""
+"""The update at the end of a training step, or its refusal, and averaged weights."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from tfp_realnvp.arguments import check_number
 def check_optimizer(
     optimizer: Any, strategy: tf.distribute.Strategy, jit_compile: bool
 ) -> None:
-    """Raises `ValueError` for what would fail in the midst of a step, or in silence."""
+    """Raises `ValueError` for settings that would fail late or silently."""
     if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
         raise ValueError(
-            "optimizer: expected one without loss scaling, for a step that is not "
-            "finite counts as failed here; got LossScaleOptimizer. bfloat16 needs "
-            "none: make the flow with network_dtype='mixed_bfloat16'."
+            "optimizer: expected one without loss scaling, as FlowModel treats "
+            "non-finite steps as failures; got LossScaleOptimizer. bfloat16 needs no "
+            "loss scaling: make the flow with network_dtype='mixed_bfloat16'."
         )
     replicas = strategy.num_replicas_in_sync
     if jit_compile and replicas > 1:
         raise ValueError(
-            f"jit_compile: expected False with {replicas} replicas, for XLA does not "
-            "compile what replicas exchange inside a step; got True."
+            f"jit_compile: expected False with {replicas} replicas, as XLA cannot "
+            "compile the communication between replicas; got True."
         )
     with strategy.scope():
         is_distributed = tf.distribute.has_strategy()
     if is_distributed and getattr(optimizer, "gradient_accumulation_steps", None):
         raise ValueError(
-            "optimizer: expected none with gradient_accumulation_steps under a "
-            f"{type(strategy).__name__}, where Keras cannot accumulate gradients. Take "
+            "optimizer: expected one without gradient_accumulation_steps under a "
+            f"{type(strategy).__name__}, where Keras cannot accumulate gradients. Use "
             "more replicas or smaller batches instead."
         )
 
@@ -47,15 +47,15 @@ def update_if(
     variables: Sequence[keras.Variable],
     average: WeightAverage | None,
 ) -> None:
-    """Applies gradients, summed over all replicas, if they are good.
+    """Applies gradients, already summed over all replicas, if `is_good`.
 
-    `is_good` is the same on all replicas, and `norm` the gradients' global norm.
+    `is_good` is equal on all replicas; `norm` is the gradients' global norm.
     """
     iterations = tf.identity(optimizer.iterations)
     replica = tf.distribute.get_replica_context()
     if replica.num_replicas_in_sync > 1:
-        # Keras's optimizers clip what each replica gives them and then sum it, so
-        # that N replicas would not clip as one does. Here the first gives it all.
+        # Keras's optimizers clip each replica's gradients before they sum them, so N
+        # replicas would clip differently from one. Here the first passes the whole sum.
         is_first = tf.equal(replica.replica_id_in_sync_group, 0)
         gradients = [tf.where(is_first, g, tf.zeros_like(g)) for g in gradients]
 
@@ -79,8 +79,8 @@ def update_if(
 
     if tf.__internal__.distribute.strategy_supports_no_merge_call():
         if _is_plain_adam(optimizer, variables):
-            # `tf.cond` would hold every gradient, variable and moment four times: for
-            # the `cifar10` preset that was a third of the graph.
+            # `tf.cond` would capture each gradient, variable and moment in either
+            # branch: a quarter of the graph of the `cifar10` preset.
             with tf.control_dependencies([is_good]):
                 apply_here(is_good)
             done = tf.cast(is_good, iterations.dtype)
@@ -88,7 +88,7 @@ def update_if(
         else:
             tf.cond(is_good, apply_here, lambda: False)
     else:
-        # Where replicas meet outside of the step, control flow must be there too.
+        # If replicas are merged outside of the step, so must be control flow.
         replica.merge_call(apply_if_good, args=(is_good, *gradients))
     if average is not None:
         average.update(is_due=optimizer.iterations > iterations)
@@ -103,7 +103,7 @@ def restore_unless(
 
 
 def first_replica(strategy: tf.distribute.Strategy, values: Any) -> Any:
-    """Returns the first replica's part of what each replica has, leaf by leaf."""
+    """Returns the first replica's part of values that each replica has."""
     return tf.nest.map_structure(
         lambda value: strategy.experimental_local_results(value)[0], values
     )
@@ -112,7 +112,7 @@ def first_replica(strategy: tf.distribute.Strategy, values: Any) -> Any:
 def _is_plain_adam(
     optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]
 ) -> bool:
-    """Returns whether steps are all that Adam does, in `fused` the one kernel."""
+    """Returns whether an update is the kernel of `fused` and nothing else."""
     more = ("clipnorm", "clipvalue", "weight_decay", "use_ema", "loss_scale_factor")
     return (
         _has_adam_steps(optimizer)
@@ -133,19 +133,19 @@ def fused(
     norm: tf.Tensor,
     is_good: tf.Tensor | None = None,
 ) -> Iterator[None]:
-    """Lets an optimizer clip and, if it is Adam, update in one kernel per variable.
+    """Makes an optimizer clip by `norm` and, if it is Adam, update by fused kernels.
 
-    All else that Adam does, its state, other optimizers and `amsgrad` stay as they are.
-    Keras needs 25 operations for each variable: for the `cifar10` preset that was half
-    of the time to the first step. With `is_good`, for plain Adam alone, a step that is
-    not good moves neither variables nor moments.
+    Everything else stays as it is: Adam's state, other optimizers, and `amsgrad`. Keras
+    needs 25 operations per variable, for the `cifar10` preset half of the time to the
+    first step. Given `is_good`, which only plain Adam can be, a step that is not good
+    moves neither variables nor moments.
     """
     overrides: dict[str, Callable[..., Any]] = {}
     if _has_adam_steps(optimizer):
         update_step = overrides["update_step"] = _adam_step(optimizer, is_good)
         if not tf.distribute.has_strategy():
-            # Keras goes through a strategy all the same, for each variable anew, and
-            # TensorFlow keeps what it is given on the way.
+            # Even so, Keras goes through a strategy for each variable, and TensorFlow
+            # keeps alive what is passed to it.
             def update_all(
                 gradients: Any, variables: Sequence[keras.Variable], rate: Any
             ) -> None:
@@ -155,14 +155,14 @@ def fused(
 
             overrides["_backend_update_step"] = update_all
     factor = None
-    # What is accumulated or scaled has another norm than the gradients at hand.
+    # Accumulated or scaled gradients have a norm other than `norm`.
     is_other = optimizer.gradient_accumulation_steps or optimizer.loss_scale_factor
     if optimizer.global_clipnorm and not (optimizer.clipnorm or is_other):
         factor = optimizer.global_clipnorm / tf.maximum(norm, optimizer.global_clipnorm)
     if is_good is not None:
         factor = tf.where(is_good, 1.0 if factor is None else factor, 0.0)
     if factor is not None:
-        # What is not finite is 0 times 0.
+        # NaN times 0 is 0 here.
         overrides["_clip_gradients"] = lambda gradients: [
             tf.math.multiply_no_nan(gradient, tf.cast(factor, gradient.dtype))
             for gradient in gradients
@@ -219,9 +219,9 @@ def check_decay(decay: Any) -> None:
 class WeightAverage:
     """Exponential moving average of variables, often better than the last weights.
 
-    At the t-th update, with `d = min(decay, (t - 1) / (t + 8))`, it becomes
-    `d * average + (1 - d) * value`: the first takes the weights as they are, and the
-    next ones forget them soon. Moving averages of normalizations are averaged too.
+    The t-th update sets it to `d * average + (1 - d) * value`, where
+    `d = min(decay, (t - 1) / (t + 8))`: the first update copies the weights, and the
+    next ones soon forget them. Moving averages of normalizations are averaged, too.
     """
 
     def __init__(self, variables: Sequence[keras.Variable], decay: float):
@@ -234,7 +234,7 @@ class WeightAverage:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """All that must be saved to go on later."""
+        """The variables to save in order to continue later."""
         return [self._count, *self._averages]
 
     @property
@@ -243,14 +243,14 @@ class WeightAverage:
         return bool(tf.convert_to_tensor(self._count) > 0)
 
     def update(self, *, is_due: tf.Tensor) -> None:
-        """Moves the averages if it is due; on several replicas each moves its own."""
+        """Moves the averages if `is_due`; each replica moves its own copy."""
         step = tf.cast(is_due, tf.float32)
         count = self._count + step
         self._count.assign(count)
         share = step * (1 - tf.minimum(self._decay, (count - 1) / (count + 8)))
         for average, value in zip(self._averages, self._values, strict=True):
-            # A step that is refused leaves NaN in the moving averages until they are
-            # restored, and 0 times NaN is NaN.
+            # A refused step leaves NaN in the normalizations' moving averages until
+            # they are restored, and 0 times NaN is NaN.
             moved = tf.math.multiply_no_nan(
                 value - average, tf.cast(share, average.dtype)
             )
@@ -258,7 +258,7 @@ class WeightAverage:
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Puts the averages in the place of the weights for a while."""
+        """Replaces the weights by their averages inside a `with` block."""
         weights = [tf.identity(v) for v in self._values]
         for value, average in zip(self._values, self._averages, strict=True):
             value.assign(tf.convert_to_tensor(average))

@@ -1,4 +1,4 @@
-"""One call to the GPU machine: takes in what came, sees that training runs, waits.
+"""One call to the GPU machine: takes in its folder, starts training if needed, waits.
 
     python3 runs/gpu/1/call.py --bring runs/gpu/1
     python3 /tmp/nvp/call.py --bring runs/gpu/2 --train-seconds 560 --wait 560

@@ -1,4 +1,4 @@
-"""What training begins with: made alike wherever NumPy runs, and so not carried.
+"""Initial weights, made alike wherever NumPy runs, so that they need not travel.
 
 Weights are drawn from the raw numbers of PCG64, which NumPy promises to keep, and all
 but one product is exact; `digest_of` shows that both sides have the same bits.

@@ -1,4 +1,4 @@
-"""What speeds are measured by, and the report that says so."""
+"""Reference rates for speeds, and the report with both."""
 
 import statistics
 import time

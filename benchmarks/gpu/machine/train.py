@@ -1,8 +1,8 @@
 """Trains on the GPU machine what `python benchmarks/gpu pack` has packed.
 
-`call.py` starts it. It compiles while the images travel, takes the batch size by which
-it trains best, trains until the end that go.json names, and times bare convolutions and
-the PyTorch flow. What is in the folder that `latest` names is complete at any time.
+`call.py` starts it. It compiles while the images travel, chooses the best batch size,
+trains until the end that go.json names, and times bare convolutions and the PyTorch
+flow. The folder that `latest` names is complete at any time.
 """
 
 import concurrent.futures

@@ -1,6 +1,6 @@
-"""What is compared: each name, the function that prepares it and with which options.
+"""The contenders: each name, with the function that prepares it and its options.
 
-No framework is imported here: the parent process reads this too.
+No framework is imported here: the parent process imports this too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    """Where a contender is made."""
+    """The function that makes a contender."""
 
     module: str
     options: dict = dataclasses.field(default_factory=dict)
@@ -49,22 +49,22 @@ CONTENDERS = {
 
 @dataclasses.dataclass
 class Prepared:
-    """A contender that is built and has not run."""
+    """A contender that is built and has not run yet."""
 
-    # What to time, by name; a call returns when all is computed.
+    # The calls to time, by name; each returns when its results are computed.
     operations: dict[str, Callable[[], Any]]
     parameters: int
     networks: int = 0
-    # Returns how often networks have run, or been traced, so far.
+    # Returns how often networks have run, or were traced, so far.
     network_runs: Callable[[], int] | None = None
-    # What a reader of the figures should know.
+    # A remark for readers of the figures.
     notes: list[str] = dataclasses.field(default_factory=list)
 
 
 def closest_width(count, wanted, start):
-    """Returns the width whose parameters come closest to those wanted, and a note.
+    """Returns the width whose number of parameters is closest to `wanted`, and a note.
 
-    It is `start` if that has parameters within 5 % already, or if none are wanted.
+    It is `start` if that is within 5 % already, or if nothing is wanted.
 
     Raises:
       ValueError: If no width comes within 5 %.

@@ -1,6 +1,7 @@
 """The convolutions and normalizations of a flow's networks, with nothing around them.
 
-What a flow of these networks cannot do without. The networks are read off the flow.
+They are a lower bound on the time of any flow with these networks, which are taken from
+the flow.
 """
 
 import numpy as np
@@ -28,7 +29,7 @@ def prepare(cell, dtype="float32", complete=False):
 
 
 class Network:
-    """What is left of a `ResNet`: plain kernels, normalizations, random inputs."""
+    """A `ResNet` reduced to plain kernels, normalizations and random inputs."""
 
     def __init__(self, coupling, batch, dtype, complete):
         resnet = coupling.network.network
@@ -50,7 +51,7 @@ class Network:
 
         channels = self.norm_in[0].shape[0]
         self.inputs = normal(channels, 1)
-        # What joins the input, and the gradient of the output.
+        # The context beside the input, and the gradient of the output.
         copies = 2 if complete else 1
         self.others = normal(self.conv_in.shape[2] - copies * channels, 2)
         self.upstream = normal(self.conv_out.shape[3], 3)
@@ -76,7 +77,7 @@ class Network:
         return variables
 
     def run(self, inputs, training):
-        """Returns the outputs, and each skip's branch: what enters it, its kernel."""
+        """Returns the outputs, and the input and kernel of each skip's branch."""
         relu = tf.nn.relu if self.complete else tf.identity
         hidden = self._normalize(inputs, self.norm_in, training)
         features = [relu(hidden), relu(-hidden)] if self.complete else [hidden]
@@ -95,8 +96,8 @@ class Network:
         if self.complete:
             total = tf.add_n([total, *(self.convolve(*pair) for pair in pairs[:-1])])
         else:
-            # The true network adds the skips up, so that each gets a gradient and hands
-            # one on. Apart from each other they do the same without the additions.
+            # The true network adds the skips up, so that each receives and passes on a
+            # gradient. Separate skips do the same without the additions.
             branches = [(tf.stop_gradient(state), skip) for state, skip in pairs[:-1]]
         last = relu(self._normalize(total, self.norm_out, training))
         return self.convolve(last, self.conv_out), total, branches
@@ -132,13 +133,13 @@ def score(networks):
 
 
 def train(networks):
-    # As in a flow, one network after the other, then back in reverse: left to itself
-    # TensorFlow would run independent networks at the same time.
+    # Run one network after the other, then back in reverse, as in a flow: TensorFlow
+    # would run independent networks at the same time.
     ran, done = [], []
     for network in networks:
         inputs = _after(done, network.inputs)
         with tf.GradientTape() as tape:
-            # The first network's input is data, which needs no gradient.
+            # The input of the first network is data, which needs no gradient.
             watched = [inputs] if ran else []
             tape.watch(watched)
             output, total, branches = network.run(inputs, training=True)
@@ -150,14 +151,14 @@ def train(networks):
     gradients = []
     for network, tape, watched, results, total in reversed(ran):
         upstream = _after(done, network.upstream)
-        # Any tensor of that shape, and one that costs nothing to make.
+        # Any tensor of that shape does; this one costs nothing to make.
         into_skips = _after(done, tf.stop_gradient(total))
         found = tape.gradient(
             results,
             [network.variables, watched],
             output_gradients=[upstream, *[into_skips] * (len(results) - 1)],
         )
-        # Of the inner gradients one value each: they are computed, and not copied out.
+        # One value of each inner gradient, so that all are computed but not copied out.
         done = [_one(gradient) for gradient in found[1]]
         gradients += [*found[0], *done]
     return gradients

@@ -1,4 +1,4 @@
-"""Image flows of this package, as their users run them."""
+"""Image flows of this package, run as users do."""
 
 import functools
 
@@ -38,7 +38,7 @@ def prepare_flow(flow, batch):
 
 
 def prepare_served(cell, frozen=False):
-    """Prepares functions of any batch size, as a server would run them."""
+    """Prepares functions for any batch size, as a server runs them."""
     flow = nvp.image_flow(**cell["sizes"], seed=0)
     parameters = count_parameters(flow.trainable_variables)
     if frozen:
@@ -63,7 +63,7 @@ def prepare_served(cell, frozen=False):
 
 
 def prepare_chain(cell, memory):
-    """Prepares checkerboard couplings of one width, to see what more of them cost."""
+    """Prepares checkerboard couplings of one width, to measure the cost of more."""
     sizes = cell["sizes"]
     event_shape, count = tuple(sizes["event_shape"]), sizes["num_couplings"]
     make = CouplingMaker(
@@ -91,7 +91,7 @@ def prepare_chain(cell, memory):
 
 
 def compiled(flow, x, jit_compile=False):
-    """Returns scoring and sampling of a flow in graphs, on a batch like `x`."""
+    """Returns graphs that score and sample with a flow, for a batch like `x`."""
     log_prob = tf.function(flow.log_prob, jit_compile=jit_compile)
     sample = tf.function(
         lambda seed: flow.sample(len(x), seed=seed), jit_compile=jit_compile
@@ -104,11 +104,11 @@ def compiled(flow, x, jit_compile=False):
 
 
 def training_step(flow, events, **compile_options):
-    """Returns the step that `FlowModel.fit` makes of every batch."""
+    """Returns the step of `FlowModel.fit`."""
     model = nvp.FlowModel(flow, seed=0)
     model.compile(**compile_options)
     step = model.make_train_function()
-    # On this the model takes in the batch inside of the graph, as in `fit`.
+    # From an iterator the model reads the batch inside the graph, as in `fit`.
     iterator = iter(tf.data.Dataset.from_tensors(events).repeat())
     return lambda: float(step(iterator)["loss"])
 
@@ -131,9 +131,9 @@ def networks_of(flow):
 
 
 def count_calls(layers):
-    """Returns how often these layers have been called, in Python, since now.
+    """Returns a counter of the Python calls of these layers from now on.
 
-    In a graph that is how often it holds the network: only tracing calls them.
+    For a graph it is how often the graph contains the network: only tracing calls them.
     """
     calls = []
 

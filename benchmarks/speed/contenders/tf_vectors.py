@@ -17,7 +17,7 @@ from speed.contenders.ours import (
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
-# That of the networks of all peers.
+# The activation of all peers' networks.
 ACTIVATION = "relu"
 
 
@@ -50,7 +50,7 @@ def prepare_tfp(cell):
     flow = tfd.TransformedDistribution(_base(size), _chain(size, networks))
     variables = [v for network in networks for v in network.trainable_variables]
     values = [v.value for v in variables]
-    # What `FlowModel` takes unless told another.
+    # The default optimizer of `FlowModel`.
     optimizer = keras.optimizers.Adam(global_clipnorm=100.0)
     optimizer.build(variables)
 
@@ -79,7 +79,7 @@ def _base(size):
 
 
 class Network(keras.layers.Layer):
-    """Our network's layers and head, from Keras's own."""
+    """The layers and head of our network, made of Keras's own layers."""
 
     def __init__(self, size, hidden_units, **kwargs):
         super().__init__(**kwargs)

@@ -71,7 +71,7 @@ def _nflows(size, couplings, layers, width):
     from nflows.transforms.coupling import AffineCouplingTransform
 
     class Network(MLP):
-        # The coupling hands on a context, which the package's own MLP does not take.
+        # The coupling passes a context, which the package's own MLP does not take.
         def forward(self, inputs, context=None):
             return super().forward(inputs)
 
