@@ -28,8 +28,22 @@ def test_a_bad_example_stops_training_and_leaves_the_weights_of_the_step_before(
     assert model.step == 2
 
 
-def test_a_bad_example_can_be_skipped_as_if_it_had_not_been_there(capfd):
-    model, reference = vector_model(on_non_finite="skip"), vector_model()
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("Adam", {}),
+        ("Adam", {"global_clipnorm": 1.0}),
+        ("Adam", {"use_ema": True}),
+        ("AdamW", {}),
+        ("SGD", {"momentum": 0.9}),
+    ],
+    ids=["Adam", "clipping", "averaging", "AdamW", "SGD"],
+)
+def test_a_bad_example_can_be_skipped_as_if_it_had_not_been_there(kind, options, capfd):
+    model, reference = vector_model(), vector_model()
+    for each, choice in ((model, "skip"), (reference, "stop")):
+        optimizer = getattr(keras.optimizers, kind)(1e-2, **options)
+        each.compile(optimizer, on_non_finite=choice)
     history = model.fit(spoiled(20), verbose=0).history
     kept = np.concatenate([vectors()[:16], vectors()[32:]])
     expected = reference.fit(kept, batch_size=16, shuffle=False, verbose=0).history

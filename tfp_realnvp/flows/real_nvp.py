@@ -71,7 +71,8 @@ class RealNVPBijector(FusedBijector):
         that it names: level (Python `int`, how often widths have doubled so far),
         condition_size, batch_norm, momentum, regularizer, seed, and dtype, the Keras
         policy. For `.keras` files it must be registered by
-        `keras.saving.register_keras_serializable`.
+        `keras.saving.register_keras_serializable`. Keras sees weights that are made by
+        `add_weight`; a plain `tf.Variable` in a layer is neither trained nor saved.
       transform: `Additive`, `RationalQuadraticSpline` or `Elementwise`, see `Coupling`;
         `None` is affine, as in the paper.
       condition_size: Python `int`, number of classes or length of the vectors to

@@ -114,9 +114,10 @@ def _is_plain_adam(
 ) -> bool:
     """Returns whether an update is the kernel of `fused` and nothing else."""
     more = ("clipnorm", "clipvalue", "weight_decay", "use_ema", "loss_scale_factor")
+    # A subclass may do anything else besides.
     return (
-        _has_adam_steps(optimizer)
-        and not optimizer.gradient_accumulation_steps
+        type(optimizer) is keras.optimizers.Adam
+        and not (optimizer.amsgrad or optimizer.gradient_accumulation_steps)
         and not any(getattr(optimizer, name) for name in more)
         and all(variable.constraint is None for variable in variables)
     )
