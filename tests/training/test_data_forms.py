@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from small_model import (
     assert_same,
     conditional_model,
@@ -14,6 +15,9 @@ from small_model import (
     variables_of,
 )
 
+import tfp_realnvp as nvp
+
+tfd = tfp.distributions
 Dataset = tf.data.Dataset
 X = np.random.default_rng(0).normal(size=[12, 2])
 X32 = X.astype("float32")
@@ -196,6 +200,25 @@ def test_empty_batches_of_a_data_set_are_nothing():
     found = model.predict(with_empty, verbose=0)
     assert found.shape == (8,)
     np.testing.assert_array_equal(found[:4], log_prob[:4])
+
+
+def test_layers_draw_the_same_whether_the_length_of_the_data_is_known():
+    def network(outputs):
+        drop = keras.layers.Dropout(0.5, seed=0)
+        return keras.Sequential([drop, keras.layers.Dense(outputs, use_bias=False)])
+
+    def trained(data, **options):
+        bijector = nvp.RealNVPBijector((2,), num_couplings=2, conditioner=network)
+        base = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
+        model = nvp.FlowModel(tfd.TransformedDistribution(base, bijector), seed=0)
+        model.compile("adam")
+        model.fit(data, epochs=2, shuffle=False, verbose=0, **options)
+        return [v.numpy() for v in model.non_trainable_variables]
+
+    batches = Dataset.from_tensor_slices(X32).batch(4).filter(lambda x: True)
+    found, expected = trained(batches), trained(X32, batch_size=4)
+    assert len(expected) >= 2
+    assert_same(found, expected)
 
 
 PIXELS = np.zeros([8, 4, 4, 1])
